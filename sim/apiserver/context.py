@@ -1,0 +1,68 @@
+"""One request on its way through the API server, and what every stage may ask of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from seatrial.sim.apiserver.options import Query
+from seatrial.sim.apiserver.request import Object, Request, User
+from seatrial.sim.apiserver.routing import RequestInfo
+from seatrial.sim.machinery.kinds import Resource
+
+if TYPE_CHECKING:
+    from seatrial.sim.apiserver.server import Apiserver
+
+T = TypeVar("T")
+
+
+class ExternalCall(NamedTuple):
+    """A call that leaves the simulation (a webhook, an aggregated API); the edge performs it."""
+
+    url: str
+    body: Any
+    timeout_us: int
+    ca_bundle: bytes = b""
+
+
+Steps = Generator[ExternalCall, Any, T]
+"""A stage of the pipeline: yields the calls that leave the simulation, returns its result."""
+
+
+@dataclass(slots=True)
+class Context:
+    server: Apiserver
+    request: Request
+    info: RequestInfo
+    resource: Resource
+    user: User
+    query: Query
+    stamp: str
+    """The simulated time of the request, RFC 3339."""
+    dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def manager(self) -> str:
+        """The field manager of a write that names none (managerOrUserAgent)."""
+        agent = self.request.user_agent.split("/", 1)[0]
+        printable = "".join(character for character in agent if character.isprintable())
+        return printable[:128]
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What admission looks at (k8s.io/apiserver/pkg/admission.Attributes)."""
+
+    operation: str
+    """CREATE, UPDATE, DELETE or CONNECT."""
+    resource: Resource
+    subresource: str
+    namespace: str
+    name: str
+    object: Object | None
+    old: Object | None
+    user: User
+    dry_run: bool = False
+    options: Object | None = None

@@ -1,0 +1,30 @@
+"""What the registry does to jobs (k8s.io/kubernetes/pkg/registry/batch/job/strategy.go)."""
+
+from __future__ import annotations
+
+from seatrial.sim.apiserver.context import Context
+from seatrial.sim.apiserver.request import Object
+
+PREFIX = "batch.kubernetes.io/"
+
+
+def prepare_create(context: Context, obj: Object) -> Object:
+    """Gives the pod template the labels that tie it to this job, and the job the selector that finds them."""
+    spec = obj["spec"]
+    if spec.get("manualSelector"):
+        return obj
+    metadata = obj["metadata"]
+    uid, name = metadata["uid"], metadata["name"]
+    template = spec.get("template") or {}
+    given = (template.get("metadata") or {}).get("labels") or {}
+    labels = {
+        **given,
+        f"{PREFIX}controller-uid": uid,
+        f"{PREFIX}job-name": name,
+        "controller-uid": uid,
+        "job-name": name,
+    }
+    selector = dict(spec.get("selector") or {})
+    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), f"{PREFIX}controller-uid": uid}
+    template = {**template, "metadata": {**(template.get("metadata") or {}), "labels": labels}}
+    return {**obj, "spec": {**spec, "selector": selector, "template": template}}

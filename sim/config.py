@@ -1,0 +1,111 @@
+"""Every default once, on its field, with unit, reason and upstream's flag.
+
+These values are what people write: the ``Seatrial.yaml`` of a cluster, the ``cluster:`` of a scenario and the argument
+of ``Cluster(...)`` are all a ``ClusterSpec``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+US = 1
+MS = 1_000
+S = 1_000_000
+"""Microseconds: the unit of simulated time."""
+
+EPOCH_US = 1_767_225_600 * S
+"""2026-01-01T00:00:00Z: where the simulated calendar of a cluster without a wall clock begins."""
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetworkSpec(_Spec):
+    """Addresses of the cluster."""
+
+    service_cidr: str = "10.96.0.0/12"
+    """--service-cluster-ip-range, kubeadm's default."""
+    pod_cidr: str = "172.16.0.0/16"
+    """--cluster-cidr; the range the book's clusters use."""
+    node_port_range: tuple[int, int] = (30000, 32767)
+    """--service-node-port-range."""
+    node_subnet: str = "192.168.1"
+    """First three bytes of the nodes' addresses: the control plane is .10, workers begin at .101."""
+    load_balancer_pool: tuple[str, str] = ("192.168.1.11", "192.168.1.19")
+    """First and last address that the load-balancer provider hands out."""
+    dns_domain: str = "cluster.local"
+    """--cluster-domain."""
+
+
+class NodeSpec(_Spec):
+    """The size of every worker."""
+
+    cpus: int = 2
+    memory: str = "4Gi"
+    pods: int = 110
+    """--max-pods."""
+    ephemeral_storage: str = "50Gi"
+
+
+class LatencySpec(_Spec):
+    """One-way delays of the cluster's links."""
+
+    control_plane_us: int = 500
+    """Between a control plane component and the API server on the same machine."""
+    node_us: int = 1_000
+    """Between a node and the API server."""
+
+
+class ApiserverSpec(_Spec):
+    """The API server's limits."""
+
+    watch_cache_changes: int = Field(default=100_000, ge=1000)
+    """Changes that the log keeps for watches; older positions get 410 Gone."""
+    quota_bytes: int = 2 * 1024**3
+    """etcd --quota-backend-bytes."""
+    event_ttl_s: int = 3600
+    """--event-ttl."""
+    bookmark_period_us: int = 60 * S
+    """How often a watch that asked for bookmarks gets one (cacher's bookmarkFrequency)."""
+    watch_timeout_min_s: int = 1800
+    """--min-request-timeout: a watch without timeoutSeconds lasts this long, up to twice as long."""
+
+
+class ClientSpec(_Spec):
+    """Client-side limits of the built-in components."""
+
+    controller_manager_qps: float = 20.0
+    """--kube-api-qps of kube-controller-manager."""
+    controller_manager_burst: int = 30
+    """--kube-api-burst of kube-controller-manager."""
+    scheduler_qps: float = 50.0
+    """clientConnection.qps of kube-scheduler."""
+    scheduler_burst: int = 100
+    """clientConnection.burst of kube-scheduler."""
+    kubelet_qps: float = 50.0
+    """kubeAPIQPS of the kubelet."""
+    kubelet_burst: int = 100
+    """kubeAPIBurst of the kubelet."""
+
+
+class ClusterSpec(_Spec):
+    """A whole cluster."""
+
+    name: str = Field(default="seatrial", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)
+    nodes: int = Field(default=3, ge=0, le=5000)
+    """Workers; the control plane node comes on top unless there are none."""
+    controllers: Literal["all", "none"] = "all"
+    """``none``: a bare API server, what users of envtest want."""
+    control_plane_only: bool = False
+    """Controllers and scheduler, but no node, no kubelet and no add-on, so that outside kubelets can register."""
+    kubernetes_version: str = "v1.37.2"
+    epoch_us: int = EPOCH_US
+    """Where the simulated calendar begins, in µs since the Unix epoch; a live cluster begins at the wall clock."""
+    network: NetworkSpec = NetworkSpec()
+    node: NodeSpec = NodeSpec()
+    latency: LatencySpec = LatencySpec()
+    apiserver: ApiserverSpec = ApiserverSpec()
+    client: ClientSpec = ClientSpec()
