@@ -1,0 +1,76 @@
+"""Admission: the plug-ins that every write passes, in upstream's order.
+
+``mutate`` runs the mutating plug-ins one after the other, ``validate`` the validating ones. A plug-in is a function of
+the request's context and its attributes; it raises ApiError to refuse. Source: the order of
+k8s.io/kubernetes/pkg/kubeapiserver/options/plugins.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from seatrial.sim.apiserver.admission import accounts, defaults, lifecycle, limits, priority, quota
+from seatrial.sim.apiserver.context import Attributes, Context, Steps
+from seatrial.sim.apiserver.request import Object
+
+Mutate = Callable[[Context, Attributes], Object]
+Validate = Callable[[Context, Attributes], None]
+
+EVERY = "*"
+
+MUTATING: Mapping[str, tuple[tuple[str, Mutate], ...]] = {
+    "pods": (
+        ("CREATE", limits.defaulted),
+        ("UPDATE", limits.defaulted),
+        ("CREATE", accounts.with_account),
+        ("CREATE", priority.with_priority),
+        ("CREATE", defaults.with_toleration_seconds),
+        ("UPDATE", defaults.with_toleration_seconds),
+        ("CREATE", defaults.with_runtime_class),
+    ),
+    "nodes": (("CREATE", defaults.not_ready_taint),),
+    "persistentvolumeclaims": (("CREATE", defaults.storage_class), ("CREATE", defaults.in_use_protection)),
+    "persistentvolumes": (("CREATE", defaults.in_use_protection),),
+    "ingresses.networking.k8s.io": (("CREATE", defaults.ingress_class),),
+    "priorityclasses.scheduling.k8s.io": (),
+    "certificatesigningrequests.certificates.k8s.io": (("CREATE", accounts.with_requester),),
+}
+"""The plug-ins of each kind, by the operation they handle."""
+
+VALIDATING: Mapping[str, tuple[tuple[str, Validate], ...]] = {
+    EVERY: (("CREATE", lifecycle.check), ("DELETE", lifecycle.check)),
+    "pods": (("CREATE", limits.check), ("UPDATE", limits.check)),
+    "persistentvolumeclaims": (("CREATE", limits.check),),
+    "priorityclasses.scheduling.k8s.io": (("CREATE", priority.check_class), ("UPDATE", priority.check_class)),
+}
+
+
+def mutate(context: Context, attributes: Attributes) -> Steps[Object]:
+    """The object as the mutating plug-ins leave it. Raises ApiError."""
+    assert attributes.object is not None
+    for operation, early in VALIDATING[EVERY]:
+        if operation == attributes.operation:
+            early(context, attributes)
+    obj = attributes.object
+    if not attributes.subresource:
+        for operation, plugin in MUTATING.get(attributes.resource.storage, ()):
+            if operation == attributes.operation:
+                obj = plugin(context, attributes)
+                if obj is not attributes.object:
+                    attributes = replace(attributes, object=obj)
+    return obj
+    yield  # a webhook is called here
+
+
+def validate(context: Context, attributes: Attributes) -> Steps[None]:
+    """Raises the ApiError of the first plug-in that refuses."""
+    if attributes.operation == "DELETE":
+        lifecycle.check(context, attributes)
+    if not attributes.subresource:
+        for operation, plugin in VALIDATING.get(attributes.resource.storage, ()):
+            if operation == attributes.operation:
+                plugin(context, attributes)
+    quota.check(context, attributes)
+    return
+    yield
