@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from seatrial.sim.apiserver.context import Attributes, Context
-from seatrial.sim.apiserver.quota_usage import covers, usage
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.quantity import parse
+from seatrial.sim.machinery.usage import covers, usage
 
 
 def check(context: Context, attributes: Attributes) -> None:
