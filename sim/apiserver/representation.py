@@ -1,0 +1,80 @@
+"""What the client wants to see of an object: itself, its metadata, or a table; and in which encoding.
+
+Source: k8s.io/apiserver/pkg/endpoints/handlers/{response.go,negotiation}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from seatrial.sim.machinery import errors
+
+JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
+AVAILABLE = (JSON, YAML, PROTOBUF)
+
+
+class Accepted(NamedTuple):
+    """A media type the server can answer with, and the transformation it asks for."""
+
+    media_type: str
+    as_: str = ""
+    """Table, PartialObjectMetadata, PartialObjectMetadataList, APIGroupDiscoveryList, or empty."""
+    group: str = ""
+    version: str = ""
+    pretty: bool = False
+    stream: str = ""
+
+
+TRANSFORMS = frozenset(
+    {
+        ("Table", "meta.k8s.io", "v1"),
+        ("PartialObjectMetadata", "meta.k8s.io", "v1"),
+        ("PartialObjectMetadataList", "meta.k8s.io", "v1"),
+    }
+)
+
+
+@lru_cache(maxsize=256)
+def negotiate(accept: str, transforms: bool = True, protobuf: bool = True) -> Accepted:
+    """The first clause of an Accept header that the server can serve. Raises ApiError 406."""
+    available = AVAILABLE if protobuf else (JSON, YAML)
+    for clause in _by_quality(accept or "*/*"):
+        media, _, rest = clause.partition(";")
+        media = media.strip().lower()
+        parameters = dict(_parameter(part) for part in rest.split(";") if part.strip())
+        if media in ("*/*", "application/*"):
+            media = JSON
+        if media not in available:
+            continue
+        wanted = (parameters.get("as", ""), parameters.get("g", ""), parameters.get("v", ""))
+        if wanted[0] and wanted[0] != "APIGroupDiscoveryList" and (not transforms or wanted not in TRANSFORMS):
+            continue
+        return Accepted(media, *wanted, parameters.get("pretty") == "1", parameters.get("stream", ""))
+    raise errors.not_acceptable(available)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key.strip().lower(), value.strip()
+
+
+def _by_quality(accept: str) -> list[str]:
+    clauses = []
+    for position, clause in enumerate(accept.split(",")):
+        quality = 1.0
+        for part in clause.split(";")[1:]:
+            key, value = _parameter(part)
+            if key == "q":
+                try:
+                    quality = float(value)
+                except ValueError:
+                    quality = 0.0
+        clauses.append((-quality, position, clause))
+    return [clause for quality, _, clause in sorted(clauses) if quality < 0]
+
+
+def metadata_of(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """An object as PartialObjectMetadata."""
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj.get("metadata", {})}
