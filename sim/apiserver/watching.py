@@ -74,8 +74,7 @@ class WatchStream:
         try:
             changes = self._cursor.read(limit - len(out))
         except Compacted:
-            self._pending.append(Frame("ERROR", errors.expired("too old resource version").status()))
-            self.close()
+            self.fail(errors.expired("too old resource version"))
             changes = []
         for change in changes:
             self._see(change)
@@ -123,6 +122,11 @@ class WatchStream:
                     self._timers[1] = clock.after(bookmark_us, remind, periodic=True)
 
             self._timers.append(clock.after(bookmark_us, remind, periodic=True))
+
+    def fail(self, error: errors.ApiError) -> None:
+        """Ends the stream with an ERROR frame."""
+        self._pending.append(Frame("ERROR", error.status()))
+        self.close()
 
     def close(self) -> None:
         """Ends the stream; may be called more than once."""

@@ -1,0 +1,190 @@
+"""Lists and watches of one kind: selectors, pages, resource versions.
+
+Source: k8s.io/apiserver/pkg/storage (continue.go, cacher/delegator.go) and …/registry/generic/registry.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from seatrial.sim.apiserver.context import Context
+from seatrial.sim.apiserver.options import ListOptions, revision
+from seatrial.sim.apiserver.watching import INITIAL_EVENTS_END, WatchStream
+from seatrial.sim.machinery import errors, selectors
+from seatrial.sim.machinery.fields import quoted
+from seatrial.sim.store.store import Compacted
+
+Object = Mapping[str, Any]
+Keep = Callable[[Object], bool]
+
+CONTINUE_VERSION = "meta.k8s.io/v1"
+
+
+def keeper(context: Context, options: ListOptions, name: str = "") -> Keep | None:
+    """The selectors as one predicate over objects; None when everything is wanted. Raises ApiError 400."""
+    parts: list[Keep] = []
+    if options.label_selector:
+        matches = selectors.labels(options.label_selector)
+        parts.append(lambda obj: matches(obj["metadata"].get("labels") or {}))
+    if options.field_selector:
+        parts.append(selectors.fields(options.field_selector, context.resource))
+    if name:
+        parts.append(lambda obj: obj["metadata"]["name"] == name)
+    if not parts:
+        return None
+    if len(parts) == 1:
+        return parts[0]
+    return lambda obj: all(part(obj) for part in parts)
+
+
+class Page:
+    """What a list found: the objects, and where the next page begins."""
+
+    __slots__ = ("continue_", "items", "remaining", "revision")
+
+    def __init__(
+        self, items: Sequence[Object], at: int, continue_: str = "", remaining: int | None = None
+    ) -> None:
+        self.items = items
+        self.revision = at
+        self.continue_ = continue_
+        self.remaining = remaining
+
+    def metadata(self) -> dict[str, Any]:
+        """The ListMeta of the answer."""
+        meta: dict[str, Any] = {"resourceVersion": str(self.revision)}
+        if self.continue_:
+            meta["continue"] = self.continue_
+        if self.remaining:
+            meta["remainingItemCount"] = self.remaining
+        return meta
+
+
+def find(context: Context, options: ListOptions) -> Page:
+    """The objects that a list asks for.
+
+    Raises ApiError: 400 for selectors, versions or tokens that cannot be read, 410 for a revision that is compacted,
+    504 for one that is yet to come.
+    """
+    store, storage, namespace = context.server.store, context.resource.storage, context.info.namespace
+    keep = keeper(context, options)
+    try:
+        asked = revision(options.resource_version)
+    except ValueError as problem:
+        raise errors.bad_request(f"invalid resource version: {problem}") from None
+    if asked > store.revision:
+        raise errors.too_large_resource_version(asked, store.revision)
+    exact: int | None = asked if options.match == "Exact" else None
+    after = ""
+    if options.continue_:
+        token_revision, after = read_continue(options.continue_)
+        exact = token_revision if token_revision > 0 else None
+    limited = options.limit > 0 and not (options.resource_version == "0" and not options.match)
+    if not limited and exact is None and not after:
+        found = store.list(storage, namespace or None)
+        return Page([obj for obj in found if keep(obj)] if keep is not None else found, store.revision)
+    try:
+        found = store.list_at(storage, namespace or None, exact)
+    except Compacted:
+        raise errors.expired(_expired_text(options.continue_)) from None
+    at = exact or store.revision
+    if after:
+        found = [obj for obj in found if key_of(obj, namespace) >= after]
+    if keep is not None:
+        found = [obj for obj in found if keep(obj)]
+    if not limited or len(found) <= options.limit:
+        return Page(found, at)
+    items = found[: options.limit]
+    token = write_continue(at, key_of(items[-1], namespace) + "\x00")
+    return Page(items, at, token, None if keep is not None else len(found) - options.limit)
+
+
+def _expired_text(token: str) -> str:
+    if token:
+        return "The provided continue parameter is too old to display a consistent list result."
+    return "The resourceVersion for the provided list is too old."
+
+
+def key_of(obj: Object, namespace: str) -> str:
+    """Where an object stands in the list, relative to the namespace that is listed."""
+    metadata = obj["metadata"]
+    name = str(metadata["name"])
+    own = metadata.get("namespace")
+    return f"{own}/{name}" if own and not namespace else name
+
+
+def write_continue(at: int, start: str) -> str:
+    raw = orjson.dumps({"v": CONTINUE_VERSION, "rv": at, "start": f"/{start}"}).replace(b"\x00", b"\\u0000")
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def read_continue(token: str) -> tuple[int, str]:
+    """(revision, first key). Raises ApiError 400."""
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise errors.bad_request("invalid continue token: continue key is not valid: illegal base64 data") from None
+    try:
+        value = orjson.loads(raw)
+        if value["v"] != CONTINUE_VERSION or not value["start"].startswith("/"):
+            raise KeyError
+        return int(value["rv"]), value["start"].removeprefix("/")
+    except orjson.JSONDecodeError:
+        character = raw[:1].decode("latin-1")
+        why = f"invalid character '{character}' looking for beginning of value"
+        raise errors.bad_request(f"invalid continue token: continue key is not valid: {why}") from None
+    except (KeyError, TypeError, ValueError):
+        raise errors.bad_request(f"invalid continue token: continue key is not valid: {quoted(token)}") from None
+
+
+def watch(
+    context: Context,
+    options: ListOptions,
+    show: Callable[[Object, bool], Object] | None,
+    bookmark: Callable[[int], Object],
+) -> WatchStream:
+    """A stream from the asked revision on; without one, or with 0, it begins with what is there.
+
+    Raises ApiError as ``find``; a revision below the log's floor ends the stream with an ERROR frame, as upstream.
+    """
+    store, storage, namespace = context.server.store, context.resource.storage, context.info.namespace or None
+    keep = keeper(context, options, context.info.name)
+    try:
+        since = revision(options.resource_version)
+    except ValueError as problem:
+        raise errors.ApiError(500, "", str(problem)) from None
+    if since > store.revision:
+        raise errors.too_large_resource_version(since, store.revision)
+    from_state = since == 0 if options.initial_events is None else options.initial_events
+    initial: Sequence[Object] = ()
+    ending = None
+    if from_state:
+        found = store.list(storage, namespace)
+        initial = [obj for obj in found if keep(obj)] if keep is not None else found
+        since = store.revision
+        if options.initial_events and options.bookmarks:
+            end = dict(bookmark(since))
+            end["metadata"] = {**end["metadata"], "annotations": {INITIAL_EVENTS_END: "true"}}
+            ending = end
+    try:
+        cursor = store.watch(storage, since, namespace)
+    except Compacted as gone:
+        text = f"too old resource version: {since} ({gone.floor})"
+        cursor = store.watch(storage, store.revision, namespace)
+        stream = WatchStream(cursor, keep, show, bookmark)
+        stream.fail(errors.expired(text))
+        return stream
+    stream = WatchStream(cursor, keep, show, bookmark, initial, ending)
+    limits = context.server.spec.apiserver
+    timeout_s = options.timeout_s
+    if timeout_s is None:
+        rng = context.server.streams("apiserver/watch-timeouts")
+        timeout_s = int(limits.watch_timeout_min_s * (1 + rng.random()))
+    bookmark_us = limits.bookmark_period_us if options.bookmarks else None
+    stream.live(context.server.clock, timeout_s * 1_000_000, bookmark_us)
+    return stream
