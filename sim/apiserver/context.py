@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from seatrial.sim.apiserver.options import Query
@@ -42,6 +42,10 @@ class Context:
     """The simulated time of the request, RFC 3339."""
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
+
+    def for_info(self, info: RequestInfo) -> Context:
+        """The same request about another object, as a collection's deletion takes them one by one."""
+        return replace(self, info=info)
 
     @property
     def manager(self) -> str:
