@@ -1,0 +1,147 @@
+"""The API server: the pipeline that every request takes, from whoever it comes.
+
+authentication → impersonation → authorization → routing → verb (decode, admission, validation, registry) → answer.
+Source: k8s.io/apiserver/pkg/server/config.go (DefaultBuildHandlerChain) and …/endpoints/installer.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from seatrial.sim.apiserver import authentication, handlers, nonresource, subresources
+from seatrial.sim.apiserver.authorization import STORAGES as RBAC_STORAGES
+from seatrial.sim.apiserver.authorization import Attributes as Asked
+from seatrial.sim.apiserver.authorization import Authorizer, refusal
+from seatrial.sim.apiserver.context import Context, ExternalCall, Steps
+from seatrial.sim.apiserver.request import Object, Request, Response, User
+from seatrial.sim.apiserver.routing import RequestInfo, parse
+from seatrial.sim.apiserver.services import ServiceNumbers
+from seatrial.sim.apiserver.tokens import Tokens
+from seatrial.sim.config import ClusterSpec
+from seatrial.sim.kernel.clock import Clock
+from seatrial.sim.kernel.streams import Streams
+from seatrial.sim.machinery import errors
+from seatrial.sim.machinery.kinds import Kinds, Resource
+from seatrial.sim.store.store import Store
+
+Write = Callable[[Store], Object]
+
+
+class Apiserver:
+    """One API server over one store.
+
+    ``handle`` is what everybody calls. Reads never change anything; a refused write stores nothing (the registry checks
+    before it commits, and a commit is the last step).
+    """
+
+    def __init__(self, spec: ClusterSpec, store: Store, clock: Clock, streams: Streams, kinds: Kinds) -> None:
+        self.spec = spec
+        self.store = store
+        self.clock = clock
+        self.streams = streams
+        self.kinds = kinds
+        self.authorizer = Authorizer(store)
+        self.service_numbers = ServiceNumbers(spec, streams, store)
+        self.tokens = Tokens(store, clock, streams)
+
+    def commit(self, resource: Resource, write: Write) -> Object:
+        """The one place that writes to the store."""
+        obj = write(self.store)
+        if resource.storage in RBAC_STORAGES:
+            self.authorizer.forget()
+        return obj
+
+    def handle(self, request: Request) -> Response:
+        """The answer to a request that needs nothing from outside the simulation.
+
+        A request that does (a webhook) is to be driven through ``serve``; here the call fails as an unreachable host
+        would.
+        """
+        steps = self.serve(request)
+        try:
+            call = next(steps)
+            while True:
+                call = steps.send(unreachable(call))
+        except StopIteration as done:
+            response: Response = done.value
+            return response
+
+    def serve(self, request: Request) -> Generator[ExternalCall, Any, Response]:
+        """The pipeline: yields the calls that leave the simulation and is sent their answers."""
+        warnings: list[str] = []
+        try:
+            return (yield from self._serve(request, warnings))
+        except errors.ApiError as error:
+            headers = {}
+            if error.details is not None and "retryAfterSeconds" in error.details:
+                headers["Retry-After"] = str(error.details["retryAfterSeconds"])
+            return Response(error.code, error.status(), warnings=tuple(warnings), headers=headers)
+        except errors.PlainError as error:
+            return Response(error.code, error.text.encode(), "text/plain; charset=utf-8")
+
+    def _serve(self, request: Request, warnings: list[str]) -> Steps[Response]:
+        user = self.user_of(request)
+        watch = bool(request.query.get("watch")) and request.query["watch"][0] not in ("0", "false")
+        info = parse(request.method, request.path, watch)
+        self._authorize(user, info)
+        if not info.is_resource:
+            return nonresource.answer(self, request, info, user)
+        resource = self.kinds.find(info.group, info.version, info.resource)
+        if resource is None:
+            if not self.kinds.serves(info.group, info.version):
+                raise errors.PlainError(404, "404 page not found\n")
+            raise errors.no_such_resource()
+        context = Context(self, request, info, resource, user, request.query, self.clock.stamp(), warnings=warnings)
+        return (yield from dispatch(context))
+
+    def user_of(self, request: Request) -> User:
+        """Raises ApiError 401 and, for impersonation, 403."""
+        user = request.user
+        if user is None:
+            user = authentication.authenticate(request.credentials, self.tokens.review)
+            if request.headers:
+                user = authentication.impersonated(request, user, self.authorizer)
+        return user
+
+    def _authorize(self, user: User, info: RequestInfo) -> None:
+        if info.is_resource:
+            asked = Asked(
+                info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name
+            )
+        else:
+            asked = Asked(info.verb, path=info.path)
+        if not self.authorizer.allowed(user, asked):
+            raise refusal(user, asked)
+
+
+def unreachable(call: ExternalCall) -> OSError:
+    """What a call out of the simulation gets where nobody performs it."""
+    return OSError(f"dial {call.url}: connection refused")
+
+
+
+
+def dispatch(context: Context) -> Steps[Response]:
+    """The handler of a verb. Raises ApiError 404 or 405 for what the kind does not serve."""
+    info, resource = context.info, context.resource
+    if info.subresource:
+        return (yield from subresources.answer(context))
+    if resource.namespaced and info.name and not info.namespace:
+        raise errors.no_such_resource()
+    verb = "list" if info.verb == "watch" else info.verb
+    if verb == "create" and info.name or verb not in resource.verbs:
+        raise errors.method_not_allowed()
+    if verb == "create":
+        return (yield from subresources.create_virtual(context) if resource.virtual else handlers.create(context))
+    if verb == "get":
+        return handlers.get(context)
+    if verb == "list":
+        return handlers.list_or_watch(context)
+    if verb == "update":
+        return (yield from handlers.update(context))
+    if verb == "patch":
+        return (yield from handlers.patch(context))
+    if verb == "delete":
+        return (yield from handlers.delete(context))
+    return (yield from handlers.delete_collection(context))
