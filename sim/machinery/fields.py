@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 
@@ -22,6 +23,38 @@ class FieldError(NamedTuple):
         return f"{self.path}: {self.message}"
 
 
+ESCAPES = {
+    '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"
+}  # fmt: skip
+HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+"""What Go's encoding/json escapes beyond JSON's own rules."""
+
+
 def quoted(value: Any) -> str:
-    """A value as Go's field errors print it: strings in Go's %q, the rest as JSON."""
-    raise NotImplementedError
+    """A value as Go's field errors print it: strings in Go's %q, the rest as Go marshals JSON."""
+    if isinstance(value, str):
+        if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+            return f'"{value}"'
+        return '"' + "".join(map(_escaped, value)) + '"'
+    if isinstance(value, float):
+        return _number(value)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).translate(HTML)
+
+
+def _escaped(character: str) -> str:
+    """One character inside strconv.Quote."""
+    if character in ESCAPES:
+        return ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _number(value: float) -> str:
+    """A float64 in Go's %v: shortest digits, exponent from 1e21 and below 1e-4."""
+    if value == int(value) and abs(value) < 1e21:
+        return str(int(value))
+    return repr(value)
