@@ -47,18 +47,30 @@ class Attributes(NamedTuple):
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
+class Grant(NamedTuple):
+    """One rule that applies to a user, and how the user came by it."""
+
+    namespace: str | None
+    """None: in the whole cluster."""
+    rule: Mapping[str, Any]
+    source: str
+    """As a review's reason names it; empty for what needs no binding."""
+
+
 class Authorizer:
     """Answers from the roles and bindings in the store; remembers decisions until one of those changes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._decisions: dict[tuple[Any, ...], bool] = {}
-        self._rules: dict[tuple[Any, ...], tuple[tuple[str | None, Mapping[str, Any]], ...]] = {}
+        self._grants: dict[tuple[Any, ...], tuple[Grant, ...]] = {}
+        self._missing: dict[tuple[Any, ...], tuple[str, ...]] = {}
 
     def forget(self) -> None:
         """To be called when a role or binding has changed."""
         self._decisions.clear()
-        self._rules.clear()
+        self._grants.clear()
+        self._missing.clear()
 
     def allowed(self, user: User, asked: Attributes) -> bool:
         if MASTERS in user.groups:
@@ -68,46 +80,101 @@ class Authorizer:
         if known is None:
             if len(self._decisions) >= DECISIONS_MAX:
                 self._decisions.clear()
-            known = any(
-                rule_allows(rule, asked)
-                for namespace, rule in self.rules(user)
-                if namespace is None or (namespace == asked.namespace and not asked.path)
-            )
-            self._decisions[key] = known
+            known = self._decisions[key] = self._grant(user, asked) is not None
         return known
 
-    def rules(self, user: User) -> tuple[tuple[str | None, Mapping[str, Any]], ...]:
+    def explain(self, user: User, asked: Attributes) -> tuple[bool, str]:
+        """Whether it is allowed, and the reason that a review gives."""
+        if MASTERS in user.groups:
+            return True, ""
+        grant = self._grant(user, asked)
+        if grant is None:
+            return False, self.missing_roles(user)
+        return True, grant.source
+
+    def _grant(self, user: User, asked: Attributes) -> Grant | None:
+        for grant in self.grants(user):
+            here = grant.namespace is None or (grant.namespace == asked.namespace and not asked.path)
+            if here and rule_allows(grant.rule, asked):
+                return grant
+        return None
+
+    def rules(self, user: User) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
         """(namespace or None for the whole cluster, rule) for every rule that applies to the user."""
+        return ((grant.namespace, grant.rule) for grant in self.grants(user))
+
+    def grants(self, user: User) -> tuple[Grant, ...]:
         key = (user.name, user.groups)
-        found = self._rules.get(key)
+        found = self._grants.get(key)
         if found is None:
-            found = self._rules[key] = tuple(self._find_rules(user))
+            found = self._grants[key] = tuple(self._find_grants(user))
         return found
 
-    def _find_rules(self, user: User) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
+    def missing_roles(self, user: User) -> str:
+        """What bindings of the user refer to and nobody has created; part of a refusal."""
+        key = (user.name, user.groups)
+        known = self._missing.get(key)
+        if known is None:
+            known = self._missing[key] = tuple(self._find_missing(user))
+        if not known:
+            return ""
+        return f"RBAC: {known[0]}" if len(known) == 1 else f"RBAC: [{', '.join(known)}]"
+
+    def _bindings(self, user: User) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
+        """(binding, the subject that is the user, namespace) of every binding of the user."""
+        for storage in (CLUSTER_ROLE_BINDINGS, ROLE_BINDINGS):
+            for binding in self._store.list(storage):
+                namespace = binding["metadata"].get("namespace", "")
+                subject = matching_subject(binding, user, namespace)
+                if subject is not None:
+                    yield binding, subject, namespace
+
+    def _find_grants(self, user: User) -> Iterator[Grant]:
         if NODES in user.groups:
             role = self._store.get(CLUSTER_ROLES, "", NODE_ROLE)
-            yield from ((None, rule) for rule in (role or {}).get("rules") or ())
-        for binding in self._store.list(CLUSTER_ROLE_BINDINGS):
-            if applies_to(binding, user):
-                yield from ((None, rule) for rule in self.role_rules(binding["roleRef"], ""))
-        for binding in self._store.list(ROLE_BINDINGS):
-            if applies_to(binding, user):
-                namespace = binding["metadata"]["namespace"]
-                yield from ((namespace, rule) for rule in self.role_rules(binding["roleRef"], namespace))
+            yield from (Grant(None, rule, "") for rule in (role or {}).get("rules") or ())
+        for binding, subject, namespace in self._bindings(user):
+            source = describe(binding, subject)
+            for rule in self.role_rules(binding["roleRef"], namespace):
+                yield Grant(namespace or None, rule, source)
+
+    def _find_missing(self, user: User) -> Iterator[str]:
+        for binding, _, namespace in self._bindings(user):
+            reference = binding["roleRef"]
+            if self._role(reference, namespace) is None:
+                plural = "clusterrole" if reference.get("kind") == "ClusterRole" else "role"
+                yield f'{plural}.rbac.authorization.k8s.io "{reference["name"]}" not found'
+
+    def _role(self, reference: Mapping[str, Any], namespace: str) -> Mapping[str, Any] | None:
+        if reference.get("kind") == "ClusterRole":
+            return self._store.get(CLUSTER_ROLES, "", reference["name"])
+        return self._store.get(ROLES, namespace, reference["name"])
 
     def role_rules(self, reference: Mapping[str, Any], namespace: str) -> tuple[Mapping[str, Any], ...]:
         """The rules of the role that a binding names; none when there is no such role."""
-        if reference.get("kind") == "ClusterRole":
-            role = self._store.get(CLUSTER_ROLES, "", reference["name"])
-        else:
-            role = self._store.get(ROLES, namespace, reference["name"])
-        return tuple((role or {}).get("rules") or ())
+        return tuple((self._role(reference, namespace) or {}).get("rules") or ())
 
 
-def applies_to(binding: Mapping[str, Any], user: User) -> bool:
-    namespace = binding["metadata"].get("namespace", "")
-    return any(subject_matches(subject, user, namespace) for subject in binding.get("subjects") or ())
+def describe(binding: Mapping[str, Any], subject: Mapping[str, Any]) -> str:
+    """The reason of a review that a binding allows (rbac.clusterRoleBindingDescriber)."""
+    metadata, reference = binding["metadata"], binding["roleRef"]
+    if metadata.get("namespace"):
+        bound = f'RoleBinding "{metadata["name"]}/{metadata["namespace"]}"'
+    else:
+        bound = f'ClusterRoleBinding "{metadata["name"]}"'
+    who = subject["name"]
+    if subject.get("kind") == "ServiceAccount":
+        who = f"{who}/{subject.get('namespace') or metadata.get('namespace', '')}"
+    return f'RBAC: allowed by {bound} of {reference["kind"]} "{reference["name"]}" to {subject["kind"]} "{who}"'
+
+
+def matching_subject(binding: Mapping[str, Any], user: User, namespace: str) -> Mapping[str, Any] | None:
+    """The subject of a binding that the user is; None when the binding is not about them."""
+    for subject in binding.get("subjects") or ():
+        if subject_matches(subject, user, namespace):
+            found: Mapping[str, Any] = subject
+            return found
+    return None
 
 
 def subject_matches(subject: Mapping[str, Any], user: User, namespace: str) -> bool:
@@ -151,13 +218,14 @@ def _path_matches(url: str, path: str) -> bool:
     return url.endswith("*") and path.startswith(url.rstrip("*"))
 
 
-def refusal(user: User, asked: Attributes) -> errors.ApiError:
-    """The 403 that a client is shown."""
+def refusal(user: User, asked: Attributes, reason: str = "") -> errors.ApiError:
+    """The 403 that a client is shown; ``reason`` is what the authorizer has to say of it."""
+    because = f": {reason}" if reason else ""
     if asked.path:
-        return errors.forbidden("", "", "", f'User "{user.name}" cannot {asked.verb} path "{asked.path}"')
+        return errors.forbidden("", "", "", f'User "{user.name}" cannot {asked.verb} path "{asked.path}"{because}')
     where = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
     why = (
         f'User "{user.name}" cannot {asked.verb} resource "{asked.full_resource}" '
-        f'in API group "{asked.group}" {where}'
+        f'in API group "{asked.group}" {where}{because}'
     )
     return errors.forbidden(asked.group, asked.resource, asked.name, why)

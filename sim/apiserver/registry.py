@@ -12,7 +12,7 @@ from seatrial.sim.apiserver import admission
 from seatrial.sim.apiserver.context import Attributes, Context, Steps
 from seatrial.sim.apiserver.options import DeleteOptions
 from seatrial.sim.apiserver.request import Object
-from seatrial.sim.apiserver.strategy import Strategy, changed, strategy
+from seatrial.sim.apiserver.strategy import NARROW, Strategy, changed, strategy
 from seatrial.sim.kernel.clock import parse_stamp, stamp_of
 from seatrial.sim.kernel.streams import suffix, uuid4
 from seatrial.sim.machinery import errors, validation
@@ -244,7 +244,10 @@ def before_update(context: Context, rules: Strategy, new: Object, old: Object) -
         metadata.pop("generation", None)
     new = {**new, "metadata": metadata}
     subresource = context.info.subresource
-    if subresource == "status":
+    narrow = NARROW.get((context.resource.storage, subresource)) if subresource else None
+    if narrow is not None:
+        new = narrow(new, old)
+    elif subresource == "status":
         new = _status_only(rules, new, old)
     elif "status" in context.resource.subresources:
         new = with_field(new, "status", old.get("status"))

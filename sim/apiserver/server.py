@@ -112,7 +112,7 @@ class Apiserver:
         else:
             asked = Asked(info.verb, path=info.path)
         if not self.authorizer.allowed(user, asked):
-            raise refusal(user, asked)
+            raise refusal(user, asked, self.authorizer.missing_roles(user))
 
 
 def unreachable(call: ExternalCall) -> OSError:

@@ -17,6 +17,7 @@ from seatrial.sim.machinery.kinds import Resource
 PrepareCreate = Callable[[Context, Object], Object]
 PrepareUpdate = Callable[[Context, Object, Object], Object]
 AfterDelete = Callable[[Context, Object], None]
+Narrow = Callable[[Object, Object], Object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ ROWS: Mapping[str, Strategy] = {
     "deployments.apps": Strategy(generation=True, labels_on_status=False),
     "replicasets.apps": Strategy(generation=True),
     "statefulsets.apps": Strategy(generation=True),
-    "daemonsets.apps": Strategy(generation=True, prepare_create=None),
+    "daemonsets.apps": Strategy(generation=True),
     "controllerrevisions.apps": Strategy(),
     "jobs.batch": Strategy(generation=True, orphans_by_default=True, prepare_create=jobs.prepare_create),
     "cronjobs.batch": Strategy(generation=True),
@@ -129,6 +130,32 @@ ROWS: Mapping[str, Strategy] = {
         generation=True, generation_on_delete=False, returns_deleted=True, unconditional_update=False
     ),
 }
+
+
+def _only(path: str, *names: str) -> Narrow:
+    """A door through which nothing but these fields of spec or status changes."""
+
+    def narrow(new: Object, old: Object) -> Object:
+        part = dict(old.get(path) or {})
+        given = new.get(path) or {}
+        for name in names:
+            if name in given:
+                part[name] = given[name]
+            else:
+                part.pop(name, None)
+        return {**old, "metadata": new["metadata"], path: part}
+
+    return narrow
+
+
+NARROW: Mapping[tuple[str, str], Narrow] = {
+    ("pods", "ephemeralcontainers"): _only("spec", "ephemeralContainers"),
+    ("pods", "resize"): pods.resized,
+    ("namespaces", "finalize"): _only("spec", "finalizers"),
+    ("certificatesigningrequests.certificates.k8s.io", "approval"): _only("status", "conditions"),
+}
+"""Subresources that are the object itself through a narrow door: from (sent, stored) to what is stored."""
+
 DEFAULT = Strategy()
 CUSTOM = Strategy(generation=True, unconditional_update=False)
 """Custom resources (k8s.io/apiextensions-apiserver/pkg/registry/customresource)."""

@@ -40,3 +40,21 @@ def qos_class(spec: Mapping[str, Any]) -> str:
 def _compute(quantities: Mapping[str, str] | None) -> dict[str, int]:
     values = ((name, parse(text).milli_value()) for name, text in (quantities or {}).items() if name in COMPUTE)
     return {name: value for name, value in values if value > 0}
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Whether the pod's Ready condition is true (podutil.IsPodReady)."""
+    return condition_status(pod, "Ready") == "True"
+
+
+def condition_status(obj: Mapping[str, Any], kind: str) -> str:
+    """The status of a condition; empty when the object does not have it."""
+    for condition in (obj.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == kind:
+            return str(condition.get("status", ""))
+    return ""
+
+
+def is_terminal(pod: Mapping[str, Any]) -> bool:
+    """Whether the pod has run its course (podutil.IsPodTerminal)."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from seatrial.sim.apiserver.admission import accounts, defaults, lifecycle, limits, priority, quota
+from seatrial.sim.apiserver.admission import (
+    accounts,
+    defaults,
+    escalation,
+    lifecycle,
+    limits,
+    podsecurity,
+    priority,
+    quota,
+)
 from seatrial.sim.apiserver.context import Attributes, Context, Steps
 from seatrial.sim.apiserver.request import Object
 
@@ -38,12 +47,26 @@ MUTATING: Mapping[str, tuple[tuple[str, Mutate], ...]] = {
 }
 """The plug-ins of each kind, by the operation they handle."""
 
+def _both(plugin: Validate) -> tuple[tuple[str, Validate], ...]:
+    return ("CREATE", plugin), ("UPDATE", plugin)
+
+
 VALIDATING: Mapping[str, tuple[tuple[str, Validate], ...]] = {
     EVERY: (("CREATE", lifecycle.check), ("DELETE", lifecycle.check)),
-    "pods": (("CREATE", limits.check), ("UPDATE", limits.check)),
+    "namespaces": _both(podsecurity.check_namespace),
+    "pods": (*_both(limits.check), *_both(podsecurity.check_pod)),
     "persistentvolumeclaims": (("CREATE", limits.check),),
-    "priorityclasses.scheduling.k8s.io": (("CREATE", priority.check_class), ("UPDATE", priority.check_class)),
+    "priorityclasses.scheduling.k8s.io": _both(priority.check_class),
+    "roles.rbac.authorization.k8s.io": _both(escalation.check_role),
+    "clusterroles.rbac.authorization.k8s.io": _both(escalation.check_role),
+    "rolebindings.rbac.authorization.k8s.io": _both(escalation.check_binding),
+    "clusterrolebindings.rbac.authorization.k8s.io": _both(escalation.check_binding),
+    **{storage: _both(podsecurity.check_template) for storage in podsecurity.TEMPLATES},
 }
+
+
+VALIDATED_SUBRESOURCES = ("", "ephemeralcontainers", "resize")
+"""Doors to the spec; what changes a status or a scale passes no plug-in for the object itself."""
 
 
 def mutate(context: Context, attributes: Attributes) -> Steps[Object]:
@@ -67,7 +90,7 @@ def validate(context: Context, attributes: Attributes) -> Steps[None]:
     """Raises the ApiError of the first plug-in that refuses."""
     if attributes.operation == "DELETE":
         lifecycle.check(context, attributes)
-    if not attributes.subresource:
+    if attributes.subresource in VALIDATED_SUBRESOURCES:
         for operation, plugin in VALIDATING.get(attributes.resource.storage, ()):
             if operation == attributes.operation:
                 plugin(context, attributes)

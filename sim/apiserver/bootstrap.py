@@ -1,0 +1,126 @@
+"""What a fresh cluster holds before anybody asks: namespaces, bootstrap RBAC, priority levels, the kubernetes service.
+
+Source: k8s.io/kubernetes/pkg/registry/rbac/rest, …/flowcontrol/rest, …/scheduling/rest, and
+k8s.io/kubernetes/pkg/controlplane/controller/{systemnamespaces,kubernetesservice,legacytokentracking,defaultservicecidr},
+as a real server of this version lists them (``machinery/data/initial_objects.json.gz``).
+
+Rules of aggregated roles are left to the clusterrole-aggregation controller, ServiceAccounts named ``default`` and the
+root CA to theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from seatrial.sim.apiserver.authorization import MASTERS
+from seatrial.sim.apiserver.request import Object, Request, User
+from seatrial.sim.apiserver.server import Apiserver
+from seatrial.sim.apiserver.routing import parse
+from seatrial.sim.machinery.schema import data
+
+API_SERVER = User("system:apiserver", (MASTERS, "system:authenticated"))
+USER_AGENT = "kube-apiserver/v1.37.2"
+SERVICE_PORT = 6443
+"""--secure-port of a kubeadm control plane."""
+LEFT_TO_CONTROLLERS = frozenset({("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")})
+SERVER_SET = ("creationTimestamp", "resourceVersion", "uid", "generation", "managedFields")
+
+
+def bootstrap(server: Apiserver, ca_certificate: str = "") -> None:
+    """Creates the initial objects in an empty store; a store that has been filled before is left alone."""
+    if server.store.get("namespaces", "", "kube-system") is not None:
+        return
+    for path, obj in _initial(server):
+        if obj.get("metadata", {}).get("name") == "extension-apiserver-authentication":
+            obj = {**obj, "data": _authentication(ca_certificate)}
+        _post(server, path, obj)
+    for path, obj in _own_service(server):
+        _post(server, path, obj)
+
+
+def _initial(server: Apiserver) -> Iterator[tuple[str, Object]]:
+    """(collection path, object) in the order in which a server creates them."""
+    found = []
+    for path, objects in data("initial_objects").items():
+        info = parse("GET", path)
+        resource = server.kinds.find(info.group, info.version, info.resource)
+        for obj in objects:
+            metadata = obj["metadata"]
+            plural = path.rsplit("/", 1)[-1]
+            if (plural, metadata["name"]) in LEFT_TO_CONTROLLERS:
+                continue
+            if plural == "serviceaccounts" and server.spec.controllers == "none":
+                continue
+            found.append((int(metadata["resourceVersion"]), path, _clean(resource, path, obj)))
+    found.sort(key=lambda entry: entry[0])
+    service = [entry for entry in found if entry[1].endswith("/services")]
+    for _, path, obj in (*(entry for entry in found if entry not in service), *service):
+        yield path, obj
+
+
+def _clean(resource: Any, path: str, obj: Mapping[str, Any]) -> Object:
+    """An object as it was sent, without what a server or a controller added."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in SERVER_SET}
+    clean = {"kind": resource.kind, "apiVersion": resource.api_version, **obj, "metadata": metadata}
+    if clean.get("aggregationRule"):
+        clean["rules"] = None
+    if "/services" in path:
+        ports = [{**port, "targetPort": SERVICE_PORT} for port in clean["spec"]["ports"]]
+        clean["spec"] = {**clean["spec"], "ports": ports}
+    return clean
+
+
+def _authentication(ca_certificate: str) -> dict[str, str]:
+    return {
+        "client-ca-file": ca_certificate,
+        "requestheader-allowed-names": '["front-proxy-client"]',
+        "requestheader-client-ca-file": ca_certificate,
+        "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+        "requestheader-group-headers": '["X-Remote-Group"]',
+        "requestheader-uid-headers": '["X-Remote-Uid"]',
+        "requestheader-username-headers": '["X-Remote-User"]',
+    }
+
+
+def _own_service(server: Apiserver) -> Iterator[tuple[str, Object]]:
+    """The endpoints of the kubernetes service (reconcilers.LeaseEndpointReconciler)."""
+    address = f"{server.spec.network.node_subnet}.10"
+    port = {"name": "https", "port": SERVICE_PORT, "protocol": "TCP"}
+    mirrored = {"endpointslice.kubernetes.io/skip-mirror": "true"}
+    yield (
+        "/api/v1/namespaces/default/endpoints",
+        {
+            "kind": "Endpoints",
+            "apiVersion": "v1",
+            "metadata": {"name": "kubernetes", "namespace": "default", "labels": mirrored},
+            "subsets": [{"addresses": [{"ip": address}], "ports": [port]}],
+        },
+    )
+    yield (
+        "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+        {
+            "kind": "EndpointSlice",
+            "apiVersion": "discovery.k8s.io/v1",
+            "metadata": {
+                "name": "kubernetes",
+                "namespace": "default",
+                "labels": {"kubernetes.io/service-name": "kubernetes"},
+            },
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+            "ports": [port],
+        },
+    )
+
+
+def _post(server: Apiserver, path: str, obj: Object) -> None:
+    answer = server.handle(Request("POST", path, body=obj, user=API_SERVER, user_agent=USER_AGENT))
+    assert answer.code == 201, (path, obj["metadata"]["name"], answer.body)
+    status = obj.get("status")
+    if status and answer.body.get("status") != status and "/namespaces" not in path:
+        name = obj["metadata"]["name"]
+        body = {**answer.body, "status": status}
+        request = Request("PUT", f"{path}/{name}/status", body=body, user=API_SERVER, user_agent=USER_AGENT)
+        answer = server.handle(request)
+        assert answer.code == 200, (path, name, answer.body)
