@@ -1,0 +1,173 @@
+"""Compiles what a kube-apiserver says of itself into the package data beside this module.
+
+    python -m seatrial.sim.machinery.data.compile DIRECTORY
+
+The directory holds ``v2.json.gz``, ``v3.json.gz``, ``discovery.json.gz``, ``protobuf.json.gz``,
+``table_columns.json.gz`` and ``initial_objects.json.gz``. Deterministic: the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seatrial.sim.machinery.data.go_types import POINTERS, PRESENT, short
+
+HERE = Path(__file__).parent
+AS_THEY_ARE = ("table_columns", "initial_objects", "discovery")
+SPECIAL = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time": "time",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": "microtime",
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "int-or-string",
+    "io.k8s.apimachinery.pkg.runtime.RawExtension": "any",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1": "any",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON": "any",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray": "schema-or-array",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool": "schema-or-bool",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray": "schema-or-strings",
+}
+"""Definitions that are no structs on the wire."""
+SCALARS = {
+    ("string", None): "string",
+    ("string", "byte"): "bytes",
+    ("boolean", None): "boolean",
+    ("integer", "int32"): "int32",
+    ("integer", "int64"): "int64",
+    ("number", "double"): "double",
+}
+ZERO = {"string": "", "boolean": False, "int32": 0, "int64": 0, "double": 0}
+
+
+def read(path: Path) -> Any:
+    return json.loads(gzip.decompress(path.read_bytes()))
+
+
+def write(name: str, value: Any) -> None:
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    (HERE / f"{name}.json.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+
+
+def definitions(v3: Mapping[str, Any]) -> dict[str, Any]:
+    """Every type of every document, by name."""
+    found: dict[str, Any] = {}
+    for document in v3.values():
+        for name, definition in document.get("components", {}).get("schemas", {}).items():
+            found.setdefault(name, definition)
+    return found
+
+
+def reference(schema: Mapping[str, Any]) -> str:
+    """The definition that a property points to; empty when it is none."""
+    ref = schema.get("$ref") or (schema.get("allOf") or [{}])[0].get("$ref", "")
+    return str(ref).rpartition("/")[2]
+
+
+def shape(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A property without its place: ``t`` kind, ``r`` the struct it refers to, ``e`` its element."""
+    ref = reference(schema)
+    if ref:
+        return {"t": SPECIAL[ref]} if ref in SPECIAL else {"t": "struct", "r": ref}
+    if schema.get("type") == "array":
+        return {"t": "list", "e": shape(schema["items"])}
+    if schema.get("type") == "object":
+        return {"t": "map", "e": shape(schema["additionalProperties"])}
+    if "type" not in schema:
+        return {"t": "any"}
+    return {"t": SCALARS[schema["type"], schema.get("format")]}
+
+
+EXTENSIONS = {
+    "x-kubernetes-list-type": "lt",
+    "x-kubernetes-list-map-keys": "lk",
+    "x-kubernetes-map-type": "mt",
+    "x-kubernetes-patch-merge-key": "mk",
+    "x-kubernetes-patch-strategy": "ps",
+}
+
+
+def field(type_name: str, name: str, schema: Mapping[str, Any], required: bool) -> dict[str, Any]:
+    """One property: its shape, ``q`` required, ``p`` pointer, ``z`` always on the wire, ``d`` default."""
+    row = shape(schema)
+    row.update((key, schema[long]) for long, key in EXTENSIONS.items() if long in schema)
+    kind, default = row["t"], schema.get("default")
+    pointer = name in POINTERS.get(short(type_name), ())
+    present = name in PRESENT.get(short(type_name), ())
+    if kind in ZERO:
+        present = present or (required if pointer else "default" in schema and default == ZERO[kind])
+        if default not in (None, ZERO[kind]):
+            row["d"] = default
+    elif kind == "struct":
+        pointer = default != {}
+        present = present or required or not pointer
+    else:
+        present = present or required
+        pointer = not present and kind in ("quantity", "time", "microtime", "int-or-string")
+    row.update({key: 1 for key, on in (("q", required), ("p", pointer), ("z", present)) if on})
+    return row
+
+
+def message_of(name: str) -> str:
+    """The protobuf message behind a definition."""
+    return name.removeprefix("io.").replace("-", "_")
+
+
+def declared(message: str, messages: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
+    """Property names in the order in which Go declares them, as protobuf numbers do; embedded structs inlined."""
+    order = []
+    for _, (name, kind) in sorted(messages.get(message, {}).items(), key=lambda item: int(item[0])):
+        if name in properties:
+            order.append(name)
+            continue
+        package = message.rpartition(".")[0]
+        inner = kind if kind in messages else f"{package}.{kind}"
+        order += declared(inner, messages, properties)
+    return order
+
+
+def types(schemas: Mapping[str, Any], messages: Mapping[str, Any]) -> dict[str, Any]:
+    """Every struct: ``f`` its fields in Go's order, ``mt`` its map type, ``u`` its union's discriminated members."""
+    out: dict[str, Any] = {}
+    for name, schema in sorted(schemas.items()):
+        if name in SPECIAL:
+            continue
+        properties = schema.get("properties", {})
+        ordered = [key for key in ("kind", "apiVersion") if key in properties and "metadata" in properties]
+        ordered += declared(message_of(name), messages, properties)
+        ordered += sorted(properties)
+        required = schema.get("required", ())
+        row: dict[str, Any] = {
+            "f": {key: field(name, key, properties[key], key in required) for key in dict.fromkeys(ordered)}
+        }
+        if "x-kubernetes-map-type" in schema:
+            row["mt"] = schema["x-kubernetes-map-type"]
+        out[name] = row
+    return out
+
+
+def kinds(schemas: Mapping[str, Any]) -> dict[str, str]:
+    """``group/version/Kind`` to the definition, for kinds that are one type only."""
+    found: dict[str, str] = {}
+    for name, schema in sorted(schemas.items()):
+        rows = schema.get("x-kubernetes-group-version-kind", ())
+        if len({row["kind"] for row in rows}) == 1 and not name.startswith("io.k8s.apimachinery"):
+            for row in rows:
+                found[f"{row['group']}/{row['version']}/{row['kind']}"] = name
+    return found
+
+
+def main(source: Path) -> None:
+    v3, messages = read(source / "v3.json.gz"), read(source / "protobuf.json.gz")
+    schemas = definitions(v3)
+    write("types", {"types": types(schemas, messages), "kinds": kinds(schemas)})
+    write("protobuf", messages)
+    for name in (*AS_THEY_ARE, "v2", "v3"):
+        write(name, read(source / f"{name}.json.gz"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

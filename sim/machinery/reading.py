@@ -1,0 +1,269 @@
+"""From the bytes of a request body to plain values: JSON and YAML, with Go's words for what cannot be read.
+
+Source: encoding/json (scanner.go), sigs.k8s.io/json, sigs.k8s.io/yaml (YAML 1.1 as gopkg.in/yaml.v2 resolves it).
+
+Not modelled: the wording of YAML syntax errors below ``yaml: line N:`` is PyYAML's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import yaml
+
+STRICT_ERRORS_MAX = 100
+"""Unknown and duplicate fields that are reported at most (sigs.k8s.io/json)."""
+
+
+class Unreadable(ValueError):
+    """A body that is no JSON or YAML; the text is Go's."""
+
+
+def json_value(raw: bytes) -> Any:
+    """The value behind a JSON text; of duplicate keys the last wins. Raises Unreadable."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        text = raw.decode("utf-8", "replace")
+        problem = syntax_problem(text)
+        if problem:
+            raise Unreadable(problem) from None
+        return json.loads(text, parse_constant=float)
+
+
+def json_duplicates(raw: bytes, value: Any) -> list[str]:
+    """Paths of keys that stand twice in an object, in reading order."""
+    if _keys(raw) == _keys(orjson.dumps(value)) and b"\\u0022" not in raw:
+        return []
+    found: list[str] = []
+    _collect(_Pairs.of(raw.decode("utf-8", "replace")), "", found)
+    return found[:STRICT_ERRORS_MAX]
+
+
+def _keys(raw: bytes) -> int:
+    """How many keys a text without blanks between key and colon holds; escaped quotes before a colon are not keys."""
+    return raw.count(b'":') - raw.count(b'\\":') + raw.count(b'" :') - raw.count(b'\\" :')
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as the pairs that were written."""
+
+    @staticmethod
+    def of(text: str) -> Any:
+        return json.loads(text, object_pairs_hook=_Pairs)
+
+
+def _collect(value: Any, path: str, found: list[str]) -> None:
+    if isinstance(value, _Pairs):
+        seen: dict[str, None] = {}
+        for key, item in value:
+            below = f"{path}.{key}" if path else key
+            if key in seen:
+                found.append(below)
+            seen[key] = None
+            _collect(item, below, found)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _collect(item, f"{path}[{index}]", found)
+
+
+LITERALS = {"t": "true", "f": "false", "n": "null"}
+BLANK = re.compile(r"[ \t\n\r]*")
+STRING = re.compile(r'[^"\\\x00-\x1f]*')
+DIGITS = re.compile(r"[0-9]*")
+END = "unexpected end of JSON input"
+
+
+def syntax_problem(text: str) -> str:
+    """What Go's scanner says of a text that is no JSON; empty when it is."""
+    try:
+        at = _blank(text, _value(text, _blank(text, 0)))
+        if at < len(text):
+            raise _unexpected(text, at, "after top-level value")
+    except Unreadable as problem:
+        return str(problem)
+    except RecursionError:
+        return "exceeded max depth"
+    return ""
+
+
+def _unexpected(text: str, at: int, where: str) -> Unreadable:
+    if at >= len(text):
+        return Unreadable(END)
+    character = text[at]
+    shown = {"'": "\\'", '"': '"'}.get(character) or repr(character)[1:-1]
+    return Unreadable(f"invalid character '{shown}' {where}")
+
+
+def _blank(text: str, at: int) -> int:
+    match = BLANK.match(text, at)
+    return match.end() if match else at
+
+
+def _value(text: str, at: int) -> int:
+    start = text[at : at + 1]
+    if start == "{":
+        return _members(text, at, "}")
+    if start == "[":
+        return _members(text, at, "]")
+    if start == '"':
+        return _string(text, at)
+    if start in LITERALS:
+        return _literal(text, at, LITERALS[start])
+    if start and start in "-0123456789":
+        return _number(text, at)
+    raise _unexpected(text, at, "looking for beginning of value")
+
+
+def _members(text: str, at: int, closing: str) -> int:
+    at = _blank(text, at + 1)
+    if text[at : at + 1] == closing:
+        return at + 1
+    after = "after object key:value pair" if closing == "}" else "after array element"
+    while True:
+        if closing == "}":
+            if text[at : at + 1] != '"':
+                raise _unexpected(text, at, "looking for beginning of object key string")
+            at = _blank(text, _string(text, at))
+            if text[at : at + 1] != ":":
+                raise _unexpected(text, at, "after object key")
+            at = _blank(text, at + 1)
+        at = _blank(text, _value(text, at))
+        follows = text[at : at + 1]
+        if follows == closing:
+            return at + 1
+        if follows != ",":
+            raise _unexpected(text, at, after)
+        at = _blank(text, at + 1)
+
+
+def _string(text: str, at: int) -> int:
+    at += 1
+    while True:
+        match = STRING.match(text, at)
+        at = match.end() if match else at
+        if text[at : at + 1] == '"':
+            return at + 1
+        if text[at : at + 1] != "\\":
+            raise _unexpected(text, at, "in string literal")
+        at += 1
+        escape = text[at : at + 1]
+        if escape == "u":
+            for _ in range(4):
+                at += 1
+                if text[at : at + 1] not in tuple("0123456789abcdefABCDEF"):
+                    raise _unexpected(text, at, "in \\u hexadecimal character escape")
+        elif escape not in tuple('bfnrt\\/"'):
+            raise _unexpected(text, at, "in string escape code")
+        at += 1
+
+
+def _literal(text: str, at: int, word: str) -> int:
+    for offset, expected in enumerate(word):
+        if text[at + offset : at + offset + 1] != expected:
+            raise _unexpected(text, at + offset, f"in literal {word} (expecting '{expected}')")
+    return at + len(word)
+
+
+def _digits(text: str, at: int, where: str) -> int:
+    match = DIGITS.match(text, at)
+    end = match.end() if match else at
+    if end == at:
+        raise _unexpected(text, at, where)
+    return end
+
+
+def _number(text: str, at: int) -> int:
+    if text[at] == "-":
+        at += 1
+    at = at + 1 if text[at : at + 1] == "0" else _digits(text, at, "in numeric literal")
+    if text[at : at + 1] == ".":
+        at = _digits(text, at + 1, "after decimal point in numeric literal")
+    if text[at : at + 1] in ("e", "E"):
+        at += 1
+        if text[at : at + 1] in ("+", "-"):
+            at += 1
+        at = _digits(text, at, "in exponent of numeric literal")
+    return at
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML as the API server reads it: no dates, no base-60 numbers, keys are text, duplicate keys are noted."""
+
+    duplicates: list[tuple[int, str]]
+
+
+def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    integer = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$")
+    real = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
+    found: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    for first, rows in _Loader.yaml_implicit_resolvers.items():
+        kept = [row for row in rows if row[0].rpartition(":")[2] not in ("timestamp", "int", "float")]
+        found[first] = kept
+    for first in "-+.0123456789":
+        found.setdefault(first, []).extend([("tag:yaml.org,2002:int", integer), ("tag:yaml.org,2002:float", real)])
+    return found
+
+
+def _whole(loader: Any, node: Any) -> Any:
+    text = loader.construct_scalar(node).replace("_", "")
+    sign = -1 if text.startswith("-") else 1
+    digits = text.lstrip("+-").lower()
+    for prefix, base in (("0b", 2), ("0o", 8), ("0x", 16), ("0", 8)):
+        if digits.startswith(prefix) and len(digits) > len(prefix):
+            return sign * int(digits[len(prefix) :], base)
+    return sign * int(digits)
+
+
+def _real(loader: Any, node: Any) -> Any:
+    text = loader.construct_scalar(node).replace("_", "").lower()
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+def _mapping(loader: Any, node: Any) -> dict[str, Any]:
+    loader.flatten_mapping(node)
+    out: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = _key(loader.construct_object(key_node, deep=True))
+        if key in out:
+            loader.duplicates.append((key_node.start_mark.line + 1, key))
+        out[key] = loader.construct_object(value_node, deep=True)
+    return out
+
+
+def _key(key: Any) -> str:
+    if key is None:
+        return "null"
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+_Loader.yaml_implicit_resolvers = _resolvers()
+CONSTRUCTORS: dict[str, Callable[[Any, Any], Any]] = {"int": _whole, "float": _real, "map": _mapping}
+for _tag, _constructor in CONSTRUCTORS.items():
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _constructor)
+
+
+def yaml_value(raw: bytes) -> tuple[Any, list[str]]:
+    """The first document of a YAML text and what is wrong with its keys, in yaml.v2's words. Raises Unreadable."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unreadable("yaml: invalid leading UTF-8 octet") from None
+    loader: Any = None
+    try:
+        loader = _Loader(text)
+        loader.duplicates = []
+        value = loader.get_data() if loader.check_data() else None
+        return value, [f'line {line}: key "{key}" already set in map' for line, key in loader.duplicates]
+    except yaml.MarkedYAMLError as problem:
+        line = (problem.problem_mark.line + 1) if problem.problem_mark is not None else 1
+        raise Unreadable(f"yaml: line {line}: {problem.problem}") from None
+    except (yaml.YAMLError, ValueError) as problem:
+        raise Unreadable(f"yaml: {problem}") from None
+    finally:
+        if loader is not None:
+            loader.dispose()

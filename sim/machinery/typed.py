@@ -1,0 +1,364 @@
+"""From plain values to the form that a Go type gives them: types checked, unknown fields dropped, zeros as Go writes.
+
+Source: sigs.k8s.io/json (UnmarshalStrict), encoding/json's error texts, and the UnmarshalJSON and MarshalJSON of
+resource.Quantity, metav1.Time, metav1.MicroTime and intstr.IntOrString.
+
+Not modelled: enumerations and typed strings are plain strings, so an error names ``string`` where Go would name e.g.
+``v1.ConcurrencyPolicy``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from seatrial.sim.machinery import moments
+from seatrial.sim.machinery.quantity import parse
+from seatrial.sim.machinery.schema import Field, Type, type_named
+
+Path = tuple[Any, ...]
+"""Where a value stands: () for the root, else (the parent's path, a key or index)."""
+Decoder = Callable[[Any, "Reading", Path], Any]
+
+STRICT_ERRORS_MAX = 100
+INTEGERS = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+
+
+class Mistyped(ValueError):
+    """A value that its own type cannot read: ends the reading at once."""
+
+
+class Reading:
+    """One object being read: what was found wrong on the way."""
+
+    __slots__ = ("error", "root", "unknown")
+
+    def __init__(self, root: Type) -> None:
+        self.root = root
+        self.error = ""
+        """The first wrong type, in encoding/json's words; reading goes on after it."""
+        self.unknown: list[str] = []
+        """Paths of unknown fields, in reading order."""
+
+    def mismatch(self, value: Any, wanted: str, path: Path) -> None:
+        """Notes a value of a wrong type."""
+        if not self.error:
+            struct, dotted = located(self.root, path)
+            self.error = (
+                f"json: cannot unmarshal {json_kind(value)} into Go struct field {struct}.{dotted} of type {wanted}"
+            )
+
+
+def json_kind(value: Any) -> str:
+    """What encoding/json calls a value that does not fit."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, dict):
+        return "object"
+    if isinstance(value, list):
+        return "array"
+    return "number"
+
+
+def steps(path: Path) -> list[Any]:
+    """The keys and indices of a path, outermost first."""
+    found = []
+    while path:
+        path, step = path
+        found.append(step)
+    found.reverse()
+    return found
+
+
+def located(root: Type, path: Path) -> tuple[str, str]:
+    """The innermost struct's name and the dotted field names, as encoding/json reports a place: no indices, no keys."""
+    struct, names = root.kind, []
+    type: Type | None = root
+    field: Field | None = None
+    for step in steps(path):
+        if type is not None:
+            struct = type.kind
+            names.append(step)
+            field = type.fields.get(step)
+        else:
+            field = field.element if field is not None else None
+        type = field.type if field is not None and field.kind == "struct" else None
+    return struct, ".".join(names)
+
+
+def shown(path: Path) -> str:
+    """A path as strict decoding reports it: ``spec.containers[0].image``."""
+    text = ""
+    for step in steps(path):
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def _string(value: Any, reading: Reading, path: Path) -> Any:
+    if type(value) is str:
+        return value
+    reading.mismatch(value, "string", path)
+    return ""
+
+
+def _boolean(value: Any, reading: Reading, path: Path) -> Any:
+    if type(value) is bool:
+        return value
+    reading.mismatch(value, "bool", path)
+    return False
+
+
+def _integer(kind: str) -> Decoder:
+    low, high = INTEGERS[kind]
+
+    def decode(value: Any, reading: Reading, path: Path) -> Any:
+        if type(value) is int and low <= value <= high:
+            return value
+        if type(value) in (int, float):
+            if not reading.error:
+                struct, dotted = located(reading.root, path)
+                where = f"{struct}.{dotted} of type {kind}"
+                reading.error = f"json: cannot unmarshal number {value} into Go struct field {where}"
+        else:
+            reading.mismatch(value, kind, path)
+        return 0
+
+    return decode
+
+
+def _double(value: Any, reading: Reading, path: Path) -> Any:
+    if type(value) is int:
+        return value
+    if type(value) is float:
+        return int(value) if value.is_integer() and abs(value) < 1e21 else value
+    reading.mismatch(value, "float64", path)
+    return 0
+
+
+BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]*")
+
+
+def _bytes(value: Any, reading: Reading, path: Path) -> Any:
+    if type(value) is not str:
+        reading.mismatch(value, "[]uint8", path)
+        return ""
+    try:
+        if len(value) % 4 == 0:
+            base64.b64decode(value, validate=True)
+            return value
+        return base64.b64encode(base64.b64decode(value.replace("\r", "").replace("\n", ""), validate=True)).decode()
+    except (binascii.Error, ValueError):
+        if not reading.error:
+            reading.error = f"illegal base64 data at input byte {_illegal_at(value)}"
+        return ""
+
+
+def _illegal_at(text: str) -> int:
+    """Where Go's decoder stops: the first foreign character, else where padding is missing."""
+    match = BASE64.match(text)
+    at = match.end() if match else 0
+    if at < len(text) and text[at] != "=":
+        return at
+    plain = text.replace("\r", "").replace("\n", "")
+    body = plain.rstrip("=")
+    return len(body) // 4 * 4 if at == len(text) else at
+
+
+@lru_cache(maxsize=1 << 14)
+def _canonical(text: str) -> str:
+    return str(parse(text))
+
+
+def _quantity(value: Any, reading: Reading, path: Path) -> Any:
+    if type(value) is bool or type(value) in (dict, list):
+        value = "!"
+    try:
+        return _canonical(value.strip() if type(value) is str else str(value))
+    except ValueError as problem:
+        raise Mistyped(str(problem)) from None
+
+
+def _moment(canonical: Callable[[str], str]) -> Decoder:
+    def decode(value: Any, reading: Reading, path: Path) -> Any:
+        if type(value) is not str:
+            raise Mistyped(f"json: cannot unmarshal {json_kind(value)} into Go value of type string")
+        try:
+            return canonical(value)
+        except ValueError as problem:
+            raise Mistyped(str(problem)) from None
+
+    return decode
+
+
+def _int_or_string(value: Any, reading: Reading, path: Path) -> Any:
+    low, high = INTEGERS["int32"]
+    if type(value) is str or (type(value) is int and low <= value <= high):
+        return value
+    what = f"number {value}" if type(value) in (int, float) else json_kind(value)
+    raise Mistyped(f"json: cannot unmarshal {what} into Go value of type int32")
+
+
+def _any(value: Any, reading: Reading, path: Path) -> Any:
+    return value
+
+
+def _schema(value: Any, reading: Reading, path: Path) -> Any:
+    return struct_decoder(type_named(SCHEMA))(value, reading, path)
+
+
+def _schema_or_bool(value: Any, reading: Reading, path: Path) -> Any:
+    if type(value) is bool:
+        return value
+    if type(value) is dict:
+        return _schema(value, reading, path)
+    raise Mistyped("boolean or JSON schema expected")
+
+
+def _schema_or_array(value: Any, reading: Reading, path: Path) -> Any:
+    if type(value) is list:
+        return [_schema(item, reading, (path, index)) for index, item in enumerate(value)]
+    if type(value) is dict:
+        return _schema(value, reading, path)
+    raise Mistyped("array or JSON schema expected")
+
+
+def _schema_or_strings(value: Any, reading: Reading, path: Path) -> Any:
+    if type(value) is list:
+        return [_string(item, reading, (path, index)) for index, item in enumerate(value)]
+    if type(value) is dict:
+        return _schema(value, reading, path)
+    raise Mistyped("string array or JSON schema expected")
+
+
+PLAIN: dict[str, Decoder] = {
+    "string": _string,
+    "boolean": _boolean,
+    "int32": _integer("int32"),
+    "int64": _integer("int64"),
+    "double": _double,
+    "bytes": _bytes,
+    "quantity": _quantity,
+    "time": _moment(moments.seconds),
+    "microtime": _moment(moments.micros),
+    "int-or-string": _int_or_string,
+    "any": _any,
+    "schema-or-bool": _schema_or_bool,
+    "schema-or-array": _schema_or_array,
+    "schema-or-strings": _schema_or_strings,
+}
+
+
+def decoder(field: Field) -> Decoder:
+    """How a field's value is read."""
+    if field.kind == "struct":
+        return _lazy(field)
+    if field.kind in ("list", "map"):
+        assert field.element is not None
+        return (_list if field.kind == "list" else _map)(field, decoder(field.element), _empty(field.element))
+    return PLAIN[field.kind]
+
+
+def _lazy(field: Field) -> Decoder:
+    """A struct's decoder, built when the first value comes: types refer to each other in circles."""
+    ready: list[Decoder] = []
+
+    def decode(value: Any, reading: Reading, path: Path) -> Any:
+        if not ready:
+            assert field.type is not None
+            ready.append(struct_decoder(field.type))
+        return ready[0](value, reading, path)
+
+    return decode
+
+
+def _empty(element: Field) -> Callable[[], Any]:
+    """What a null in a list or map becomes."""
+    if element.kind == "struct":
+        return lambda: element.type.zero if element.type is not None else None
+    zero = element.zero
+    return lambda: zero
+
+
+def _list(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Decoder:
+    def decode(value: Any, reading: Reading, path: Path) -> Any:
+        if type(value) is not list:
+            reading.mismatch(value, field.go_type, path)
+            return []
+        return [
+            empty() if item is None else item_decoder(item, reading, (path, index)) for index, item in enumerate(value)
+        ]
+
+    def strings(value: Any, reading: Reading, path: Path) -> Any:
+        if type(value) is list and all(type(item) is str for item in value):
+            return value
+        return decode(value, reading, path)
+
+    return strings if item_decoder is _string else decode
+
+
+def _map(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Decoder:
+    def decode(value: Any, reading: Reading, path: Path) -> Any:
+        if type(value) is not dict:
+            reading.mismatch(value, field.go_type, path)
+            return {}
+        return {
+            key: empty() if item is None else item_decoder(item, reading, (path, key)) for key, item in value.items()
+        }
+
+    def strings(value: Any, reading: Reading, path: Path) -> Any:
+        if type(value) is dict and all(type(item) is str for item in value.values()):
+            return value
+        return decode(value, reading, path)
+
+    return strings if item_decoder is _string else decode
+
+
+@lru_cache(maxsize=1 << 12)
+def struct_decoder(struct: Type) -> Decoder:
+    """How a struct is read; compiled once per type."""
+    rows = {
+        name: (decoder(field), field.keeps_empty, field.index, field.kind == "string")
+        for name, field in struct.fields.items()
+    }
+    zeros = struct.zeros
+    go_name = struct.go_name
+    order = tuple(struct.fields)
+
+    def decode(value: Any, reading: Reading, path: Path) -> Any:
+        if type(value) is not dict:
+            reading.mismatch(value, go_name, path)
+            return {}
+        out: dict[str, Any] = {}
+        last, sorted_so_far = -1, True
+        for key, item in value.items():
+            row = rows.get(key)
+            if row is None:
+                if len(reading.unknown) < STRICT_ERRORS_MAX:
+                    reading.unknown.append(shown((path, key)))
+                continue
+            if item is None:
+                continue
+            read, keeps_empty, index, plain = row
+            if not plain or type(item) is not str:
+                item = read(item, reading, (path, key))
+            if item or keeps_empty:
+                out[key] = item
+                if index < last:
+                    sorted_so_far = False
+                last = index
+        for key, zero in zeros:
+            if key not in out:
+                out[key] = zero
+                sorted_so_far = False
+        if not sorted_so_far:
+            return {key: out[key] for key in order if key in out}
+        return out
+
+    return decode
