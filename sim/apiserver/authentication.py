@@ -36,7 +36,9 @@ def authenticate(credentials: Credentials | None, review: TokenReview) -> User:
     return ANONYMOUS
 
 
-def service_account(namespace: str, name: str, uid: str = "", extra: Mapping[str, tuple[str, ...]] | None = None) -> User:
+def service_account(
+    namespace: str, name: str, uid: str = "", extra: Mapping[str, tuple[str, ...]] | None = None
+) -> User:
     """The user that a ServiceAccount's token stands for, before AUTHENTICATED is added."""
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
     return User(f"{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}", groups, uid, extra or {})
@@ -60,7 +62,9 @@ def impersonated(request: Request, user: User, authorizer: Authorizer) -> User:
         return user
     if not wanted:
         raise errors.internal("invalid impersonation: requested user is empty")
-    account = wanted.removeprefix(SERVICE_ACCOUNT_PREFIX).split(":") if wanted.startswith(SERVICE_ACCOUNT_PREFIX) else []
+    account = (
+        wanted.removeprefix(SERVICE_ACCOUNT_PREFIX).split(":") if wanted.startswith(SERVICE_ACCOUNT_PREFIX) else []
+    )
     if len(account) == 2:
         asked = [Attributes("impersonate", resource="serviceaccounts", namespace=account[0], name=account[1])]
     else:

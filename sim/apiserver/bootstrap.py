@@ -15,8 +15,8 @@ from typing import Any
 
 from seatrial.sim.apiserver.authorization import MASTERS
 from seatrial.sim.apiserver.request import Object, Request, User
-from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.apiserver.routing import parse
+from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.machinery.schema import data
 
 API_SERVER = User("system:apiserver", (MASTERS, "system:authenticated"))

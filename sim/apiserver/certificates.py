@@ -54,4 +54,3 @@ def may(context: Context, verb: str, signer: str) -> bool:
         context.server.authorizer.allowed(context.user, Attributes(verb, GROUP, "*", "signers", name=name))
         for name in (signer, f"{domain}/*")
     )
-

@@ -45,7 +45,10 @@ class Connect:
 
 def _containers(pod: Object) -> dict[str, list[str]]:
     spec = pod["spec"]
-    return {key: [one["name"] for one in spec.get(key) or ()] for key in ("containers", "initContainers", "ephemeralContainers")}
+    return {
+        key: [one["name"] for one in spec.get(key) or ()]
+        for key in ("containers", "initContainers", "ephemeralContainers")
+    }
 
 
 def container_of(pod: Object, asked: str) -> str:
@@ -78,7 +81,9 @@ def _log_options(context: Context) -> tuple[LogOptions, str]:
         text = f"Invalid value: {lines}: must be greater than or equal to 0"
         problems.append(FieldError("FieldValueInvalid", "tailLines", text))
     if limit is not None and limit < 1:
-        problems.append(FieldError("FieldValueInvalid", "limitBytes", f"Invalid value: {limit}: must be greater than 0"))
+        problems.append(
+            FieldError("FieldValueInvalid", "limitBytes", f"Invalid value: {limit}: must be greater than 0")
+        )
     if seconds is not None and since_time:
         text = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
         problems.append(FieldError("FieldValueForbidden", "", text))
@@ -188,7 +193,7 @@ def _target(name: str) -> tuple[str, str, str]:
 
 def proxy(context: Context) -> Steps[Response]:
     """A request to a pod's, service's or kubelet's own HTTP server."""
-    scheme, name, port = _target(context.info.name)
+    _, name, port = _target(context.info.name)
     at = context.for_info(context.info._replace(name=name))
     obj = registry.get(at)
     storage = context.resource.storage
@@ -200,9 +205,7 @@ def proxy(context: Context) -> Steps[Response]:
             node, address, number_ = _pod_target(obj, port) if storage == "pods" else _endpoint(at, obj, port)
             answer = _request(context, node, address, number_)
     except OSError as problem:
-        raise errors.ApiError(
-            503, "ServiceUnavailable", f"error trying to reach service: {problem}", {}
-        ) from None
+        raise errors.ApiError(503, "ServiceUnavailable", f"error trying to reach service: {problem}", {}) from None
     headers = {key: value for key, value in answer.headers.items() if key.lower() not in HOP_HEADERS}
     content_type = next((value for key, value in headers.items() if key.lower() == "content-type"), "text/plain")
     return Response(answer.code, answer.body, content_type, headers=headers)
@@ -252,11 +255,15 @@ def _endpoint(context: Context, service: Object, port: str) -> tuple[str, str, i
     for piece in context.server.store.list("endpointslices.discovery.k8s.io", namespace):
         if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
             continue
-        number_ = next((one["port"] for one in piece.get("ports") or () if one.get("name", "") == chosen.get("name", "")), None)
+        number_ = next(
+            (one["port"] for one in piece.get("ports") or () if one.get("name", "") == chosen.get("name", "")), None
+        )
         for endpoint in piece.get("endpoints") or ():
             if number_ is not None and (endpoint.get("conditions") or {}).get("ready", True):
                 return endpoint.get("nodeName", ""), endpoint["addresses"][0], number_
     raise errors.ApiError(503, "ServiceUnavailable", f'no endpoints available for service "{name}"')
 
 
-PROXY: Mapping[str, Callable[[Context], Steps[Response]]] = dict.fromkeys(("get", "create", "update", "patch", "delete"), proxy)
+PROXY: Mapping[str, Callable[[Context], Steps[Response]]] = dict.fromkeys(
+    ("get", "create", "update", "patch", "delete"), proxy
+)

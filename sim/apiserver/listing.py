@@ -47,9 +47,7 @@ class Page:
 
     __slots__ = ("continue_", "items", "remaining", "revision")
 
-    def __init__(
-        self, items: Sequence[Object], at: int, continue_: str = "", remaining: int | None = None
-    ) -> None:
+    def __init__(self, items: Sequence[Object], at: int, continue_: str = "", remaining: int | None = None) -> None:
         self.items = items
         self.revision = at
         self.continue_ = continue_

@@ -39,7 +39,7 @@ def number(query: Query, name: str) -> int | None:
             raise ValueError
         return int(text)
     except ValueError:
-        raise errors.bad_request(f'strconv.ParseInt: parsing {quoted(text)}: invalid syntax') from None
+        raise errors.bad_request(f"strconv.ParseInt: parsing {quoted(text)}: invalid syntax") from None
 
 
 class ListOptions(NamedTuple):
@@ -115,7 +115,9 @@ def revision(text: str) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f'resourceVersion: Invalid value: {quoted(text)}: strconv.ParseUint: parsing {quoted(text)}: invalid syntax')
+        raise ValueError(
+            f"resourceVersion: Invalid value: {quoted(text)}: strconv.ParseUint: parsing {quoted(text)}: invalid syntax"
+        )
     return int(text)
 
 
@@ -149,7 +151,9 @@ def write_options(query: Query, verb: str, apply: bool = False) -> WriteOptions:
         text = f'Unsupported value: {quoted(options.field_validation)}: supported values: "Ignore", "Strict", "Warn"'
         problems.append(FieldError("FieldValueNotSupported", "fieldValidation", text))
     if verb == "patch" and not apply and force is not None:
-        problems.append(FieldError("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch"))
+        problems.append(
+            FieldError("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch")
+        )
     if apply and not options.field_manager:
         text = "Required value: is required for apply patch"
         problems.append(FieldError("FieldValueRequired", "fieldManager", text))
@@ -214,7 +218,8 @@ def delete_options(query: Query, body: Mapping[str, Any] | None) -> DeleteOption
         text = f"Invalid value: {quoted(options.policy)}: orphanDependents and deletionPropagation cannot be both set"
         problems.append(FieldError("FieldValueInvalid", "propagationPolicy", text))
     if options.policy and options.policy not in POLICIES:
-        text = f'Unsupported value: {quoted(options.policy)}: supported values: "Foreground", "Background", "Orphan", "nil"'
+        allowed = '"Foreground", "Background", "Orphan", "nil"'
+        text = f"Unsupported value: {quoted(options.policy)}: supported values: {allowed}"
         problems.append(FieldError("FieldValueNotSupported", "propagationPolicy", text))
     if problems:
         raise errors.invalid(META, "DeleteOptions", "", problems)

@@ -94,11 +94,14 @@ def _check_applied(context: Context, given: Any, old: Object | None) -> None:
 
 def _check_identity(context: Context, new: Object) -> None:
     metadata = new.get("metadata") or {}
-    if metadata.get("name", "") != context.info.name:
-        text = f"the name of the object ({metadata.get('name', '')}) does not match the name on the URL ({context.info.name})"
+    name = metadata.get("name", "")
+    if name != context.info.name:
+        text = f"the name of the object ({name}) does not match the name on the URL ({context.info.name})"
         raise errors.bad_request(text)
     if metadata.get("namespace", "") != context.info.namespace:
-        raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
 
 
 def _unsupported(kind: str, accepted: list[str]) -> errors.ApiError:

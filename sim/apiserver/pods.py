@@ -8,6 +8,7 @@ from seatrial.sim.apiserver.context import Context
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.machinery.pods import qos_class
 
+
 def prepare_create(context: Context, obj: Object) -> Object:
     """A new pod is Pending, of the QoS class its resources give it, and says so when gates hold it back."""
     spec = obj["spec"]

@@ -79,7 +79,7 @@ def _taken(context: Context, obj: Object) -> errors.ApiError:
 
 
 def _named(context: Context, obj: Object) -> Object:
-    """The object with its namespace, and with a name when it asks for a generated one (rest.FillObjectMetaSystemFields)."""
+    """The object with its namespace, and with a name when it asks for a generated one (FillObjectMetaSystemFields)."""
     metadata = dict(obj.get("metadata") or {})
     namespace = context.info.namespace
     if namespace and not metadata.get("namespace"):
@@ -167,7 +167,8 @@ def _store(context: Context, rules: Strategy, new: Object, old: Object) -> Objec
             return remove(context, rules, new)
     resource = context.resource
     return context.server.commit(
-        resource, lambda store: store.update(resource.storage, new, old["metadata"]["resourceVersion"], context.request.cause)
+        resource,
+        lambda store: store.update(resource.storage, new, old["metadata"]["resourceVersion"], context.request.cause),
     )
 
 
@@ -201,7 +202,8 @@ def _same_owners(ours: Any, theirs: Any) -> bool:
     if len(ours or ()) != len(theirs or ()):
         return False
     return all(
-        a is b or all(a.get(key) == b.get(key) for key in ("manager", "operation", "apiVersion", "subresource", "fieldsV1"))
+        a is b
+        or all(a.get(key) == b.get(key) for key in ("manager", "operation", "apiVersion", "subresource", "fieldsV1"))
         for a, b in zip(ours or (), theirs or (), strict=True)
     )
 
@@ -417,5 +419,3 @@ def store_error(resource: Resource, name: str, error: Exception) -> errors.ApiEr
     if isinstance(error, Conflict):
         return errors.conflict(resource.group, resource.plural, name)
     return errors.ApiError(500, "", str(error))
-
-

@@ -16,7 +16,8 @@ from seatrial.sim.apiserver.context import Context, Steps
 from seatrial.sim.apiserver.options import write_options
 from seatrial.sim.apiserver.patching import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from seatrial.sim.apiserver.request import Object, Response
-from seatrial.sim.machinery import apply, decode, errors, patch as patches, selectors, strategic
+from seatrial.sim.machinery import apply, decode, errors, selectors, strategic
+from seatrial.sim.machinery import patch as patches
 from seatrial.sim.machinery.fields import FieldError
 
 SPEC_PATH, STATUS_PATH = ("spec", "replicas"), ("status", "replicas")

@@ -120,8 +120,6 @@ def unreachable(call: ExternalCall) -> OSError:
     return OSError(f"dial {call.url}: connection refused")
 
 
-
-
 def dispatch(context: Context) -> Steps[Response]:
     """The handler of a verb. Raises ApiError 404 or 405 for what the kind does not serve."""
     info, resource = context.info, context.resource
@@ -130,7 +128,7 @@ def dispatch(context: Context) -> Steps[Response]:
     if resource.namespaced and info.name and not info.namespace:
         raise errors.no_such_resource()
     verb = "list" if info.verb == "watch" else info.verb
-    if verb == "create" and info.name or verb not in resource.verbs:
+    if (verb == "create" and info.name) or verb not in resource.verbs:
         raise errors.method_not_allowed()
     if verb == "create":
         return (yield from subresources.create_virtual(context) if resource.virtual else handlers.create(context))

@@ -184,11 +184,11 @@ def _undo(taken: list[tuple[Allocator, int]]) -> None:
 
 def _families(obj: Object, spec: dict[str, Any]) -> None:
     if "IPv6" in (spec.get("ipFamilies") or ()):
-        text = f'Invalid value: {quoted("IPv6")}: not configured on this cluster'
+        text = f"Invalid value: {quoted('IPv6')}: not configured on this cluster"
         index = spec["ipFamilies"].index("IPv6")
         raise _invalid(obj, FieldError("FieldValueInvalid", f"spec.ipFamilies[{index}]", text))
     if spec.get("ipFamilyPolicy") == "RequireDualStack":
-        text = f'Invalid value: {quoted("RequireDualStack")}: this cluster is not configured for dual-stack services'
+        text = f"Invalid value: {quoted('RequireDualStack')}: this cluster is not configured for dual-stack services"
         raise _invalid(obj, FieldError("FieldValueInvalid", "spec.ipFamilyPolicy", text))
     spec.setdefault("ipFamilies", ["IPv4"])
     spec.setdefault("ipFamilyPolicy", "SingleStack")

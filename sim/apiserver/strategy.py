@@ -72,9 +72,7 @@ ROWS: Mapping[str, Strategy] = {
         prepare_create=pods.prepare_create,
         prepare_update=pods.prepare_update,
     ),
-    "namespaces": Strategy(
-        returns_deleted=True, prepare_create=_namespace_create, prepare_update=_namespace_update
-    ),
+    "namespaces": Strategy(returns_deleted=True, prepare_create=_namespace_create, prepare_update=_namespace_update),
     "nodes": Strategy(status_on_create=True),
     "services": Strategy(
         create_on_update=True,

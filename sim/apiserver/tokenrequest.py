@@ -85,7 +85,10 @@ def _bound(context: Context, account: Object, reference: Any) -> tuple[Binding |
     uid = found["metadata"]["uid"]
     wanted = reference.get("uid")
     if wanted and wanted != uid:
-        why = f"the UID in the bound object reference ({wanted}) does not match the UID in record. The object might have been deleted and then recreated"
+        why = (
+            f"the UID in the bound object reference ({wanted}) does not match the UID in record. "
+            "The object might have been deleted and then recreated"
+        )
         raise errors.conflict("", BOUND_KINDS[kind], name, why)
     node = None
     if kind == "Pod":

@@ -90,7 +90,12 @@ class Tokens:
         return {"keys": [{"use": "sig", "kty": "EC", "kid": kid, "crv": "P-256", "alg": "ES256", "x": x, "y": y}]}
 
     def issue(
-        self, account: Object, audiences: Sequence[str], expiration_s: int, bound: Binding | None, node: Object | None = None
+        self,
+        account: Object,
+        audiences: Sequence[str],
+        expiration_s: int,
+        bound: Binding | None,
+        node: Object | None = None,
     ) -> tuple[str, str]:
         """(token, expirationTimestamp) of a TokenRequest for a ServiceAccount."""
         now_s = self._clock.now // SECOND_US

@@ -47,6 +47,7 @@ MUTATING: Mapping[str, tuple[tuple[str, Mutate], ...]] = {
 }
 """The plug-ins of each kind, by the operation they handle."""
 
+
 def _both(plugin: Validate) -> tuple[tuple[str, Validate], ...]:
     return ("CREATE", plugin), ("UPDATE", plugin)
 

@@ -17,7 +17,10 @@ TOLERATION_S = 300
 
 DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
 DEFAULT_INGRESS_CLASS = "ingressclass.kubernetes.io/is-default-class"
-PROTECTION = {"PersistentVolumeClaim": "kubernetes.io/pvc-protection", "PersistentVolume": "kubernetes.io/pv-protection"}
+PROTECTION = {
+    "PersistentVolumeClaim": "kubernetes.io/pvc-protection",
+    "PersistentVolume": "kubernetes.io/pv-protection",
+}
 
 
 def _object(attributes: Attributes) -> Object:
@@ -26,9 +29,7 @@ def _object(attributes: Attributes) -> Object:
 
 
 def _tolerates(tolerations: Any, key: str, effect: str) -> bool:
-    return any(
-        given.get("key", "") in ("", key) and given.get("effect", "") in ("", effect) for given in tolerations
-    )
+    return any(given.get("key", "") in ("", key) and given.get("effect", "") in ("", effect) for given in tolerations)
 
 
 def with_toleration_seconds(context: Context, attributes: Attributes) -> Object:
@@ -119,7 +120,10 @@ def with_runtime_class(context: Context, attributes: Attributes) -> Object:
     rules = found.get("scheduling") or {}
     for key, value in (rules.get("nodeSelector") or {}).items():
         if (spec.get("nodeSelector") or {}).get(key, value) != value:
-            why = f"pod rejected: conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {spec['nodeSelector'][key]}"
+            why = (
+                f"pod rejected: conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; "
+                f"pod.spec.nodeSelector[{key}] = {spec['nodeSelector'][key]}"
+            )
             raise errors.forbidden("", "pods", attributes.name, why)
         new["nodeSelector"] = {**(new.get("nodeSelector") or {}), key: value}
     tolerations = list(spec.get("tolerations") or ())

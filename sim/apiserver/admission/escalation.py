@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from seatrial.sim.apiserver.authorization import MASTERS, Attributes as Asked, rule_allows
+from seatrial.sim.apiserver.authorization import MASTERS, rule_allows
+from seatrial.sim.apiserver.authorization import Attributes as Asked
 from seatrial.sim.apiserver.context import Attributes, Context
 from seatrial.sim.machinery import errors
 
@@ -25,7 +26,11 @@ def check_role(context: Context, attributes: Attributes) -> None:
     assert obj is not None
     if MASTERS in context.user.groups:
         return
-    if old is not None and obj.get("rules") == old.get("rules") and obj.get("aggregationRule") == old.get("aggregationRule"):
+    if (
+        old is not None
+        and obj.get("rules") == old.get("rules")
+        and obj.get("aggregationRule") == old.get("aggregationRule")
+    ):
         return
     resource, namespace = attributes.resource, attributes.namespace
     asked = Asked("escalate", GROUP, "v1", resource.plural, namespace=namespace, name=attributes.name)
@@ -72,7 +77,10 @@ def _check(context: Context, attributes: Attributes, rules: Sequence[Rule]) -> N
 def _asked(rule: Rule) -> Iterator[Asked]:
     """A rule taken apart into single permissions (validation.BreakdownRule)."""
     for verb, group, resource, name in product(
-        rule.get("verbs") or (), rule.get("apiGroups") or (), rule.get("resources") or (), rule.get("resourceNames") or [""]
+        rule.get("verbs") or (),
+        rule.get("apiGroups") or (),
+        rule.get("resources") or (),
+        rule.get("resourceNames") or [""],
     ):
         plural, _, subresource = resource.partition("/")
         yield Asked(verb, group, "*", plural, subresource, name=name)

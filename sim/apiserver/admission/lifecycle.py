@@ -9,9 +9,7 @@ from seatrial.sim.apiserver.context import Attributes, Context
 from seatrial.sim.machinery import errors
 
 IMMORTAL = ("default", "kube-system", "kube-public")
-ALWAYS_ALLOWED = frozenset(
-    {"localsubjectaccessreviews.authorization.k8s.io"}
-)
+ALWAYS_ALLOWED = frozenset({"localsubjectaccessreviews.authorization.k8s.io"})
 """Reviews that never store anything."""
 
 

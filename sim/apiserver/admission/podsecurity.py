@@ -106,14 +106,14 @@ def check_namespace(context: Context, attributes: Attributes) -> None:
     for mode in ("enforce", "audit", "warn"):
         level = labels.get(PREFIX + mode)
         if level is not None and level not in LEVELS:
-            text = f'Invalid value: {quoted(level)}: must be one of privileged, baseline, restricted'
+            text = f"Invalid value: {quoted(level)}: must be one of privileged, baseline, restricted"
             problem = errors.FieldError("FieldValueInvalid", f"metadata.labels[{PREFIX}{mode}]", text)
             raise errors.invalid("", "Namespace", attributes.name, [problem])
     if old is None:
         return
     policy = _policy(labels, "enforce")
     before = _policy(old["metadata"].get("labels") or {}, "enforce")
-    if policy == before or LEVELS.index(policy[0]) < LEVELS.index(before[0]) or policy == PRIVILEGED:
+    if policy in (before, PRIVILEGED) or LEVELS.index(policy[0]) < LEVELS.index(before[0]):
         return
     _warn_of_pods(context, attributes.name, policy)
 

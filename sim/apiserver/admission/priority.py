@@ -55,8 +55,5 @@ def check_class(context: Context, attributes: Attributes) -> None:
         return
     current = default_class(context)
     if current is not None and current["metadata"]["name"] != new["metadata"]["name"]:
-        why = (
-            f"PriorityClass {current['metadata']['name']} is already marked as default. "
-            "Only one default can exist"
-        )
+        why = f"PriorityClass {current['metadata']['name']} is already marked as default. Only one default can exist"
         raise errors.forbidden(attributes.resource.group, attributes.resource.plural, attributes.name, why)
