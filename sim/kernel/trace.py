@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
-
-
-class Line(NamedTuple):
-    """One change as the digest sees it."""
-
-    revision: int
-    at: int
-    verb: str
-    storage: str
-    object: Any
 
 
 class Trace:
@@ -25,9 +15,9 @@ class Trace:
         self._hash = hashlib.sha256()
         self.lines = 0
 
-    def add(self, line: Line) -> None:
-        """Takes in the next change."""
-        self._hash.update(orjson.dumps(line))
+    def add(self, revision: int, at: int, verb: str, storage: str, obj: Any) -> None:
+        """Takes in the next change; ``at`` in µs."""
+        self._hash.update(orjson.dumps((revision, at, verb, storage, obj)))
         self._hash.update(b"\n")
         self.lines += 1
 

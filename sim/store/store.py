@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from seatrial.sim.kernel.clock import Clock
-from seatrial.sim.kernel.trace import Line, Trace
+from seatrial.sim.kernel.trace import Trace
 from seatrial.sim.store.integrity import Seals
 from seatrial.sim.store.leases import Leases
 from seatrial.sim.store.log import Change, Channel, Compacted, Tip, Watch
@@ -317,7 +317,7 @@ class Store:
         log = self._log
         while log and log[0].revision <= revision:
             change = log.popleft()
-            self._trace.add(_line(change))
+            self._trace.add(*change[:5])
             if change.old is not None:
                 self.space.drop(int(change.old["metadata"]["resourceVersion"]))
             if self._seals is not None:
@@ -350,17 +350,13 @@ class Store:
         """Of everything that ever happened here: two histories with the same digest are the same."""
         trace = self._trace.copy()
         for change in self._log:
-            trace.add(_line(change))
+            trace.add(*change[:5])
         return trace.digest()
 
     def check_integrity(self) -> None:
         """Raises Mutated when an object was changed after it was stored; only a store with ``verify`` knows."""
         if self._seals is not None:
             self._seals.check_all()
-
-
-def _line(change: Change) -> Line:
-    return Line(change.revision, change.at_us, change.verb, change.storage, change.obj)
 
 
 def _keys(key_of: KeyOf, change: Change) -> tuple[str, ...]:
