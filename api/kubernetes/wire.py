@@ -1,0 +1,305 @@
+"""From a request on a socket to the API server's pipeline and back: headers, bodies, encodings.
+
+There is one way through for every kind and verb; what a path means is the pipeline's business.
+Source: k8s.io/apiserver/pkg/server/filters (cache control, audit ID, request size, panic recovery) and
+k8s.io/apiserver/pkg/endpoints/handlers/responsewriters (writers.go).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from email.utils import formatdate
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, unquote
+
+from seatrial.api.kubernetes import channels, encoding
+from seatrial.api.kubernetes.watch import FrameBytes, LogBody, WatchBody
+from seatrial.api.server.driver import Driver
+from seatrial.api.server.message import Answer, Headers, Incoming, Outgoing
+from seatrial.sim.apiserver.connecting import Connect
+from seatrial.sim.apiserver.context import ExternalCall, Steps
+from seatrial.sim.apiserver.representation import PROTOBUF
+from seatrial.sim.apiserver.request import Credentials, Request, Response
+from seatrial.sim.apiserver.watching import WatchStream
+from seatrial.sim.machinery import errors
+
+log = logging.getLogger("seatrial")
+
+Object = Mapping[str, Any]
+Perform = Callable[[ExternalCall, Callable[[Any], None]], None]
+"""Performs a call that leaves the simulation and calls back with its answer (an OSError when there is none)."""
+
+BODY_BYTES_MAX = 3 * 1024 * 1024
+WHOLE_BYTES_MAX = 256 * 1024
+"""Longer answers are sent in pieces."""
+PIECE_BYTES = 64 * 1024
+JSON_TYPE = "application/json"
+PROTOBUF_STREAM = "application/vnd.kubernetes.protobuf;stream=watch"
+PANIC = b"This request caused apiserver to panic. Look in the logs for details.\n"
+TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."
+"""How a browser puts a bearer token into a WebSocket's subprotocols."""
+PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
+TRUE = ("1", "t", "T", "true", "TRUE", "True")
+CONSUMED = frozenset(
+    {
+        "host", "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type",
+        "user-agent", "expect", "transfer-encoding", "upgrade", "te", "kubectl-command", "kubectl-session",
+    }
+)  # fmt: skip
+"""Headers that the pipeline is not handed once more."""
+
+
+class Pipeline(Protocol):
+    """What the edge needs of the API server."""
+
+    def serve(self, request: Request) -> Steps[Response]: ...
+
+
+class Kubernetes:
+    """The application for everything but the control API.
+
+    ``journal`` is told of every request before it is served; ``encoded`` gives the bytes of a stored object, which the
+    store remembers.
+    """
+
+    def __init__(
+        self,
+        server: Pipeline,
+        driver: Driver,
+        perform: Perform | None = None,
+        journal: Callable[[Request], None] | None = None,
+        encoded: encoding.Dump = encoding.json_bytes,
+        audit_ids: random.Random | None = None,
+    ) -> None:
+        self._server = server
+        self._driver = driver
+        self._perform = perform or refuse_call
+        self._journal = journal
+        self._encoded = encoded
+        self._frames = FrameBytes()
+        self._audit_ids = audit_ids or random.Random()
+        self._date = (0, "")
+
+    def __call__(self, incoming: Incoming, answer: Answer) -> None:
+        """Serves one request at the simulation's present; the answer goes out once its effects are durable."""
+        driver = self._driver
+        driver.enter()
+        if incoming.too_large:
+            self._leave(incoming, answer, too_large())
+            return
+        request = request_of(incoming)
+        if self._journal is not None:
+            self._journal(request)
+        self._go_on(incoming, answer, self._server.serve(request), None)
+
+    def _go_on(self, incoming: Incoming, answer: Answer, steps: Steps[Response], given: Any) -> None:
+        """Drives the pipeline until it answers or needs something from outside."""
+        try:
+            call = steps.send(given)
+        except StopIteration as done:
+            self._leave(incoming, answer, done.value)
+        except Exception:
+            log.exception("%s %s", incoming.method, incoming.target)
+            self._leave(incoming, answer, Response(500, PANIC, "text/plain; charset=utf-8"))
+        else:
+            self._perform(call, lambda result: self._come_back(incoming, answer, steps, result))
+
+    def _come_back(self, incoming: Incoming, answer: Answer, steps: Steps[Response], result: Any) -> None:
+        self._driver.enter()
+        self._go_on(incoming, answer, steps, result)
+
+    def _leave(self, incoming: Incoming, answer: Answer, response: Response) -> None:
+        try:
+            outgoing = self.outgoing(incoming, response)
+        except Exception:
+            log.exception("encoding the answer to %s %s", incoming.method, incoming.target)
+            outgoing = self.outgoing(incoming, Response(500, PANIC, "text/plain; charset=utf-8"))
+        self._driver.release(lambda: answer(outgoing))
+        self._driver.look()
+
+    # answers
+
+    def outgoing(self, incoming: Incoming, response: Response) -> Outgoing:
+        """A response as it goes over the wire."""
+        headers = self._headers(incoming, response)
+        if response.streaming:
+            return self._streaming(incoming, response, headers)
+        outgoing = Outgoing(response.code, headers)
+        zipped = "gzip" in incoming.headers.get("accept-encoding", "") and response.code == 200
+        content = response.body
+        if content is None:
+            return outgoing
+        if isinstance(content, bytes):
+            fill(outgoing, content, zipped and "Content-Encoding" not in response.headers)
+            return outgoing
+        pretty = pretty_wanted(incoming)
+        if response.content_type == JSON_TYPE and not pretty and is_stored(content):
+            fill(outgoing, encoding.escaped(self._encoded(content)) + b"\n", zipped)
+            return outgoing
+        name = encoding.long_field(content) if response.content_type == JSON_TYPE else ""
+        if not name:
+            fill(outgoing, encoding.encode(content, response.content_type, pretty), zipped)
+            return outgoing
+        outgoing.pieces = encoding.pieces(content, name, pretty)
+        if zipped:
+            squeeze, outgoing.pieces = encoding.long_enough(outgoing.pieces)
+            if squeeze:
+                compress(outgoing)
+        return outgoing
+
+    def _streaming(self, incoming: Incoming, response: Response, headers: Headers) -> Outgoing:
+        """Answers that go on: a watch, a followed log, a connection into a pod."""
+        body, release = response.body, self._driver.release
+        if isinstance(body, WatchStream):
+            if response.content_type == PROTOBUF:
+                headers[2] = ("Content-Type", PROTOBUF_STREAM)
+            return Outgoing(
+                response.code, headers, stream=WatchBody(body, response.content_type, self._frames, release)
+            )
+        if isinstance(body, Connect):
+            return channels.upgrade(incoming, body, self._driver)
+        return Outgoing(response.code, headers, stream=LogBody(body, release))
+
+    def _headers(self, incoming: Incoming, response: Response) -> Headers:
+        audit_id = incoming.headers.get("audit-id") or self._audit_id()
+        headers = [
+            ("Audit-Id", audit_id),
+            ("Cache-Control", response.headers.get("Cache-Control", "no-cache, private")),
+            ("Content-Type", response.content_type),
+            ("Date", self._today()),
+        ]
+        headers += [(key, value) for key, value in response.headers.items() if key != "Cache-Control"]
+        headers += [("Warning", f'299 - "{quoted(text)}"') for text in response.warnings]
+        if response.content_type.startswith("text/plain") and response.code >= 400:
+            headers.append(("X-Content-Type-Options", "nosniff"))
+        return headers
+
+    def _audit_id(self) -> str:
+        digits = f"{self._audit_ids.getrandbits(128):032x}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+    def _today(self) -> str:
+        now = int(time.time())
+        if now != self._date[0]:
+            self._date = (now, formatdate(now, usegmt=True))
+        return self._date[1]
+
+
+def is_stored(body: Object) -> bool:
+    """Whether a body is a single object of the store, whose bytes are worth remembering."""
+    metadata = body.get("metadata")
+    return isinstance(metadata, dict) and "resourceVersion" in metadata and "uid" in metadata
+
+
+def fill(outgoing: Outgoing, content: bytes, zipped: bool) -> None:
+    """Puts bytes into an answer: compressed and in pieces where they are long."""
+    if len(content) <= encoding.GZIP_BYTES_MIN:
+        outgoing.body = content
+        return
+    if zipped:
+        outgoing.pieces = iter((content,))
+        compress(outgoing)
+    elif len(content) > WHOLE_BYTES_MAX:
+        outgoing.pieces = sliced(content)
+    else:
+        outgoing.body = content
+
+
+def compress(outgoing: Outgoing) -> None:
+    assert outgoing.pieces is not None
+    outgoing.pieces = encoding.compressed(outgoing.pieces)
+    outgoing.headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+
+
+def sliced(content: bytes) -> Iterator[bytes]:
+    """The same bytes, a piece at a time."""
+    view = memoryview(content)
+    for start in range(0, len(content), PIECE_BYTES):
+        yield bytes(view[start : start + PIECE_BYTES])
+
+
+def quoted(text: str) -> str:
+    """A warning's text inside its quotes (net/http.NewWarningHeader), limited to what a header can carry."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return re.sub(r"[\x00-\x1f\x7f]", " ", text).encode("utf-8").decode("latin-1")
+
+
+def refuse_call(call: ExternalCall, answer: Callable[[Any], None]) -> None:
+    """What happens to calls out of the simulation where nobody performs them."""
+    answer(OSError(f"dial {call.url}: connection refused"))
+
+
+def too_large() -> Response:
+    """The answer to a body over the limit."""
+    text = f"Request entity too large: limit is {BODY_BYTES_MAX}"
+    return Response(413, errors.ApiError(413, "RequestEntityTooLarge", text).status())
+
+
+def pretty_wanted(incoming: Incoming) -> bool:
+    """Whether a human seems to be reading (responsewriters.isPrettyPrint)."""
+    query = incoming.target.partition("?")[2]
+    if "pretty=" in query:
+        asked = dict(parse_qsl(query)).get("pretty", "")
+        if asked:
+            return asked in TRUE
+    accept = incoming.headers.get("accept", "")
+    if "pretty=1" in accept:
+        return True
+    return incoming.headers.get("user-agent", "").startswith(PRETTY_AGENTS)
+
+
+def request_of(incoming: Incoming) -> Request:
+    """The pipeline's view of a request."""
+    path, _, query = incoming.target.partition("?")
+    headers = incoming.headers
+    rest = {key: value for key, value in headers.items() if key not in CONSUMED}
+    return Request(
+        method="GET" if incoming.method == "HEAD" else incoming.method,
+        path=unquote(path) if "%" in path else path,
+        query=query_of(query) if query else {},
+        body=incoming.body,
+        content_type=headers.get("content-type", ""),
+        accept=incoming.header("accept"),
+        credentials=credentials_of(incoming),
+        user_agent=headers.get("user-agent", ""),
+        headers=rest,
+    )
+
+
+def query_of(query: str) -> dict[str, tuple[str, ...]]:
+    """Every value of every parameter, in order."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        found[key] = (*found[key], value) if key in found else (value,)
+    return found
+
+
+def credentials_of(incoming: Incoming) -> Credentials | None:
+    """What the client showed: its certificate, its token, or nothing."""
+    scheme, _, token = incoming.headers.get("authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    if not bearer and incoming.upgrade == "websocket":
+        bearer = protocol_token(incoming.headers.get("sec-websocket-protocol", ""))
+    peer = incoming.peer
+    if not peer.common_name and not bearer:
+        return None
+    return Credentials(peer.common_name, peer.organizations, bearer_token=bearer)
+
+
+def protocol_token(subprotocols: str) -> str:
+    """The bearer token among a WebSocket's subprotocols."""
+    import base64
+    import binascii
+
+    for name in subprotocols.replace("\x00", ",").split(","):
+        if name.strip().startswith(TOKEN_PROTOCOL):
+            encoded = name.strip().removeprefix(TOKEN_PROTOCOL)
+            try:
+                return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+            except (binascii.Error, UnicodeDecodeError):
+                return ""
+    return ""

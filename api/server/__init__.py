@@ -1,0 +1,1 @@
+"""The live server: sockets, TLS, the pump that lets simulated time follow the wall clock."""

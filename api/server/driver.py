@@ -1,0 +1,248 @@
+"""The live driver: simulated time follows the wall clock, in slices short enough that no client notices them.
+
+One asyncio loop runs everything. A slice advances the simulation by what is due and ends after about 2 ms of work;
+sockets are looked after between slices. When nothing is due the loop sleeps until the next timer or the next request,
+so a quiet cluster costs next to no processor time. A request enters at *now*: ``enter`` first brings the simulation up
+to the present.
+
+Simulated time is ``wall × speed`` since the last change of speed, plus what was skipped by ``advance``. A simulation
+that cannot keep up lags behind and catches up later; what it says of times stays true, since every effect carries its
+simulated time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+log = logging.getLogger("seatrial")
+
+SLICE_S = 0.002
+"""How long the simulation may hold the loop at a time, in seconds."""
+CALLS_MAX = 16
+"""Calls of the simulation between two looks at the host's clock."""
+SPEED_MAX = 10_000.0
+NEVER = 2**63
+TICK_US = 1_000
+"""Sleep at least this long: the loop's timers are no finer."""
+
+
+class Clock(Protocol):
+    """What the driver needs of the simulation's clock."""
+
+    @property
+    def now(self) -> int: ...
+    @property
+    def next_due(self) -> int | None: ...
+    def run_until(self, when: int, calls_max: int | None = None) -> bool: ...
+
+
+def wall_us() -> int:
+    """The host's clock in µs since the Unix epoch."""
+    return time.time_ns() // 1000
+
+
+def steady_us() -> int:
+    """A clock of the host that nobody sets, in µs."""
+    return time.monotonic_ns() // 1000
+
+
+class Driver:
+    """Pumps one simulation. All methods are to be called from the loop's thread.
+
+    ``flush`` makes durable what the simulation has committed; whatever is to leave the process goes through ``release``
+    and waits for it, so nobody hears of a change that a crash could take back. Everything that is ready in one turn of
+    the loop shares one flush.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        flush: Callable[[], None] | None = None,
+        steady: Callable[[], int] = steady_us,
+        wall: Callable[[], int] = wall_us,
+    ) -> None:
+        self._clock = clock
+        self._flush = flush
+        self._steady = steady
+        self._wall = wall
+        self._origin_steady = steady()
+        self._origin_sim = clock.now
+        self._speed = 1.0
+        self._paused = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake: asyncio.Handle | None = None
+        self._planned = NEVER
+        self._leaving: list[Callable[[], None]] = []
+        self._release_due = False
+        self._arrivals: list[tuple[int, asyncio.Future[None]]] = []
+        self.failure: BaseException | None = None
+        self.on_failure: Callable[[BaseException], None] = lambda problem: None
+
+    # the clock as its users see it
+
+    @property
+    def target(self) -> int:
+        """Where simulated time should be by now, µs; the clock itself may lag behind."""
+        if self._paused:
+            return self._origin_sim
+        return self._origin_sim + int((self._steady() - self._origin_steady) * self._speed)
+
+    @property
+    def lag_us(self) -> int:
+        """By how much the simulation is late."""
+        return max(0, self.target - self._clock.now)
+
+    @property
+    def speed(self) -> float:
+        return self._speed
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    @property
+    def offset_us(self) -> int:
+        """What to add to a simulated time to get the time on the client's clock, in whole seconds."""
+        exact = self._wall() - self.target
+        return round(exact / 1_000_000) * 1_000_000
+
+    def _rebase(self) -> None:
+        """Makes this moment the origin, so that what changes from now on does not change the past."""
+        self._origin_sim = self.target
+        self._origin_steady = self._steady()
+
+    def pause(self) -> None:
+        """Stops simulated time; requests are still answered."""
+        self._rebase()
+        self._paused = True
+        self.wake()
+
+    def resume(self) -> None:
+        self._rebase()
+        self._paused = False
+        self.wake()
+
+    def set_speed(self, speed: float) -> None:
+        """Simulated seconds per second. Raises ValueError outside 0 < speed ≤ 10,000."""
+        if not 0 < speed <= SPEED_MAX:
+            raise ValueError(f"speed {speed:g} is not between 0 and {SPEED_MAX:g}")
+        self._rebase()
+        self._speed = speed
+        self.wake()
+
+    async def advance(self, us: int) -> None:
+        """Jumps forward: everything of the time between happens, as fast as it can. Returns when it has happened."""
+        if us < 0:
+            raise ValueError("time does not go back")
+        self._rebase()
+        self._origin_sim += us
+        arrival = asyncio.get_running_loop().create_future()
+        self._arrivals.append((self._origin_sim, arrival))
+        self.wake()
+        await arrival
+
+    async def skip(self) -> int:
+        """Jumps to the next thing that is due; the µs skipped, 0 when nothing is."""
+        due = self._clock.next_due
+        gap = max(0, due - self.target) if due is not None else 0
+        await self.advance(gap)
+        return gap
+
+    # pumping
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Lets time go on from here."""
+        self._loop = loop
+        self._origin_sim = self._clock.now
+        self._origin_steady = self._steady()
+        self.wake()
+
+    def stop(self) -> None:
+        """Lets time stand still for good; what is committed is made durable."""
+        if self._wake is not None:
+            self._wake.cancel()
+        self._loop = None
+        self._release()
+
+    def enter(self) -> None:
+        """Brings the simulation to the present before a request is served, as far as one slice goes."""
+        self._run()
+
+    def wake(self) -> None:
+        """Looks soon at what is due: to be called after anything that may have added work."""
+        if self._loop is None:
+            return
+        if self._wake is not None:
+            self._wake.cancel()
+        self._wake, self._planned = self._loop.call_soon(self._slice), 0
+
+    def look(self) -> None:
+        """Wakes the driver when something is due earlier than it is going to wake up."""
+        due = self._clock.next_due
+        if due is not None and due < self._planned and not self._paused:
+            self.wake()
+
+    def _slice(self) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        caught_up = self._run()
+        self._release()
+        self._arrive()
+        if self._loop is None:
+            return
+        if not caught_up:
+            self._planned = 0
+            self._wake = loop.call_soon(self._slice)
+            return
+        self._wake, self._planned = None, NEVER
+        due = self._clock.next_due
+        if due is not None and not self._paused:
+            self._planned = due
+            wait_us = max(TICK_US, (due - self.target) / self._speed)
+            self._wake = loop.call_later(wait_us / 1_000_000, self._slice)
+
+    def _run(self) -> bool:
+        """One slice; whether the simulation has come up to the present."""
+        clock, target = self._clock, max(self.target, self._clock.now)
+        until = time.perf_counter() + SLICE_S
+        try:
+            while not clock.run_until(target, CALLS_MAX):
+                if time.perf_counter() >= until:
+                    return False
+            return True
+        except Exception as problem:
+            log.exception("the simulation stopped")
+            self.failure = problem
+            self._loop = None
+            self.on_failure(problem)
+            return True
+
+    def _arrive(self) -> None:
+        waiting, self._arrivals = self._arrivals, []
+        for when, arrival in waiting:
+            if self._clock.now < when:
+                self._arrivals.append((when, arrival))
+            elif not arrival.done():
+                arrival.set_result(None)
+
+    # what leaves the process
+
+    def release(self, call: Callable[[], None]) -> None:
+        """Runs ``call`` once everything committed so far is durable."""
+        self._leaving.append(call)
+        if not self._release_due and self._loop is not None:
+            self._release_due = True
+            self._loop.call_soon(self._release)
+
+    def _release(self) -> None:
+        self._release_due = False
+        if self._flush is not None:
+            self._flush()
+        leaving, self._leaving = self._leaving, []
+        for call in leaving:
+            call()
