@@ -47,6 +47,7 @@ class Field:
     __slots__ = (
         "_type",
         "default",
+        "disabled",
         "element",
         "index",
         "keeps_empty",
@@ -80,6 +81,7 @@ class Field:
         pointer: bool = False,
         present: bool = False,
         default: Any = None,
+        disabled: bool = False,
         index: int = 0,
     ) -> None:
         self.name = name
@@ -99,9 +101,12 @@ class Field:
         self.pointer = pointer
         self.present = present
         """Whether the field is on the wire even when empty: it has no ``omitempty``, or is a struct by value."""
-        self.keeps_empty = present or pointer
+        self.keeps_empty = pointer or (present and kind not in ("list", "map"))
+        """Whether an empty value that was given stays; stored as protobuf, an empty list or map is none at all."""
         self.default = default
         """The default that the schema itself names."""
+        self.disabled = disabled
+        """Whether the field's feature gate is off: its value is read and dropped."""
         self.index = index
 
     def __repr__(self) -> str:
@@ -196,6 +201,7 @@ def _field(name: str, row: Mapping[str, Any], index: int) -> Field:
         pointer="p" in row,
         present="z" in row,
         default=row.get("d"),
+        disabled="x" in row,
         index=index,
     )
 

@@ -324,9 +324,10 @@ def _map(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Decod
 def struct_decoder(struct: Type) -> Decoder:
     """How a struct is read; compiled once per type."""
     rows = {
-        name: (decoder(field), field.keeps_empty, field.index, field.kind == "string")
+        name: (decoder(field), field.keeps_empty, field.index, field.kind == "string" and not field.disabled)
         for name, field in struct.fields.items()
     }
+    disabled = frozenset(name for name, field in struct.fields.items() if field.disabled)
     zeros = struct.zeros
     go_name = struct.go_name
     order = tuple(struct.fields)
@@ -348,7 +349,7 @@ def struct_decoder(struct: Type) -> Decoder:
             read, keeps_empty, index, plain = row
             if not plain or type(item) is not str:
                 item = read(item, reading, (path, key))
-            if item or keeps_empty:
+            if (item or keeps_empty) and key not in disabled:
                 out[key] = item
                 if index < last:
                     sorted_so_far = False

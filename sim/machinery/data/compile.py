@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seatrial.sim.machinery.data.go_types import POINTERS, PRESENT, short
+from seatrial.sim.machinery.data.go_types import DISABLED, OMITTED, POINTERS, PRESENT, short
 
 HERE = Path(__file__).parent
 AS_THEY_ARE = ("table_columns", "initial_objects", "discovery")
@@ -91,15 +91,16 @@ EXTENSIONS = {
 
 
 def field(type_name: str, name: str, schema: Mapping[str, Any], required: bool) -> dict[str, Any]:
-    """One property: its shape, ``q`` required, ``p`` pointer, ``z`` always on the wire, ``d`` default."""
+    """Its shape, and ``q`` required, ``p`` pointer, ``z`` always on the wire, ``d`` default, ``x`` disabled."""
     row = shape(schema)
     row.update((key, schema[long]) for long, key in EXTENSIONS.items() if long in schema)
     kind, default = row["t"], schema.get("default")
     pointer = name in POINTERS.get(short(type_name), ())
     present = name in PRESENT.get(short(type_name), ())
     if kind in ZERO:
-        present = present or (required if pointer else "default" in schema and default == ZERO[kind])
-        if default not in (None, ZERO[kind]):
+        zero = "default" in schema and default == ZERO[kind]
+        present = present or (required if pointer else zero and name not in OMITTED.get(short(type_name), ()))
+        if default is not None and (pointer or not zero):
             row["d"] = default
     elif kind == "struct":
         pointer = default != {}
@@ -107,7 +108,8 @@ def field(type_name: str, name: str, schema: Mapping[str, Any], required: bool) 
     else:
         present = present or required
         pointer = not present and kind in ("quantity", "time", "microtime", "int-or-string")
-    row.update({key: 1 for key, on in (("q", required), ("p", pointer), ("z", present)) if on})
+    disabled = name in DISABLED.get(short(type_name), ())
+    row.update({key: 1 for key, on in (("q", required), ("p", pointer), ("z", present), ("x", disabled)) if on})
     return row
 
 

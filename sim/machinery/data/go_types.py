@@ -173,6 +173,63 @@ rbac.v1.Role rules
 autoscaling.v2.HorizontalPodAutoscalerStatus currentMetrics
 discovery.v1.EndpointSlice endpoints ports
 apiextensions.v1.CustomResourceDefinitionStatus conditions storedVersions
+apps.v1.DaemonSetCondition lastTransitionTime
+apps.v1.DeploymentCondition lastTransitionTime lastUpdateTime
+apps.v1.ReplicaSetCondition lastTransitionTime
+apps.v1.StatefulSetCondition lastTransitionTime
+authentication.v1.TokenRequestStatus expirationTimestamp
+autoscaling.v2.HorizontalPodAutoscalerCondition lastTransitionTime
+batch.v1.JobCondition lastProbeTime lastTransitionTime
+certificates.v1.CertificateSigningRequestCondition lastTransitionTime lastUpdateTime
+core.v1.ContainerStateRunning startedAt
+core.v1.ContainerStateTerminated finishedAt startedAt
+core.v1.Event eventTime firstTimestamp lastTimestamp
+core.v1.EventSeries lastObservedTime
+core.v1.NamespaceCondition lastTransitionTime
+core.v1.NodeCondition lastHeartbeatTime lastTransitionTime
+core.v1.PersistentVolumeClaimCondition lastProbeTime lastTransitionTime
+core.v1.PodCondition lastProbeTime lastTransitionTime
+core.v1.ReplicationControllerCondition lastTransitionTime
+core.v1.ResourceFieldSelector divisor
+core.v1.ProjectedVolumeSource sources
+core.v1.ServicePort targetPort
+core.v1.TypedLocalObjectReference apiGroup
+core.v1.TypedObjectReference apiGroup
+events.v1.Event deprecatedFirstTimestamp deprecatedLastTimestamp
+flowcontrol.v1.FlowSchemaCondition lastTransitionTime
+flowcontrol.v1.PriorityLevelConfigurationCondition lastTransitionTime
+storage.v1.VolumeError time
+apiextensions.v1.CustomResourceDefinitionCondition lastTransitionTime
+apiregistration.v1.APIServiceCondition lastTransitionTime
+"""
+
+_OMITTED = """
+core.v1.ConfigMapEnvSource name
+core.v1.ConfigMapKeySelector name
+core.v1.ConfigMapProjection name
+core.v1.ConfigMapVolumeSource name
+core.v1.LocalObjectReference name
+core.v1.ReplicationControllerSpec minReadySeconds
+core.v1.SecretEnvSource name
+core.v1.SecretKeySelector name
+core.v1.SecretProjection name
+"""
+
+_DISABLED = """
+core.v1.ClusterTrustBundleProjection user
+core.v1.ConfigMapVolumeSource defaultUser
+core.v1.DownwardAPIVolumeFile user
+core.v1.DownwardAPIVolumeSource defaultUser
+core.v1.EmptyDirVolumeSource mode
+core.v1.HTTPGetAction protocol
+core.v1.KeyToPath user
+core.v1.Lifecycle stopSignal
+core.v1.NodeSpec configSource podPreemptionPolicy
+core.v1.PodCertificateProjection user
+core.v1.ProjectedVolumeSource defaultUser
+core.v1.SecretVolumeSource defaultUser
+core.v1.ServiceAccountTokenProjection user
+core.v1.VolumeMount bindMountOptions
 """
 
 
@@ -187,7 +244,11 @@ def _table(text: str) -> dict[str, frozenset[str]]:
 POINTERS = _table(_POINTERS)
 """Scalars that are pointers, by group.version.Type."""
 PRESENT = _table(_PRESENT)
-"""Optional fields without ``omitempty``: on the wire even when empty."""
+"""Optional fields without ``omitempty``, and times by value, which know no empty: on the wire even when empty."""
+OMITTED = _table(_OMITTED)
+"""Fields with ``omitempty`` whose schema names their zero as the default."""
+DISABLED = _table(_DISABLED)
+"""Fields of feature gates that are off, and of what is no longer supported: read, then dropped."""
 
 
 def short(name: str) -> str:
