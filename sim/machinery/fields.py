@@ -58,3 +58,16 @@ def _number(value: float) -> str:
     if value == int(value) and abs(value) < 1e21:
         return str(int(value))
     return repr(value)
+
+
+def printed(value: Any) -> str:
+    """A value as Go's %v prints what was decoded from JSON: ``map[a:1 b:[x y]]``."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{printed(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(printed, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _number(value)
+    return "<nil>" if value is None else str(value)
