@@ -77,7 +77,7 @@ def impersonated(request: Request, user: User, authorizer: Authorizer) -> User:
         asked += [Attributes("impersonate", authentication, "v1", "userextras", key, name=value) for value in values]
     for attributes in asked:
         if not authorizer.allowed(user, attributes):
-            raise refusal(user, attributes, authorizer.missing_roles(user))
+            raise refusal(user, attributes, authorizer.objection(user, attributes))
     if len(account) == 2 and not groups:
         groups = service_account(*account).groups
     if wanted == ANONYMOUS.name:

@@ -1,9 +1,6 @@
-"""Who may do what: RBAC, the system:masters group and the kubelets' share.
+"""Who may do what: RBAC and the system:masters group; for kubelets, the node authorizer first.
 
 Source: k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac and k8s.io/apiserver/pkg/endpoints/handlers/responsewriters.
-
-Not modelled: the node authorizer's graph. A kubelet may read every object of the kinds that system:node names, where
-upstream lets it read only those that a pod of its own refers to.
 """
 
 from __future__ import annotations
@@ -11,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from seatrial.sim.apiserver.nodeauthorization import node_of, refusal_of
 from seatrial.sim.apiserver.request import User
 from seatrial.sim.machinery import errors
 from seatrial.sim.store.store import Store
@@ -75,6 +73,8 @@ class Authorizer:
     def allowed(self, user: User, asked: Attributes) -> bool:
         if MASTERS in user.groups:
             return True
+        if self._kept_from_node(user, asked):
+            return False
         key = (user.name, user.groups, asked)
         known = self._decisions.get(key)
         if known is None:
@@ -87,10 +87,16 @@ class Authorizer:
         """Whether it is allowed, and the reason that a review gives."""
         if MASTERS in user.groups:
             return True, ""
-        grant = self._grant(user, asked)
+        kept_from = self._kept_from_node(user, asked)
+        grant = self._grant(user, asked) if not kept_from else None
         if grant is None:
-            return False, self.missing_roles(user)
+            return False, kept_from or self.missing_roles(user)
         return True, grant.source
+
+    def _kept_from_node(self, user: User, asked: Attributes) -> str:
+        """Why the node authorizer refuses a kubelet; empty for everybody else."""
+        node = node_of(user)
+        return (refusal_of(self._store, node, asked) or "") if node else ""
 
     def _grant(self, user: User, asked: Attributes) -> Grant | None:
         for grant in self.grants(user):
@@ -110,8 +116,12 @@ class Authorizer:
             found = self._grants[key] = tuple(self._find_grants(user))
         return found
 
+    def objection(self, user: User, asked: Attributes) -> str:
+        """What a refusal adds to its text; empty when there is nothing to add."""
+        return self.explain(user, asked)[1]
+
     def missing_roles(self, user: User) -> str:
-        """What bindings of the user refer to and nobody has created; part of a refusal."""
+        """What bindings of the user refer to and nobody has created."""
         key = (user.name, user.groups)
         known = self._missing.get(key)
         if known is None:

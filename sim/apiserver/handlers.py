@@ -100,8 +100,11 @@ def _list(context: Context, options: ListOptions) -> Response:
 
 
 def list_items(context: Context, objects: Any) -> list[Object]:
-    """The items of a list: built-in kinds leave out what the list itself says of them."""
-    if context.resource.custom:
+    """The items of a list: built-in kinds leave out what the list itself says of them.
+
+    A component in the simulation gets them whole, as every typed client fills in what the wire leaves out.
+    """
+    if context.resource.custom or context.request.user is not None and not conversion.converts(context.resource):
         return list(objects)
     shown = (outward(context, obj) for obj in objects)
     return [{key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in shown]

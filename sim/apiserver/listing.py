@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from seatrial.sim.apiserver.context import Context
+from seatrial.sim.apiserver.indexes import index_of
 from seatrial.sim.apiserver.options import ListOptions, revision
 from seatrial.sim.apiserver.watching import INITIAL_EVENTS_END, WatchStream
 from seatrial.sim.machinery import errors, selectors
@@ -84,7 +85,7 @@ def find(context: Context, options: ListOptions) -> Page:
         exact = token_revision if token_revision > 0 else None
     limited = options.limit > 0 and not (options.resource_version == "0" and not options.match)
     if not limited and exact is None and not after:
-        found = store.list(storage, namespace or None)
+        found = _found(context, options)
         return Page([obj for obj in found if keep(obj)] if keep is not None else found, store.revision)
     try:
         found = store.list_at(storage, namespace or None, exact)
@@ -100,6 +101,16 @@ def find(context: Context, options: ListOptions) -> Page:
     items = found[: options.limit]
     token = write_continue(at, key_of(items[-1], namespace) + "\x00")
     return Page(items, at, token, None if keep is not None else len(found) - options.limit)
+
+
+def _found(context: Context, options: ListOptions) -> Sequence[Object]:
+    """What is there now, by an index where one helps; the selectors are still to be applied."""
+    store, storage, namespace = context.server.store, context.resource.storage, context.info.namespace
+    index = index_of(store, storage, options.field_selector)
+    if index is None:
+        return store.list(storage, namespace or None)
+    found = store.indexed(storage, *index)
+    return [obj for obj in found if obj["metadata"]["namespace"] == namespace] if namespace else found
 
 
 def _expired_text(token: str) -> str:
@@ -162,7 +173,7 @@ def watch(
     initial: Sequence[Object] = ()
     ending = None
     if from_state:
-        found = store.list(storage, namespace)
+        found = _found(context, options)
         initial = [obj for obj in found if keep(obj)] if keep is not None else found
         since = store.revision
         if options.initial_events and options.bookmarks:
@@ -170,7 +181,7 @@ def watch(
             end["metadata"] = {**end["metadata"], "annotations": {INITIAL_EVENTS_END: "true"}}
             ending = end
     try:
-        cursor = store.watch(storage, since, namespace)
+        cursor = store.watch(storage, since, namespace, index_of(store, storage, options.field_selector))
     except Compacted as gone:
         text = f"too old resource version: {since} ({gone.floor})"
         cursor = store.watch(storage, store.revision, namespace)

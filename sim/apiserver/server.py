@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from seatrial.sim.apiserver import authentication, handlers, nonresource, subresources
+from seatrial.sim.apiserver import authentication, handlers, indexes, nonresource, subresources
 from seatrial.sim.apiserver.authorization import STORAGES as RBAC_STORAGES
 from seatrial.sim.apiserver.authorization import Attributes as Asked
 from seatrial.sim.apiserver.authorization import Authorizer, refusal
 from seatrial.sim.apiserver.context import Context, ExternalCall, Steps
+from seatrial.sim.apiserver.kubelets import Kubelets
 from seatrial.sim.apiserver.request import Object, Request, Response, User
 from seatrial.sim.apiserver.routing import RequestInfo, parse
 from seatrial.sim.apiserver.services import ServiceNumbers
@@ -21,6 +22,7 @@ from seatrial.sim.apiserver.tokens import Tokens
 from seatrial.sim.config import ClusterSpec
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.kernel.streams import Streams
+from seatrial.sim.kernel.topology import Topology
 from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.kinds import Kinds, Resource
 from seatrial.sim.store.store import Store
@@ -35,15 +37,26 @@ class Apiserver:
     before it commits, and a commit is the last step).
     """
 
-    def __init__(self, spec: ClusterSpec, store: Store, clock: Clock, streams: Streams, kinds: Kinds) -> None:
+    def __init__(
+        self,
+        spec: ClusterSpec,
+        store: Store,
+        clock: Clock,
+        streams: Streams,
+        kinds: Kinds,
+        kubelets: Kubelets | None = None,
+    ) -> None:
         self.spec = spec
         self.store = store
         self.clock = clock
         self.streams = streams
         self.kinds = kinds
+        indexes.register(store)
         self.authorizer = Authorizer(store)
         self.service_numbers = ServiceNumbers(spec, streams, store)
         self.tokens = Tokens(store, clock, streams)
+        self.kubelets = kubelets if kubelets is not None else Kubelets(Topology(), "")
+        store.lease("events", spec.apiserver.event_ttl_s * 1_000_000)
 
     def commit(self, resource: Resource, write: Write) -> Object:
         """The one place that writes to the store."""
@@ -112,7 +125,7 @@ class Apiserver:
         else:
             asked = Asked(info.verb, path=info.path)
         if not self.authorizer.allowed(user, asked):
-            raise refusal(user, asked, self.authorizer.missing_roles(user))
+            raise refusal(user, asked, self.authorizer.objection(user, asked))
 
 
 def unreachable(call: ExternalCall) -> OSError:

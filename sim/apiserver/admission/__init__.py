@@ -16,6 +16,7 @@ from seatrial.sim.apiserver.admission import (
     escalation,
     lifecycle,
     limits,
+    noderestriction,
     podsecurity,
     priority,
     quota,
@@ -91,6 +92,7 @@ def validate(context: Context, attributes: Attributes) -> Steps[None]:
     """Raises the ApiError of the first plug-in that refuses."""
     if attributes.operation == "DELETE":
         lifecycle.check(context, attributes)
+    noderestriction.check(context, attributes)
     if attributes.subresource in VALIDATED_SUBRESOURCES:
         for operation, plugin in VALIDATING.get(attributes.resource.storage, ()):
             if operation == attributes.operation:

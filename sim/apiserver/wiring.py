@@ -1,0 +1,48 @@
+"""What the composition root hands every component: the clock, the network, and where the API server is.
+
+A component gets nothing else of the cluster, so that it can be killed alone and cannot read another's memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from seatrial.sim.apiserver.context import ExternalCall
+from seatrial.sim.apiserver.kubelets import Kubelets
+from seatrial.sim.apiserver.server import unreachable
+from seatrial.sim.config import ClusterSpec
+from seatrial.sim.kernel.clock import Clock
+from seatrial.sim.kernel.streams import Streams
+from seatrial.sim.kernel.topology import Topology
+from seatrial.sim.machinery.kinds import Kinds
+
+if TYPE_CHECKING:
+    from seatrial.sim.apiserver.client import Endpoint
+    from seatrial.sim.apiserver.informer import Informer
+
+External = Callable[[ExternalCall], Generator[Any, Any, Any]]
+"""Performs a call that leaves the simulation: yields what it waits for on the clock, returns the answer."""
+
+
+def nobody(call: ExternalCall) -> Generator[Any, Any, Any]:
+    """Where nothing outside the simulation can be reached, every call is refused."""
+    return unreachable(call)
+    yield
+
+
+@dataclass(slots=True)
+class Wiring:
+    """The seams between a component and the rest of the cluster."""
+
+    spec: ClusterSpec
+    clock: Clock
+    streams: Streams
+    topology: Topology
+    kinds: Kinds
+    endpoint: Endpoint
+    kubelets: Kubelets
+    external: External = nobody
+    informers: dict[Informer, None] = field(default_factory=dict)
+    """The informers that run, in the order of their start: what settling and fault injection look at."""
