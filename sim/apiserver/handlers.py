@@ -104,7 +104,7 @@ def list_items(context: Context, objects: Any) -> list[Object]:
 
     A component in the simulation gets them whole, as every typed client fills in what the wire leaves out.
     """
-    if context.resource.custom or context.request.user is not None and not conversion.converts(context.resource):
+    if context.resource.custom or (context.request.user is not None and not conversion.converts(context.resource)):
         return list(objects)
     shown = (outward(context, obj) for obj in objects)
     return [{key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in shown]
