@@ -65,70 +65,67 @@ def _element_reaches(field: Field, seen: set[str]) -> bool:
 
 @cache
 def compiled(type: Type) -> Defaulter | None:
-    """The defaulter of a type; None where there is nothing to do."""
+    """The defaulter of a type; None where there is nothing to do. Its fields are looked up at the first object."""
     if not reaches(type):
         return None
     plain, functions = rules_of(type)
-    below = [(field.name, child) for field in type.fields.values() if (child := _child(field)) is not None]
+    below: dict[str, Defaulter] = {}
     order = tuple(type.fields)
 
     def run(obj: Any) -> Any:
+        if not below:
+            below.update(_below(type))
         new = obj
         for function in functions:
             new = function(new)
-        fresh: dict[str, Any] | None = None
-        for name, value, explicit in plain:
-            if name not in new if explicit else not new.get(name):
-                if fresh is None:
-                    fresh = new = dict(new)
-                fresh[name] = value
-        for name, child in below:
-            value = new.get(name)
-            if value is not None:
-                defaulted = child(value)
-                if defaulted is not value:
-                    if fresh is None:
-                        fresh = new = dict(new)
-                    fresh[name] = defaulted
-        if new is obj:
-            return obj
-        return {name: new[name] for name in order if name in new}
+        changed = {
+            name: value for name, value, explicit in plain if (name not in new if explicit else not new.get(name))
+        }
+        for name in (*new, *changed) if changed else new:
+            child = below.get(name)
+            if child is not None:
+                value = changed[name] if name in changed else new[name]
+                if value is not None:
+                    defaulted = child(value)
+                    if defaulted is not value:
+                        changed[name] = defaulted
+        if changed:
+            new = {**new, **changed}
+        return obj if new is obj else {name: new[name] for name in order if name in new}
 
     return run
 
 
+def _below(type: Type) -> dict[str, Defaulter]:
+    """What defaults each field's value, where there is anything to default; never empty."""
+    found = {name: child for name, field in type.fields.items() if (child := _child(field)) is not None}
+    return found or {"": _same}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
 def _child(field: Field) -> Defaulter | None:
-    """What defaults a field's value, found when first needed."""
+    """What defaults a field's value; None where there is nothing to default."""
     if field.kind == "map" and field.element is not None and field.element.kind == "quantity":
         return rounded
-    if not _element_reaches(field, set()):
-        return None
     if field.kind == "struct":
-        return _struct(field)
-    assert field.element is not None
-    inner = _child(field.element)
+        return None if field.type is None else compiled(field.type)
+    inner = None if field.element is None else _child(field.element)
     if inner is None:
         return None
     return _items(inner) if field.kind == "list" else _values(inner)
 
 
-def _struct(field: Field) -> Defaulter:
-    ready: list[Defaulter | None] = []
-
-    def run(value: Any) -> Any:
-        if not ready:
-            assert field.type is not None
-            ready.append(compiled(field.type))
-        defaulter = ready[0]
-        return value if defaulter is None else defaulter(value)
-
-    return run
-
-
 def _items(inner: Defaulter) -> Defaulter:
     def run(value: Any) -> Any:
-        out = [inner(item) for item in value]
-        return out if any(new is not old for new, old in zip(out, value, strict=True)) else value
+        out, changed = [], False
+        for item in value:
+            new = inner(item)
+            changed = changed or new is not item
+            out.append(new)
+        return out if changed else value
 
     return run
 
@@ -143,9 +140,10 @@ def _values(inner: Defaulter) -> Defaulter:
 
 def rounded(amounts: Any) -> Any:
     """A resource list in thousandths: nothing finer is kept (SetDefaults_ResourceList)."""
-    if not any(text[-1:] in "nu" or "e-" in text for text in amounts.values()):
-        return amounts
-    return {name: str(_milli(parse(text))) for name, text in amounts.items()}
+    for text in amounts.values():
+        if text[-1] in "nu" or "e-" in text:
+            return {name: str(_milli(parse(each))) for name, each in amounts.items()}
+    return amounts
 
 
 def _milli(amount: Quantity) -> Quantity:

@@ -82,10 +82,14 @@ class Resource:
         return self.verbs == REVIEWED_ONLY
 
     def with_empty_status(self, obj: Object) -> Object:
-        """A new object as its strategy wants it: what the client says of the status does not count."""
-        status = None if self.type is None else self.type.fields.get("status")
-        if self.custom or status is None:
+        """A new object, in whatever version it is, without what the client says of the status."""
+        if self.custom:
             return {key: value for key, value in obj.items() if key != "status"} if "status" in obj else obj
+        group, _, version = str(obj.get("apiVersion", self.api_version)).rpartition("/")
+        type = schema.type_of_kind(group, version, self.kind)
+        status = None if type is None else type.fields.get("status")
+        if status is None:
+            return obj
         return {**obj, "status": status.zero if status.present else {}}
 
 

@@ -32,12 +32,19 @@ def json_value(raw: bytes) -> Any:
         problem = syntax_problem(text)
         if problem:
             raise Unreadable(problem) from None
-        return json.loads(text, parse_constant=float)
+        value = json.loads(text)
+        return _without_surrogates(value) if "\\ud" in text.lower() else value
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Halves of surrogate pairs become U+FFFD, as Go reads them."""
+    text = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return json.loads(text)
 
 
 def json_duplicates(raw: bytes, value: Any) -> list[str]:
     """Paths of keys that stand twice in an object, in reading order."""
-    if _keys(raw) == _keys(orjson.dumps(value)) and b"\\u0022" not in raw:
+    if b"\\u0022" not in raw and _keys(raw) == _keys(orjson.dumps(value)):
         return []
     found: list[str] = []
     _collect(_Pairs.of(raw.decode("utf-8", "replace")), "", found)
@@ -45,8 +52,12 @@ def json_duplicates(raw: bytes, value: Any) -> list[str]:
 
 
 def _keys(raw: bytes) -> int:
-    """How many keys a text without blanks between key and colon holds; escaped quotes before a colon are not keys."""
-    return raw.count(b'":') - raw.count(b'\\":') + raw.count(b'" :') - raw.count(b'\\" :')
+    """How many keys a text holds that has at most one blank between key and colon; quotes inside strings are escaped,
+    and only a key that ends in a backslash is missed, in every copy."""
+    count = raw.count(b'":')
+    if b'" :' in raw:
+        count += raw.count(b'" :') - raw.count(b'\\" :')
+    return count - raw.count(b'\\":') if b'\\"' in raw else count
 
 
 class _Pairs(list[tuple[str, Any]]):

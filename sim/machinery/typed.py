@@ -258,24 +258,12 @@ PLAIN: dict[str, Decoder] = {
 def decoder(field: Field) -> Decoder:
     """How a field's value is read."""
     if field.kind == "struct":
-        return _lazy(field)
+        assert field.type is not None
+        return struct_decoder(field.type)
     if field.kind in ("list", "map"):
         assert field.element is not None
         return (_list if field.kind == "list" else _map)(field, decoder(field.element), _empty(field.element))
     return PLAIN[field.kind]
-
-
-def _lazy(field: Field) -> Decoder:
-    """A struct's decoder, built when the first value comes: types refer to each other in circles."""
-    ready: list[Decoder] = []
-
-    def decode(value: Any, reading: Reading, path: Path) -> Any:
-        if not ready:
-            assert field.type is not None
-            ready.append(struct_decoder(field.type))
-        return ready[0](value, reading, path)
-
-    return decode
 
 
 def _empty(element: Field) -> Callable[[], Any]:
@@ -296,9 +284,12 @@ def _list(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Deco
         ]
 
     def strings(value: Any, reading: Reading, path: Path) -> Any:
-        if type(value) is list and all(type(item) is str for item in value):
-            return value
-        return decode(value, reading, path)
+        if type(value) is not list:
+            return decode(value, reading, path)
+        for item in value:
+            if type(item) is not str:
+                return decode(value, reading, path)
+        return value
 
     return strings if item_decoder is _string else decode
 
@@ -313,31 +304,43 @@ def _map(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Decod
         }
 
     def strings(value: Any, reading: Reading, path: Path) -> Any:
-        if type(value) is dict and all(type(item) is str for item in value.values()):
-            return value
-        return decode(value, reading, path)
+        if type(value) is not dict:
+            return decode(value, reading, path)
+        for item in value.values():
+            if type(item) is not str:
+                return decode(value, reading, path)
+        return value
 
     return strings if item_decoder is _string else decode
 
 
-@lru_cache(maxsize=1 << 12)
-def struct_decoder(struct: Type) -> Decoder:
-    """How a struct is read; compiled once per type."""
-    rows = {
-        name: (decoder(field), field.keeps_empty, field.index, field.kind == "string" and not field.disabled)
+Row = tuple[Decoder, bool, int, bool, bool]
+"""Of a field: how it is read, whether it stays when empty, its place, whether it is a string, whether it is dropped."""
+
+
+def _rows(struct: Type) -> dict[str, Row]:
+    return {
+        name: (decoder(field), field.keeps_empty, field.index, field.kind == "string", field.disabled)
         for name, field in struct.fields.items()
     }
-    disabled = frozenset(name for name, field in struct.fields.items() if field.disabled)
-    zeros = struct.zeros
-    go_name = struct.go_name
+
+
+@lru_cache(maxsize=1 << 12)
+def struct_decoder(struct: Type) -> Decoder:
+    """How a struct is read; its fields are looked up when the first value comes, as types refer to each other."""
+    rows: dict[str, Row] = {}
+    zeros: list[tuple[str, Any]] = []
     order = tuple(struct.fields)
 
     def decode(value: Any, reading: Reading, path: Path) -> Any:
+        if not rows:
+            rows.update(_rows(struct))
+            zeros.extend(struct.zeros)
         if type(value) is not dict:
-            reading.mismatch(value, go_name, path)
+            reading.mismatch(value, struct.go_name, path)
             return {}
         out: dict[str, Any] = {}
-        last, sorted_so_far = -1, True
+        last, in_order = -1, True
         for key, item in value.items():
             row = rows.get(key)
             if row is None:
@@ -346,20 +349,18 @@ def struct_decoder(struct: Type) -> Decoder:
                 continue
             if item is None:
                 continue
-            read, keeps_empty, index, plain = row
+            read, keeps_empty, index, plain, dropped = row
             if not plain or type(item) is not str:
                 item = read(item, reading, (path, key))
-            if (item or keeps_empty) and key not in disabled:
+            if (item or keeps_empty) and not dropped:
                 out[key] = item
                 if index < last:
-                    sorted_so_far = False
+                    in_order = False
                 last = index
         for key, zero in zeros:
             if key not in out:
                 out[key] = zero
-                sorted_so_far = False
-        if not sorted_so_far:
-            return {key: out[key] for key in order if key in out}
-        return out
+                in_order = False
+        return out if in_order else {key: out[key] for key in order if key in out}
 
     return decode
