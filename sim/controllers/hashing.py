@@ -1,0 +1,35 @@
+"""Hashes in the names of ReplicaSets and ControllerRevisions.
+
+Source: k8s.io/kubernetes/pkg/controller/controller_utils.go (ComputeHash) and pkg/controller/history. *Not modelled*:
+upstream hashes Go's dump of the struct, this hashes the template's canonical JSON with the same FNV-1a; names have the
+same form and change exactly when the template does, but are not the same letters.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from seatrial.sim.kernel.streams import ALPHABET
+
+FNV_OFFSET, FNV_PRIME = 0x811C9DC5, 0x01000193
+
+
+def fnv32a(data: bytes) -> int:
+    value = FNV_OFFSET
+    for byte in data:
+        value = ((value ^ byte) * FNV_PRIME) & 0xFFFFFFFF
+    return value
+
+
+def safe_encode(text: str) -> str:
+    """Letters that spell no words, one for each character (rand.SafeEncodeString)."""
+    return "".join(ALPHABET[ord(character) % len(ALPHABET)] for character in text)
+
+
+def template_hash(template: Any, collisions: int | None = None) -> str:
+    """Of a pod template or any other JSON value; ``collisions`` is the owner's collisionCount."""
+    data = json.dumps(template, sort_keys=True, separators=(",", ":")).encode()
+    if collisions is not None:
+        data += collisions.to_bytes(8, "little")
+    return safe_encode(str(fnv32a(data)))

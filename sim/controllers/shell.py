@@ -1,0 +1,462 @@
+"""The shell around a controller: everything that is not its logic.
+
+It lists before it watches, queues keys, runs one worker per key, makes the requests that reconcile yields over the
+component's own limited client, waits until the view has caught up with the controller's last write for a key, puts a
+key back after a rejection, sends events in the background. It can be killed at any yield and loses its memory.
+
+Source: the run, processNextWorkItem and expectations code that every controller under k8s.io/kubernetes/pkg/controller
+repeats (controller_utils.go UIDTrackingControllerExpectations). *Not modelled*: expectations that time out after five
+minutes; a view that does not catch up keeps its key waiting until it is listed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from seatrial.sim.apiserver.client import Client, Unreachable
+from seatrial.sim.apiserver.request import Object, Request, User
+from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.controllers.actions import (
+    Action,
+    Batch,
+    Call,
+    Create,
+    Delete,
+    Evict,
+    Get,
+    Key,
+    ListAll,
+    Outcome,
+    Patch,
+    Record,
+    Steps,
+    Turn,
+    Update,
+)
+from seatrial.sim.controllers.events import Recorder
+from seatrial.sim.controllers.informers import USER_AGENT, Informers
+from seatrial.sim.controllers.workqueue import BACKOFF_BASE_US, BACKOFF_MAX_US, WorkQueue
+from seatrial.sim.kernel.clock import Process
+from seatrial.sim.machinery.errors import ApiError
+from seatrial.sim.store.view import View
+
+ACCOUNT_GROUPS = ("system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
+"""Of every service account in kube-system."""
+Working = Generator[Any, Any, None]
+
+
+class After(NamedTuple):
+    """A key that a change makes due later."""
+
+    key: Key
+    delay_us: int
+    periodic: bool = False
+
+
+@dataclass(slots=True)
+class Seen:
+    """A change of a watched kind, and what the controller may look at to find the keys it concerns."""
+
+    verb: str
+    """ADDED, MODIFIED or DELETED."""
+    new: Object | None
+    old: Object | None
+    view: Callable[[str], View]
+    memory: dict[Any, Any]
+    now: int
+    settings: Any = None
+
+    @property
+    def obj(self) -> Object:
+        """The newest state known."""
+        obj = self.old if self.new is None else self.new
+        assert obj is not None, "a change has a new or an old object"
+        return obj
+
+
+Keys = Callable[[Seen], Iterable[Any]]
+
+
+class Tick(NamedTuple):
+    """A rhythm: ``key`` becomes due every ``period_us``."""
+
+    period_us: int
+    key: Key
+    first_us: int = 0
+
+
+@dataclass(frozen=True)
+class Controller:
+    """One controller of the manager: which changes concern it, and what it does about a key."""
+
+    name: str
+    """As on the command line, e.g. ``deployment-controller``."""
+    reconcile: Callable[[Turn], Steps]
+    watches: tuple[tuple[str, Keys], ...]
+    reads: tuple[str, ...] = ()
+    """Kinds that it only looks up."""
+    account: str = ""
+    """Its service account in kube-system; the name if empty."""
+    component: str = ""
+    """Who its events come from; the account if empty."""
+    workers: int = 5
+    retries_max: int | None = None
+    """Rejections after which a key is dropped until something changes."""
+    backoff_base_us: int = BACKOFF_BASE_US
+    backoff_max_us: int = BACKOFF_MAX_US
+    ticks: tuple[Tick, ...] = ()
+    addon: bool = False
+    """Not part of the control plane proper."""
+    every_kind: Callable[[str], Keys] | None = None
+    """For the garbage collector: told of the changes of all kinds, by storage name."""
+    qps_factor: int = 1
+    """Multiplies --kube-api-qps for a controller that makes several requests for each object."""
+    burst_factor: int = 1
+
+    @property
+    def user(self) -> str:
+        return f"system:serviceaccount:kube-system:{self.account or self.name}"
+
+
+def object_key(seen: Seen) -> tuple[tuple[str, str]]:
+    """The changed object's own key."""
+    metadata = seen.obj["metadata"]
+    return ((metadata.get("namespace", ""), metadata["name"]),)
+
+
+class _Expected:
+    """What the view must show before a key has its next turn: revisions of its own writes, objects gone."""
+
+    __slots__ = ("gone", "revisions")
+
+    def __init__(self) -> None:
+        self.revisions: dict[str, int] = {}
+        self.gone: list[tuple[str, str, str, str]] = []
+
+    def met(self, view: Callable[[str], View]) -> bool:
+        for storage, revision in self.revisions.items():
+            if view(storage).revision < revision:
+                return False
+        while self.gone:
+            storage, namespace, name, uid = self.gone[-1]
+            obj = view(storage).get(namespace, name)
+            if obj is not None and obj["metadata"]["uid"] == uid and "deletionTimestamp" not in obj["metadata"]:
+                return False
+            self.gone.pop()
+        return True
+
+
+class Shell:
+    """A controller that runs."""
+
+    def __init__(
+        self, controller: Controller, wiring: Wiring, host: str, informers: Informers, settings: Any, shared: Any
+    ) -> None:
+        self.controller = controller
+        self.name = controller.name
+        self._wiring, self._clock, self._informers = wiring, wiring.clock, informers
+        self._settings, self._shared = settings, shared
+        limits = wiring.spec.client
+        user = User(
+            controller.user, ("system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
+        )
+        qps = limits.controller_manager_qps * controller.qps_factor
+        burst = limits.controller_manager_burst * controller.burst_factor
+        self._client = Client(wiring, host, user, USER_AGENT, qps, burst)
+        self._rng = wiring.streams(f"controllers/{controller.name}")
+        component = controller.component or controller.account or controller.name
+        self._recorder = Recorder(component, self._rng.randrange(1000), self._send_events)
+        self.queue = WorkQueue(self._clock, self._dispatch, controller.backoff_base_us, controller.backoff_max_us)
+        self.memory: dict[Any, Any] = {}
+        self._expected: dict[Key, _Expected] = {}
+        self._parked: dict[Key, None] = {}
+        self._watched = {storage for storage, _ in controller.watches} | set(controller.reads)
+        self._idle = controller.workers
+        self._processes: dict[int, Process] = {}
+        self._serial = 0
+        self._sending = False
+        self._ready = self._running = False
+        for storage, keys in controller.watches:
+            informers.of(storage).on_change(self._handler(storage, keys))
+        for storage in controller.reads:
+            informers.of(storage).on_change(self._unpark_handler)
+
+    # --- changes become keys
+
+    def _handler(self, storage: str, keys: Keys) -> Callable[[str, Object | None, Object | None], None]:
+        queue, view, memory, clock = self.queue, self._informers.view, self.memory, self._clock
+
+        def on_change(verb: str, new: Object | None, old: Object | None) -> None:
+            if not self._running:
+                return
+            for key in keys(Seen(verb, new, old, view, memory, clock.now, self._settings)):
+                if type(key) is After:
+                    queue.add_after(*key)
+                else:
+                    queue.add(key)
+            if self._parked:
+                self._unpark()
+
+        return on_change
+
+    def follow(self, storage: str, keys: Keys) -> None:
+        """Watches one more kind, as the garbage collector does when a custom resource appears."""
+        self._informers.of(storage).on_change(self._handler(storage, keys))
+
+    def _unpark_handler(self, verb: str, new: Object | None, old: Object | None) -> None:
+        if self._parked:
+            self._unpark()
+
+    def _unpark(self) -> None:
+        for key in [key for key in self._parked if self._caught_up(key)]:
+            del self._parked[key]
+            self.queue.add(key)
+
+    def _caught_up(self, key: Key) -> bool:
+        expected = self._expected.get(key)
+        if expected is None:
+            return True
+        if expected.met(self._informers.view):
+            del self._expected[key]
+            return True
+        return False
+
+    # --- workers
+
+    def start(self) -> Generator[Any, Any, None]:
+        """Waits for the views, then lets workers go. A process of its own."""
+        self._running = True
+        yield from self._informers.wait_synced(sorted(self._watched))
+        self._ready = True
+        for tick in self.controller.ticks:
+            self._tick(tick, tick.first_us or tick.period_us)
+        self._dispatch()
+
+    def _tick(self, tick: Tick, delay_us: int) -> None:
+        def due() -> None:
+            if self._running:
+                self.queue.add(tick.key)
+                self._tick(tick, tick.period_us)
+
+        self._clock.after(delay_us, due, periodic=True)
+
+    def kill(self) -> None:
+        """As kill -9: between two yields, memory lost."""
+        self._running = self._ready = False
+        for process in list(self._processes.values()):
+            process.kill()
+        self._processes.clear()
+        self.queue.clear()
+        self._recorder.pending.clear()
+        for each in (self.memory, self._expected, self._parked):
+            each.clear()
+        self._idle, self._sending = self.controller.workers, False
+
+    def busy(self) -> list[str]:
+        """Keys waiting or being worked on, for who asks why a cluster does not settle."""
+        if not self._running:
+            return []
+        busy = [f"{self.name}: {len(self.queue)} keys"] if len(self.queue) else []
+        if self._parked:
+            busy.append(f"{self.name}: {len(self._parked)} keys wait for the view")
+        if self._sending:
+            busy.append(f"{self.name}: events to send")
+        return busy
+
+    def _dispatch(self) -> None:
+        if self._ready and self._idle > 0 and len(self.queue):
+            self._idle -= 1
+            self._spawn(self._work(), self.name)
+
+    def _spawn(self, generator: Generator[Any, Any, Any], name: str) -> Process:
+        self._serial += 1
+        serial = self._serial
+
+        def run() -> Working:
+            try:
+                yield from generator
+            finally:
+                self._processes.pop(serial, None)
+
+        process = self._clock.spawn(run(), name)
+        self._processes[serial] = process
+        return process
+
+    def _work(self) -> Working:
+        while (key := self.queue.take()) is not None:
+            if self._caught_up(key):
+                yield from self._sync(key)
+            else:
+                self._parked[key] = None
+            self.queue.done(key)
+        self._idle += 1
+
+    def _sync(self, key: Key) -> Working:
+        now = self._clock.now
+        turn = Turn(self._informers.view, key, now, self.memory, self._now, self._settings, self._rng, self._shared)
+        try:
+            outcome = yield from self._drive(key, self.controller.reconcile(turn))
+        except (ApiError, Unreachable):
+            self._put_back(key)
+            return
+        if outcome is None:
+            self.queue.forget(key)
+            return
+        for other in outcome.also:
+            self.queue.add(other)
+        if outcome.retry:
+            self._put_back(key)
+            return
+        self.queue.forget(key)
+        if outcome.again_in_us is not None:
+            self.queue.add_after(key, outcome.again_in_us, outcome.periodic)
+
+    def _now(self) -> int:
+        return self._clock.now
+
+    def _put_back(self, key: Key) -> None:
+        limit = self.controller.retries_max
+        if limit is not None and self.queue.failures(key) >= limit:
+            self.queue.forget(key)
+        else:
+            self.queue.add_rate_limited(key)
+
+    # --- requests
+
+    def _drive(self, key: Key, steps: Steps) -> Generator[Any, Any, Outcome | None]:
+        cause = (self.name, key, None)
+        try:
+            action = next(steps)
+            while True:
+                try:
+                    answer = yield from self._perform(key, action, cause)
+                except (ApiError, Unreachable) as error:
+                    action = steps.throw(error)
+                else:
+                    action = steps.send(answer)
+        except StopIteration as stop:
+            outcome: Outcome | None = stop.value
+            return outcome
+
+    def _perform(self, key: Key, action: Action, cause: Any) -> Generator[Any, Any, Any]:
+        if type(action) is Record:
+            self._recorder.record(self._clock.now, *action, cause)
+            return None
+        if type(action) is Batch:
+            return (yield from self._batch(key, action.actions, cause))
+        answer = yield from PERFORM[type(action)](self, action, cause)
+        self._expect(key, action, answer)
+        return answer
+
+    def _batch(self, key: Key, actions: tuple[Action, ...], cause: Any) -> Generator[Any, Any, list[Any]]:
+        answers: list[Any] = [None] * len(actions)
+
+        def one(index: int, action: Action) -> Working:
+            try:
+                answers[index] = yield from self._perform(key, action, cause)
+            except (ApiError, Unreachable) as error:
+                answers[index] = error
+
+        if len(actions) == 1:
+            yield from one(0, actions[0])
+            return answers
+        processes = [self._spawn(one(index, action), self.name) for index, action in enumerate(actions)]
+        for process in processes:
+            yield process.join()
+        return answers
+
+    def _expect(self, key: Key, action: Action, answer: Any) -> None:
+        """Notes what the view has to show before this key's next turn."""
+        if type(action) is Delete:
+            if action.uid and action.resource in self._watched:
+                expected = self._expected.setdefault(key, _Expected())
+                expected.gone.append((action.resource, action.namespace, action.name, action.uid))
+            return
+        if not isinstance(action, Create | Update | Patch) or action.resource not in self._watched:
+            return
+        revision = answer["metadata"].get("resourceVersion") if isinstance(answer, dict) else None
+        if revision and (type(action) is not Create or not action.subresource):
+            expected = self._expected.setdefault(key, _Expected())
+            expected.revisions[action.resource] = max(expected.revisions.get(action.resource, 0), int(revision))
+
+    def _resource(self, resource: Any) -> Any:
+        return self._wiring.kinds.resource(resource) if isinstance(resource, str) else resource
+
+    def _create(self, action: Create, cause: Any) -> Generator[Any, Any, Any]:
+        return self._client.create(self._resource(action.resource), action.obj, action.subresource, cause)
+
+    def _update(self, action: Update, cause: Any) -> Generator[Any, Any, Any]:
+        return self._client.update(self._resource(action.resource), action.obj, action.subresource, cause)
+
+    def _patch(self, action: Patch, cause: Any) -> Generator[Any, Any, Any]:
+        resource = self._resource(action.resource)
+        return self._client.patch(
+            resource, action.namespace, action.name, action.patch, action.content_type, action.subresource, cause
+        )
+
+    def _delete(self, action: Delete, cause: Any) -> Generator[Any, Any, Any]:
+        options = dict(action.options or {})
+        if action.uid:
+            options["preconditions"] = {**options.get("preconditions", {}), "uid": action.uid}
+        resource = self._resource(action.resource)
+        return self._client.delete(resource, action.namespace, action.name, options, cause)
+
+    def _evict(self, action: Evict, cause: Any) -> Generator[Any, Any, Any]:
+        metadata = {"namespace": action.namespace, "name": action.name}
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        if action.options:
+            eviction["deleteOptions"] = dict(action.options)
+        return self._client.create(self._resource("pods"), eviction, "eviction", cause)
+
+    def _get(self, action: Get, cause: Any) -> Generator[Any, Any, Any]:
+        resource = self._resource(action.resource)
+        if not action.subresource:
+            return self._client.get(resource, action.namespace, action.name)
+        base = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+        where = f"/namespaces/{action.namespace}" if action.namespace else ""
+        return self._call(Call("GET", f"{base}{where}/{resource.plural}/{action.name}/{action.subresource}"), cause)
+
+    def _list(self, action: ListAll, cause: Any) -> Generator[Any, Any, Any]:
+        resource = self._resource(action.resource)
+        items, _ = yield from self._client.list(
+            resource, action.namespace, action.label_selector, action.field_selector
+        )
+        return items
+
+    def _call(self, action: Call, cause: Any) -> Generator[Any, Any, Any]:
+        request = Request(action.method, action.path, action.query, action.body, cause=cause)
+        response = yield from self._client.call(request)
+        if response.code >= 400:
+            body = response.body if isinstance(response.body, dict) else {}
+            message = body.get("message") or str(response.body)
+            raise ApiError(response.code, body.get("reason", ""), message, body.get("details"))
+        return response.body
+
+    # --- events
+
+    def _send_events(self) -> None:
+        if not self._sending and self._running:
+            self._sending = True
+            self._spawn(self._sender(), f"{self.name} events")
+
+    def _sender(self) -> Working:
+        try:
+            yield from self._recorder.send(self._client, self._resource("events"), self._now)
+        except Unreachable:
+            self._recorder.pending.clear()
+        finally:
+            self._sending = False
+
+
+PERFORM: dict[type, Callable[..., Generator[Any, Any, Any]]] = {
+    Create: Shell._create,
+    Update: Shell._update,
+    Patch: Shell._patch,
+    Delete: Shell._delete,
+    Evict: Shell._evict,
+    Get: Shell._get,
+    ListAll: Shell._list,
+    Call: Shell._call,
+}
