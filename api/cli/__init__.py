@@ -1,0 +1,5 @@
+"""The command line: ``seatrial``."""
+
+from seatrial.api.cli.app import main
+
+__all__ = ["main"]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from seatrial.api.cli.problem import Problem
+from seatrial.api.problem import Problem
 
 MARK = "seatrial.dev/cluster"
 """The extension by which we know entries of ours."""
@@ -69,6 +69,11 @@ def check(path: Path, name: str) -> None:
             f"it holds a cluster {name!r} that seatrial did not write",
             "rename that entry, choose another cluster name, or use --kubeconfig FILE",
         )
+
+
+def check_readable(path: Path) -> None:
+    """Raises Problem for a file that is there and no kubeconfig."""
+    _read(path)
 
 
 def merge(path: Path, entry: Entry) -> None:

@@ -1,0 +1,116 @@
+"""``seatrial halt`` and ``seatrial destroy``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from seatrial.api.cli import kubeconfig
+from seatrial.api.cli.app import home_text
+from seatrial.api.cli.up import DEFAULT_NAME, checked_name
+from seatrial.api.problem import Problem
+from seatrial.api.server import state
+from seatrial.api.server.state import Home
+
+STOP_TIMEOUT_S = 20.0
+ANNOUNCE_TIMEOUT_S = 5.0
+
+
+def stop(home: Home) -> None:
+    """Ends a cluster's server: asks first, then insists. Raises Problem when it cannot be reached."""
+    until = time.monotonic() + ANNOUNCE_TIMEOUT_S
+    process = home.process()
+    while not process and home.running:
+        if time.monotonic() > until:
+            mend = f"find it with: fuser {home.path / 'lock'}"
+            raise Problem(f"cluster {home.name}", "a process holds its lock and does not say which it is", mend)
+        time.sleep(0.05)
+        process = home.process()
+    for number, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, ANNOUNCE_TIMEOUT_S)):
+        until = time.monotonic() + patience_s
+        if home.running:
+            with suppress(ProcessLookupError):
+                os.kill(int(process["pid"]), number)
+        while home.running and time.monotonic() < until:
+            time.sleep(0.02)
+    if home.running:
+        raise Problem(f"cluster {home.name}", f"process {process['pid']} does not end", "end it by hand")
+
+
+def config_files(home: Home, given: str | None) -> list[Path]:
+    """The kubeconfigs that may hold the cluster's context: the one it was last written to, the given or usual one."""
+    files = [kubeconfig.chosen(given, os.environ)]
+    with suppress(Problem):
+        written = home.load().kubeconfig
+        if written and Path(written) not in files:
+            files.append(Path(written))
+    return files
+
+
+def forget_context(name: str, files: list[Path]) -> None:
+    """Takes a cluster's context out of the kubeconfigs."""
+    context = kubeconfig.context_name(name)
+    for file in files:
+        if kubeconfig.remove(file, context):
+            click.echo(f'Removed context "{context}" from {home_text(file)}')
+
+
+@click.command(short_help="Stop a cluster; `up` brings it back.")
+@click.argument("name", default=DEFAULT_NAME)
+@click.option("--kubeconfig", "kubeconfig_file", metavar="FILE", help="Where an ephemeral cluster's context is.")
+def halt(name: str, kubeconfig_file: str | None) -> None:
+    """Stop the cluster NAME as if its machines were switched off. Its objects stay; `seatrial up` goes on from here.
+
+    An ephemeral cluster is forgotten.
+
+    \b
+    Examples:
+      seatrial halt
+      seatrial halt lab
+    """
+    home = state.find(checked_name(name), os.environ)
+    if not home.running:
+        if not home.exists:
+            raise Problem(f"cluster {name}", "there is none of that name", "see what there is with: seatrial list")
+        click.echo(f"Cluster {name} is not running.")
+        return
+    ephemeral, files = home.load().ephemeral, config_files(home, kubeconfig_file)
+    stop(home)
+    if ephemeral:
+        home.remove()
+        forget_context(name, files)
+        click.echo(f"Cluster {name} is gone.")
+    else:
+        click.echo(f"Cluster {name} is halted. Start it again with: seatrial up {name}")
+
+
+@click.command(short_help="Remove a cluster and everything in it.")
+@click.argument("name", default=DEFAULT_NAME)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--kubeconfig", "kubeconfig_file", metavar="FILE", help="Where the cluster's context is.")
+def destroy(name: str, yes: bool, kubeconfig_file: str | None) -> None:
+    """Stop the cluster NAME, delete its objects and take its context out of your kubeconfig.
+
+    \b
+    Examples:
+      seatrial destroy
+      seatrial destroy lab --yes
+    """
+    home = state.find(checked_name(name), os.environ)
+    if not home.path.exists():
+        raise Problem(f"cluster {name}", "there is none of that name", "see what there is with: seatrial list")
+    if not yes:
+        click.confirm(f"Delete cluster {name} and everything in it?", abort=True)
+    files = config_files(home, kubeconfig_file)
+    for file in files:
+        kubeconfig.check_readable(file)
+    if home.running:
+        stop(home)
+    home.remove()
+    forget_context(name, files)
+    click.echo(f"Cluster {name} is gone.")

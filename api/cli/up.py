@@ -1,0 +1,232 @@
+"""``seatrial up``: starts a cluster, waits until it answers, and tells what to do next."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from seatrial.api.cli import kubeconfig
+from seatrial.api.cli.app import home_text
+from seatrial.api.problem import Problem
+from seatrial.api.server import state
+from seatrial.api.server.state import Home, Settings
+from seatrial.sim.config import ClusterSpec
+
+DEFAULT_NAME = "seatrial"
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
+START_TIMEOUT_S = 60.0
+LOG_TAIL_LINES = 5
+NEXT = """\
+You can now use the cluster:
+
+  kubectl get nodes
+  kubectl create deployment web --image=nginx --replicas=3
+  kubectl get pods --watch
+
+It goes on in the background. `seatrial status` shows how it is, `seatrial clock advance 6m` lets time
+fly, `seatrial halt` stops it, `seatrial destroy` removes it."""
+NEXT_BARE = """\
+This is an API server without nodes and controllers: objects are stored, validated and watched, and nothing acts on them.
+`seatrial halt` stops it, `seatrial destroy` removes it."""
+
+
+def checked_name(name: str) -> str:
+    """The cluster's name. Raises Problem for one that could not be a directory, a context and a host name."""
+    if not NAME.fullmatch(name):
+        why = "a name has up to 40 lower-case letters, digits and hyphens, and begins and ends with a letter or digit"
+        raise Problem(f"cluster {name!r}", why, "for example: seatrial up lab-1")
+    return name
+
+
+@click.command(short_help="Start a cluster and point kubectl at it.")
+@click.argument("name", default=DEFAULT_NAME)
+@click.option("--nodes", type=click.IntRange(0, 5000), help="Workers next to the control plane node.  [default: 3]")
+@click.option(
+    "--controllers",
+    type=click.Choice(["all", "none"]),
+    help="none: only the API server; with --nodes 0 a bare one, as envtest's.  [default: all]",
+)
+@click.option(
+    "--control-plane-only",
+    is_flag=True,
+    default=None,
+    help="Controllers and scheduler, but no nodes and no add-ons: kubelets from outside may register.",
+)
+@click.option("--kubeconfig", "kubeconfig_file", metavar="FILE", help="Write there instead of your kubeconfig.")
+@click.option(
+    "--seed", type=int, help="Chance follows from it: the same seed and input give the same history.  [default: 0]"
+)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Of the API server on 127.0.0.1.  [default: 6443 or a free one]"
+)
+@click.option("--fsync", is_flag=True, default=None, help="Survive a power cut, not only a crash; writes take longer.")
+@click.option("--ephemeral", is_flag=True, help="Keep nothing on disk: halt forgets the cluster.")
+@click.option("--foreground", is_flag=True, help="Stay in the terminal and log there; Ctrl-C stops the cluster.")
+def up(
+    name: str, kubeconfig_file: str | None, ephemeral: bool, foreground: bool, port: int | None, **options: Any
+) -> None:
+    """Start the cluster NAME (default: seatrial) and make it kubectl's current context.
+
+    A cluster that was halted comes back as rebooted machines would: its objects are there, its containers start again.
+
+    \b
+    Examples:
+      seatrial up                                   a control plane and three workers
+      seatrial up lab --nodes 10                    a second cluster, context seatrial-lab
+      seatrial up --nodes 0 --controllers none      a bare API server, as envtest's
+      seatrial up --kubeconfig /tmp/k --ephemeral   leaves no trace; for CI
+    """
+    home = state.find(checked_name(name), os.environ)
+    if home.running:
+        mend = f"use it (kubectl --context {kubeconfig.context_name(name)} get nodes), stop it (seatrial halt {name}), "
+        raise Problem(f"cluster {name}", "it is already running", mend + "or choose another name")
+    target = kubeconfig.chosen(kubeconfig_file, os.environ)
+    kubeconfig.check(target, kubeconfig.context_name(name))
+    home, settings, is_new = prepare(home, ephemeral, port, options)
+    settings = settings.model_copy(update={"kubeconfig": str(target)})
+    starting = f"Starting cluster {name} ..." if is_new else f"Starting cluster {name} again ..."
+    click.echo(starting)
+    began = time.monotonic()
+
+    def ready(report: dict[str, Any]) -> None:
+        finish(name, target, settings, report, time.monotonic() - began)
+
+    try:
+        home.save(settings)
+        if foreground:
+            run_here(home, ready)
+        else:
+            ready(spawn(home))
+    except Problem:
+        if is_new and not home.running:
+            home.remove()
+        raise
+
+
+def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, Any]) -> tuple[Home, Settings, bool]:
+    """The directory and settings to start with, and whether the cluster is new. Raises Problem."""
+    name = home.name
+    if home.exists and home.settings_file.exists() is False and not (home.database.exists() or home.pki.exists()):
+        home.remove()
+    given = {key: value for key, value in options.items() if value is not None}
+    if home.exists:
+        settings = home.load()
+        if ephemeral:
+            why = "it is kept on disk, so it cannot be ephemeral"
+            raise Problem(f"cluster {name}", why, f"choose another name, or first: seatrial destroy {name}")
+        check_unchanged(name, settings, given)
+        changes: dict[str, Any] = {"port": port} if port else {}
+        if "fsync" in given:
+            changes["fsync"] = given["fsync"]
+        return home, settings.model_copy(update=changes), False
+    spec = ClusterSpec(
+        name=name,
+        nodes=given.get("nodes", ClusterSpec.model_fields["nodes"].default),
+        controllers=given.get("controllers", "all"),
+        control_plane_only=given.get("control_plane_only", False),
+    )
+    if ephemeral:
+        home = Home(state.roots(os.environ)[1] / name)
+        home.remove()
+    settings = Settings(
+        spec=spec,
+        seed=given.get("seed", 0),
+        port=port or 0,
+        fsync=given.get("fsync", False),
+        ephemeral=ephemeral,
+    )
+    return home, settings, True
+
+
+def check_unchanged(name: str, settings: Settings, given: dict[str, Any]) -> None:
+    """What a cluster is made of is settled when it is made. Raises Problem for an option that says otherwise."""
+    made = {**settings.spec.model_dump(), "seed": settings.seed}
+    for key in ("nodes", "controllers", "control_plane_only", "seed"):
+        if key in given and given[key] != made[key]:
+            option = "--" + key.replace("_", "-")
+            why = f"it was made with {option} {made[key]}, which cannot become {given[key]}"
+            mend = f"start it without {option}, choose another name, or first: seatrial destroy {name}"
+            raise Problem(f"cluster {name}", why, mend)
+
+
+def run_here(home: Home, ready: Any) -> None:
+    """Serves in this process until it is stopped."""
+    import logging
+
+    from seatrial.api.server import process
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    process.serve(home, lambda port, keys: ready(process.report(port, keys)))
+
+
+def spawn(home: Home) -> dict[str, Any]:
+    """Starts the server on its own and waits until it answers; its report. Raises Problem."""
+    reading, writing = os.pipe()
+    with home.log.open("ab") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "seatrial.api.server", str(home.path), str(writing)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writing,),
+            start_new_session=True,
+            cwd="/",
+        )
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        arrived, _, _ = select.select([pipe], [], [], START_TIMEOUT_S)
+        raw = pipe.readline() if arrived else b""
+    if raw:
+        report: dict[str, Any] = json.loads(raw)
+        if "problem" in report:
+            server.wait()
+            raise Problem(*report["problem"])
+        return report
+    if server.poll() is None:
+        server.kill()
+    server.wait()
+    why = f"its server did not start: {last_words(home.log)}"
+    raise Problem(f"cluster {home.name}", why, f"the log may say more: {home.log}")
+
+
+def last_words(log: Path) -> str:
+    """The end of a log, in one line."""
+    try:
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return "it left no log"
+    return " | ".join(lines[-LOG_TAIL_LINES:]) or "it said nothing"
+
+
+def finish(name: str, target: Path, settings: Settings, report: dict[str, Any], took_s: float) -> None:
+    """Points kubectl at the running cluster and says what to do next."""
+    context = kubeconfig.context_name(name)
+    entry = kubeconfig.Entry(
+        context,
+        f"https://127.0.0.1:{report['port']}",
+        report["authority"].encode(),
+        report["certificate"].encode(),
+        report["key"].encode(),
+    )
+    kubeconfig.merge(target, entry)
+    spec = settings.spec
+    tick = click.style("✓", fg="green")
+    bare = spec.controllers == "none"
+    click.echo(f" {tick} API server {spec.kubernetes_version} on https://127.0.0.1:{report['port']} ({took_s:.1f} s)")
+    if not bare:
+        click.echo(f" {tick} controllers and scheduler")
+    if spec.nodes and not spec.control_plane_only and not bare:
+        workers = f"w1-k8s … w{spec.nodes}-k8s" if spec.nodes > 1 else "w1-k8s"
+        click.echo(f" {tick} nodes m-k8s, {workers}")
+    click.echo(f' {tick} context "{context}" in {home_text(target)}, now the current one')
+    click.echo()
+    click.echo(NEXT_BARE if bare else NEXT)

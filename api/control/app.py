@@ -1,0 +1,153 @@
+"""The control API under /seatrial/v1/: what one can do to a cluster that no real cluster lets one do.
+
+It is served on the port of the Kubernetes API, with the same authentication. Every path is authorised as a non-resource
+URL, so that cluster-admins may use it and nobody else unless a ClusterRole says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from seatrial.api.control import durations
+from seatrial.api.kubernetes.wire import request_of
+from seatrial.api.server.asgi import AsgiApp, Mounted
+from seatrial.api.server.driver import SPEED_MAX, Driver, wall_us
+from seatrial.api.server.message import Answer, App, Incoming, Outgoing
+from seatrial.sim.apiserver.authorization import Attributes, Authorizer, refusal
+from seatrial.sim.apiserver.request import Request, User
+from seatrial.sim.kernel.clock import micro_stamp_of
+from seatrial.sim.machinery import errors
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+PREFIX = "/seatrial/"
+BASE = "/seatrial/v1"
+
+
+class Guarded(Protocol):
+    """What the control API asks of the API server."""
+
+    authorizer: Authorizer
+
+    def user_of(self, request: Request) -> User: ...
+
+
+class Front:
+    """The one application of the port: the control API for its prefix, Kubernetes for everything else."""
+
+    def __init__(self, kubernetes: App, control: App) -> None:
+        self._kubernetes = kubernetes
+        self._control = control
+
+    def __call__(self, incoming: Incoming, answer: Answer) -> None:
+        app = self._control if incoming.target.startswith(PREFIX) else self._kubernetes
+        app(incoming, answer)
+
+
+class Control:
+    """The control API behind its guard."""
+
+    def __init__(self, server: Guarded, make: Callable[[], AsgiApp]) -> None:
+        self._server = server
+        self._mounted = Mounted(make)
+
+    def __call__(self, incoming: Incoming, answer: Answer) -> None:
+        request = request_of(incoming)
+        try:
+            user = self._server.user_of(request)
+            asked = Attributes(request.method.lower(), path=request.path)
+            if not self._server.authorizer.allowed(user, asked):
+                raise refusal(user, asked)
+        except errors.ApiError as error:
+            body = orjson.dumps(error.status()) + b"\n"
+            answer(Outgoing(error.code, [("Content-Type", "application/json")], body))
+            return
+        self._mounted(incoming, answer)
+
+
+def clock_view(driver: Driver, now: int) -> dict[str, Any]:
+    """What there is to say about time."""
+    return {
+        "now": micro_stamp_of(now),
+        "wall": micro_stamp_of(wall_us()),
+        "offset": durations.show(driver.offset_us),
+        "offsetMicroseconds": driver.offset_us,
+        "speed": driver.speed,
+        "paused": driver.paused,
+        "lagMicroseconds": driver.lag_us,
+    }
+
+
+def make_app(
+    driver: Driver, now: Callable[[], int], status: Callable[[], Mapping[str, Any]], stop: Callable[[], None]
+) -> FastAPI:
+    """The FastAPI application. Importing FastAPI takes half a second, so it is made on first use."""
+    from fastapi import FastAPI
+    from fastapi.responses import JSONResponse
+    from pydantic import BaseModel, ConfigDict, Field
+
+    app = FastAPI(title="Seatrial control API", version="v1", openapi_url=f"{BASE}/openapi.json", docs_url=None)
+
+    class Speed(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        speed: float = Field(gt=0, le=SPEED_MAX, description="simulated seconds per second")
+
+    class Advance(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        duration: str = Field(description="how far, like 90s, 6m or 1h30m")
+
+    @app.get(f"{BASE}/status")
+    async def show_status() -> dict[str, Any]:
+        """What runs here, and how it is."""
+        return {**status(), "clock": clock_view(driver, now())}
+
+    @app.get(f"{BASE}/clock")
+    async def show_clock() -> dict[str, Any]:
+        """Simulated time and its pace."""
+        return clock_view(driver, now())
+
+    @app.post(f"{BASE}/clock/pause")
+    async def pause() -> dict[str, Any]:
+        """Stops simulated time; requests are still answered."""
+        driver.pause()
+        return clock_view(driver, now())
+
+    @app.post(f"{BASE}/clock/resume")
+    async def resume() -> dict[str, Any]:
+        """Lets simulated time go on."""
+        driver.resume()
+        return clock_view(driver, now())
+
+    @app.put(f"{BASE}/clock/speed")
+    async def set_speed(body: Speed) -> dict[str, Any]:
+        """Changes the pace of simulated time."""
+        driver.set_speed(body.speed)
+        return clock_view(driver, now())
+
+    @app.post(f"{BASE}/clock/advance", response_model=None)
+    async def advance(body: Advance) -> dict[str, Any] | JSONResponse:
+        """Jumps forward; answers when everything of the time between has happened."""
+        try:
+            span = durations.parse(body.duration)
+        except ValueError as problem:
+            return JSONResponse({"detail": str(problem)}, 422)
+        await driver.advance(span)
+        return clock_view(driver, now())
+
+    @app.post(f"{BASE}/clock/next")
+    async def skip() -> dict[str, Any]:
+        """Jumps to the next thing that is due."""
+        skipped = await driver.skip()
+        return {**clock_view(driver, now()), "skipped": durations.show(skipped)}
+
+    @app.post(f"{BASE}/stop", status_code=202)
+    async def stop_server() -> dict[str, str]:
+        """Ends the server once what is committed is durable."""
+        stop()
+        return {"status": "stopping"}
+
+    return app

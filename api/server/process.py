@@ -1,0 +1,150 @@
+"""The server's process: from a cluster's directory to an answering port, and to a clean end.
+
+The order is that of what can go wrong: the lock, the port, the certificates, the objects on disk, and only then the
+simulation. ``ready`` is told once requests are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from seatrial.api.control.app import Control, Front, make_app
+from seatrial.api.kubernetes.wire import Kubernetes
+from seatrial.api.problem import Problem
+from seatrial.api.server import pki
+from seatrial.api.server.assembly import Live, assemble
+from seatrial.api.server.driver import Driver, wall_us
+from seatrial.api.server.listener import Listener, PortInUse, bind, tls
+from seatrial.api.server.state import Home, Settings
+
+log = logging.getLogger("seatrial")
+
+HOST = "127.0.0.1"
+PORT_FIRST = 6443
+"""The port that is tried first for a cluster that has none yet: the API server's."""
+Ready = Callable[[int, pki.Pki], None]
+"""Called with the port and the certificates when requests are answered."""
+
+
+def listen(name: str, port: int) -> Any:
+    """The cluster's socket: its port, or for a new cluster 6443 or any that is free. Raises Problem."""
+    try:
+        if port:
+            return bind(HOST, port)
+        try:
+            return bind(HOST, PORT_FIRST)
+        except PortInUse:
+            return bind(HOST, 0)
+    except PortInUse as problem:
+        why = f"{HOST}:{problem.args[1]} cannot be listened on ({problem.args[2]})"
+        mend = f"free the port (ss -ltnp shows who has it), or take another: seatrial up {name} --port PORT"
+        raise Problem(f"cluster {name}", why, mend) from None
+
+
+def certificates(home: Home, settings: Settings) -> pki.Pki:
+    """The cluster's certificates: made at its first start, kept unless it is ephemeral. Raises Problem."""
+    if not (home.pki / "ca.crt").exists():
+        made = pki.make()
+        pki.save(made, home.pki)
+        return made
+    try:
+        return pki.load(home.pki)
+    except (OSError, ValueError) as problem:
+        why = f"its state directory is damaged: {home.pki}: {problem}"
+        mend = f"restore it from a backup, or give the cluster up: seatrial destroy {home.name}"
+        raise Problem(f"cluster {home.name}", why, mend) from None
+
+
+def serve(home: Home, ready: Ready) -> None:
+    """Runs a cluster's server until it is told to stop (SIGTERM, SIGINT, the control API). Raises Problem."""
+    import uvloop
+
+    if not home.acquire():
+        raise Problem(f"cluster {home.name}", "it is already running", f"see it with: seatrial status {home.name}")
+    try:
+        settings = home.load()
+        listening = listen(home.name, settings.port)
+        settings = settings.model_copy(update={"port": listening.getsockname()[1], "boots": settings.boots + 1})
+        keys = certificates(home, settings)
+        live = assemble(home, settings, keys)
+        home.save(settings)
+        uvloop.run(_run(home, settings, live, listening, keys, ready))
+    finally:
+        if home.exists and home.settings_file.exists() and _is_ephemeral(home):
+            home.remove()
+        home.release()
+
+
+def _is_ephemeral(home: Home) -> bool:
+    try:
+        return home.load().ephemeral
+    except Problem:
+        return False
+
+
+async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys: pki.Pki, ready: Ready) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    failure: list[BaseException] = []
+    started = time.monotonic()
+
+    def fail(problem: BaseException) -> None:
+        failure.append(problem)
+        stopping.set()
+
+    driver = Driver(live.clock, live.flush)
+    driver.on_failure = fail
+    kubernetes = Kubernetes(live.server, driver, journal=live.journal, encoded=live.encoded)
+
+    def status() -> Mapping[str, Any]:
+        return {
+            "name": home.name,
+            "pid": os.getpid(),
+            "port": settings.port,
+            "version": settings.spec.kubernetes_version,
+            "seed": settings.seed,
+            "boots": settings.boots,
+            "ephemeral": settings.ephemeral,
+            "uptimeSeconds": round(time.monotonic() - started, 1),
+            "connections": listener.connections,
+            **live.facts(),
+        }
+
+    control = Control(live.server, lambda: make_app(driver, lambda: live.clock.now, status, stopping.set))
+    listener = Listener(Front(kubernetes, control), listening, tls(keys))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    driver.start(loop)
+    await listener.start()
+    home.announce({"pid": os.getpid(), "port": settings.port, "started": wall_us()})
+    log.info("cluster %s answers on https://%s:%d", home.name, HOST, settings.port)
+    ready(settings.port, keys)
+    await stopping.wait()
+    log.info("cluster %s stops", home.name)
+    offset_us = driver.offset_us
+    driver.stop()
+    await listener.close()
+    live.close()
+    home.save(settings.model_copy(update={"offset_us": offset_us}))
+    if failure:
+        raise Problem(
+            f"cluster {home.name}",
+            f"the simulation stopped with an error ({type(failure[0]).__name__}: {failure[0]})",
+            f"the log has the details ({home.log}); start it again with: seatrial up {home.name}",
+        )
+
+
+def report(port: int, keys: pki.Pki) -> dict[str, Any]:
+    """What whoever started the server needs in order to reach it."""
+    return {
+        "port": port,
+        "authority": keys.authority.certificate.decode(),
+        "certificate": keys.admin.certificate.decode(),
+        "key": keys.admin.key.decode(),
+    }
