@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +41,17 @@ SCALARS = {
     ("integer", "int64"): "int64",
     ("number", "double"): "double",
 }
+ENVELOPES = (
+    "k8s.io.apimachinery.pkg.runtime.Unknown",
+    "k8s.io.apimachinery.pkg.apis.meta.v1.WatchEvent",
+    "k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata",
+    "k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList",
+    "k8s.io.apimachinery.pkg.apis.meta.v1.CreateOptions",
+    "k8s.io.apimachinery.pkg.apis.meta.v1.UpdateOptions",
+    "k8s.io.apimachinery.pkg.apis.meta.v1.PatchOptions",
+    "k8s.io.api.core.v1.List",
+)
+"""Messages that travel though no served type refers to them."""
 ZERO = {"string": "", "boolean": False, "int32": 0, "int64": 0, "double": 0}
 
 
@@ -115,19 +127,50 @@ def field(type_name: str, name: str, schema: Mapping[str, Any], required: bool) 
 
 def message_of(name: str) -> str:
     """The protobuf message behind a definition."""
-    return name.removeprefix("io.").replace("-", "_")
+    return name.replace("io.k8s.", "k8s.io.", 1).replace("-", "_")
+
+
+def json_name(name: str, properties: Mapping[str, Any]) -> str:
+    """The property behind a protobuf field; its own name when there is none, as for embedded structs."""
+    dashed = re.sub(r"[A-Z]", lambda match: f"-{match.group().lower()}", name)
+    folded = {key.lower(): key for key in properties}
+    for candidate in (name, folded.get(name.lower(), ""), f"${name}", dashed):
+        if candidate in properties:
+            return candidate
+    return name
+
+
+def messages_of(schemas: Mapping[str, Any], messages: Mapping[str, Any]) -> dict[str, Any]:
+    """The messages that the served types and their envelopes need, fields under their JSON names.
+
+    A message is a list of (number, name, cardinality, kind), cardinality being empty, ``repeated`` or ``map``; kinds
+    that are messages are named in full.
+    """
+    found: dict[str, Any] = {}
+    properties = {message_of(name): schema.get("properties", {}) for name, schema in schemas.items()}
+    waiting = [*(name for name in properties if name in messages), *ENVELOPES]
+    while waiting:
+        message = waiting.pop()
+        if message in found:
+            continue
+        rows = []
+        for number, (name, kind) in sorted(messages[message].items(), key=lambda item: int(item[0])):
+            many = "repeated" if kind.startswith("repeated ") else "map" if kind.startswith("map<") else ""
+            plain = kind.removeprefix("repeated ").removeprefix("map<string,").removesuffix(">").removeprefix(".")
+            if plain not in messages and f"{message.rpartition('.')[0]}.{plain}" in messages:
+                plain = f"{message.rpartition('.')[0]}.{plain}"
+            if plain in messages:
+                waiting.append(plain)
+            rows.append([int(number), json_name(name, properties.get(message, {})), many, plain])
+        found[message] = rows
+    return dict(sorted(found.items()))
 
 
 def declared(message: str, messages: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
     """Property names in the order in which Go declares them, as protobuf numbers do; embedded structs inlined."""
-    order = []
-    for _, (name, kind) in sorted(messages.get(message, {}).items(), key=lambda item: int(item[0])):
-        if name in properties:
-            order.append(name)
-            continue
-        package = message.rpartition(".")[0]
-        inner = kind if kind in messages else f"{package}.{kind}"
-        order += declared(inner, messages, properties)
+    order: list[str] = []
+    for _, name, _, kind in messages.get(message, ()):
+        order += [name] if name in properties else declared(kind, messages, properties)
     return order
 
 
@@ -165,6 +208,7 @@ def kinds(schemas: Mapping[str, Any]) -> dict[str, str]:
 def main(source: Path) -> None:
     v3, messages = read(source / "v3.json.gz"), read(source / "protobuf.json.gz")
     schemas = definitions(v3)
+    messages = messages_of(schemas, messages)
     write("types", {"types": types(schemas, messages), "kinds": kinds(schemas)})
     write("protobuf", messages)
     for name in (*AS_THEY_ARE, "v2", "v3"):
