@@ -390,7 +390,8 @@ class Clock:
     def run_until(self, when: int, calls_max: int | None = None) -> bool:
         """Runs everything that is due up to and including ``when``, which is then the time.
 
-        ``calls_max`` bounds the work of one slice: returns False, with the time where it stands, when it was used up.
+        ``calls_max`` bounds the work of one slice, which still ends between two instants: returns False, with the time
+        where it stands, when the bound was reached.
         Raises what a process or call raised; the clock can go on after it. Raises ValueError for a time that is past,
         RuntimeError when called from within the simulation.
         """
@@ -410,7 +411,7 @@ class Clock:
                     step()
                     done += 1
             else:
-                while marker.callbacks is not None and done < calls_max:
+                while marker.callbacks is not None and (done < calls_max or calendar.peek() <= calendar.now):
                     step()
                     done += 1
         finally:

@@ -40,8 +40,9 @@ class Topology:
 
     def link(self, a: str, b: str, latency_us: int, loss: float = 0.0) -> None:
         """Links two hosts both ways, or changes their link. Raises KeyError for an unknown host."""
+        self._known(a)
+        self._known(b)
         for one, other in ((a, b), (b, a)):
-            self._known(one)
             self._links.add_edge(one, other, latency_us=latency_us, loss=loss)
         self._changed()
 

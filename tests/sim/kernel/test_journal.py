@@ -1,0 +1,40 @@
+"""The journal: what is written is read; what cannot be read is said with its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from seatrial.sim.kernel.journal import Entry, Journal, JournalError
+
+
+def journal() -> Journal:
+    written = Journal({"seed": 3})
+    written.append(10, "request", {"path": "/api"})
+    written.append(20, "run", None)
+    return written
+
+
+def test_what_is_written_is_read() -> None:
+    read = Journal.load(journal().dump())
+    assert read.header == {"seed": 3}
+    assert read.entries == [Entry(10, "request", {"path": "/api"}), Entry(20, "run", None)]
+
+
+def test_line_that_a_crash_cut_off_is_dropped() -> None:
+    assert Journal.load(journal().dump()[:-5]).entries == [Entry(10, "request", {"path": "/api"})]
+
+
+@pytest.mark.parametrize(
+    ("raw", "line", "reason"),
+    [
+        (b"", 1, "empty"),
+        (b'{"seed":1}\n', 1, "version None"),
+        (b'{"seatrialJournal":99}\n', 1, "version 99"),
+        (b'{"seatrialJournal":1}\n{"at":\n', 2, "not JSON"),
+        (b'{"seatrialJournal":1}\n[]\n', 2, "not a JSON object"),
+        (b'{"seatrialJournal":1}\n{"at":1,"kind":"run"}\n', 2, "has no 'value'"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_its_line(raw: bytes, line: int, reason: str) -> None:
+    with pytest.raises(JournalError, match=f"line {line}: .*{reason}"):
+        Journal.load(raw)
