@@ -22,6 +22,7 @@ from seatrial.sim.machinery.schema import Field, Type
 Set = Mapping[str, Any]
 MEMBER: Set = {}
 SELF = "."
+HOLDERS = (dict, list)
 MISSING: Any = object()
 """No value at all, which is not the same as null."""
 
@@ -103,15 +104,20 @@ def element_key(shape: Shape, item: Any) -> str:
     """The path element of a list's item. Raises KeyError with the name of a key that the item lacks."""
     if shape.kind == "set":
         return "v:" + orjson.dumps(item).decode()
-    key = {}
+    values = []
     for name in shape.keys:
         value = item.get(name, MISSING) if isinstance(item, dict) else MISSING
         if value is MISSING:
             if name not in shape.defaults:
                 raise KeyError(name)
             value = shape.defaults[name]
-        key[name] = value
-    return "k:" + orjson.dumps(key).decode()
+        values.append(value)
+    return _key(shape.keys, *values)
+
+
+@lru_cache(maxsize=1 << 14, typed=True)
+def _key(names: tuple[str, ...], *values: Any) -> str:
+    return "k:" + orjson.dumps(dict(zip(names, values, strict=True))).decode()
 
 
 def parts(shape: Shape, value: Any) -> Iterator[tuple[str, Shape, Any]]:
@@ -133,8 +139,13 @@ def fresh(shape: Shape, value: Any) -> Set:
     if not is_granular(shape, value):
         return MEMBER
     found: dict[str, Any] = {SELF: MEMBER}
-    for key, below, part in parts(shape, value):
-        found[key] = fresh(below, part)
+    if isinstance(value, dict):
+        below = shape.below
+        for name, part in value.items():
+            found["f:" + name] = fresh(below(name), part) if isinstance(part, HOLDERS) else MEMBER
+        return found
+    for key, element, item in parts(shape, value):
+        found[key] = fresh(element, item)
     return found
 
 
@@ -149,28 +160,54 @@ def compare(shape: Shape, old: Any, new: Any) -> tuple[Set | None, Set | None]:
     before, after = is_granular(shape, old), is_granular(shape, new)
     if not (before or after):
         return (None, None) if old == new else (MEMBER, None)
-    olds = _indexed(shape, old) if before else {}
+    if isinstance(new if after else old, dict):
+        return _compare_members(shape, old if before else MEMBER, new if after else MEMBER)
+    return _compare_items(shape, old if before else [], new if after else [])
+
+
+def _compare_members(shape: Shape, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Set | None, Set | None]:
     changed: dict[str, Any] = {}
     removed: dict[str, Any] = {}
-    if after:
-        seen: dict[str, None] = {}
-        for key, below, part in parts(shape, new):
-            if key in seen:
-                continue
-            seen[key] = None
-            held = olds.pop(key, None)
-            more, less = compare(below, MISSING if held is None else held[1], part)
+    below = shape.below
+    for name, part in new.items():
+        held = old.get(name, MISSING)
+        if held is part:
+            continue
+        if held is MISSING:
+            changed["f:" + name] = fresh(below(name), part) if isinstance(part, HOLDERS) else MEMBER
+        elif isinstance(part, HOLDERS) or isinstance(held, HOLDERS):
+            more, less = compare(below(name), held, part)
             if more is not None:
-                changed[key] = more
+                changed["f:" + name] = more
             if less is not None:
-                removed[key] = less
-    for key, (below, part) in olds.items():
-        removed[key] = fresh(below, part)
+                removed["f:" + name] = less
+        elif held != part:
+            changed["f:" + name] = MEMBER
+    for name in old:
+        if name not in new:
+            removed["f:" + name] = fresh(below(name), old[name])
     return changed or None, removed or None
 
 
-def _indexed(shape: Shape, value: Any) -> dict[str, tuple[Shape, Any]]:
-    return {key: (below, part) for key, below, part in parts(shape, value)}
+def _compare_items(shape: Shape, old: list[Any], new: list[Any]) -> tuple[Set | None, Set | None]:
+    olds = {key: part for key, _, part in parts(shape, old)} if old else {}
+    changed: dict[str, Any] = {}
+    removed: dict[str, Any] = {}
+    seen: dict[str, None] = {}
+    for key, element, part in parts(shape, new):
+        if key in seen:
+            continue
+        seen[key] = None
+        more, less = compare(element, olds.get(key, MISSING), part)
+        if more is not None:
+            changed[key] = more
+        if less is not None:
+            removed[key] = less
+    element = shape.element or ANY
+    for key, part in olds.items():
+        if key not in seen:
+            removed[key] = fresh(element, part)
+    return changed or None, removed or None
 
 
 def applied(shape: Shape, value: Any) -> Set | None:

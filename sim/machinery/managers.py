@@ -1,0 +1,244 @@
+"""Who owns which field: the managers in managedFields, kept up to date on every write.
+
+Every writer of an object is a manager; its entry in ``metadata.managedFields`` lists what it set. An update takes
+fields over silently.
+
+Source: k8s.io/apimachinery/pkg/util/managedfields/internal, sigs.k8s.io/structured-merge-diff/v6/merge/update.go.
+
+Not modelled: entries of another version of the kind are compared by the names of the version that is written; fields
+whose schema turned from granular to atomic are not reconciled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+
+from seatrial.sim.machinery import conversion, fieldsets
+from seatrial.sim.machinery.fields import quoted
+from seatrial.sim.machinery.fieldsets import MEMBER, Set
+from seatrial.sim.machinery.kinds import Resource
+
+Object = Mapping[str, Any]
+Entry = Mapping[str, Any]
+
+UPDATE, APPLY = "Update", "Apply"
+ANCIENT_CHANGES = "ancient-changes"
+UPDATE_MANAGERS_MAX = 10
+"""Update entries that an object keeps; the oldest are merged beyond that (DefaultMaxUpdateManagers)."""
+
+OBJECT_META = (
+    "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields",
+    "resourceVersion",
+)  # fmt: skip
+UNOWNED: Set = {
+    "f:apiVersion": MEMBER,
+    "f:kind": MEMBER,
+    "f:metadata": {fieldsets.SELF: MEMBER, **{f"f:{name}": MEMBER for name in OBJECT_META}},
+}
+"""What nobody owns (stripmeta.go)."""
+
+STATUS: Set = {"f:status": MEMBER}
+SPEC: Set = {"f:spec": MEMBER}
+SPEC_AND_META: Set = {"f:spec": MEMBER, "f:metadata": MEMBER}
+RESET: Mapping[tuple[str, str], Set] = {
+    ("pods", "status"): {"f:spec": MEMBER, "f:metadata": {"f:deletionTimestamp": MEMBER, "f:ownerReferences": MEMBER}},
+    ("deployments.apps", "status"): {"f:spec": MEMBER, "f:metadata": {"f:labels": MEMBER}},
+    ("certificatesigningrequests.certificates.k8s.io", "status"): {
+        "f:spec": MEMBER, "f:status": {"f:conditions": MEMBER},
+    },
+    ("certificatesigningrequests.certificates.k8s.io", "approval"): {
+        "f:spec": MEMBER, "f:status": {"f:certificate": MEMBER},
+    },
+    ("customresourcedefinitions.apiextensions.k8s.io", "status"): SPEC_AND_META,
+    ("validatingadmissionpolicies.admissionregistration.k8s.io", "status"): SPEC_AND_META,
+    ("flowschemas.flowcontrol.apiserver.k8s.io", "status"): SPEC_AND_META,
+    ("prioritylevelconfigurations.flowcontrol.apiserver.k8s.io", "status"): SPEC_AND_META,
+    ("resourceclaims.resource.k8s.io", "status"): SPEC_AND_META,
+}  # fmt: skip
+"""What a write through a subresource cannot set, where that is not the usual (each strategy's GetResetFields)."""
+
+
+def reset_fields(resource: Resource, subresource: str) -> Set | None:
+    """The fields that a write to a resource or subresource leaves as they are, whoever asks."""
+    found = RESET.get((resource.storage, subresource))
+    if found is not None:
+        return found
+    if subresource == "status":
+        return SPEC_AND_META if resource.custom else SPEC
+    return STATUS if "status" in resource.subresources else None
+
+
+class Manager(NamedTuple):
+    """Who wrote, how and through what; an applier is the same in every version."""
+
+    manager: str
+    operation: str
+    api_version: str
+    subresource: str
+
+    @property
+    def identifier(self) -> str:
+        """Upstream's encoding, by which it sorts."""
+        given = {"manager": self.manager, "operation": self.operation, "apiVersion": self.api_version}
+        pairs = {**given, "subresource": self.subresource}
+        return orjson.dumps({key: value for key, value in pairs.items() if value}).decode()
+
+    def __str__(self) -> str:
+        text = quoted(self.manager)
+        if self.subresource:
+            text += f" with subresource {quoted(self.subresource)}"
+        return f"{text} using {self.api_version}" if self.operation == UPDATE else text
+
+
+def manager_of(entry: Entry) -> Manager:
+    """Whose entry it is."""
+    operation = entry.get("operation", "")
+    version = "" if operation == APPLY else entry.get("apiVersion", "")
+    return Manager(entry.get("manager", ""), operation, version, entry.get("subresource", ""))
+
+
+Held = tuple[Entry, Set | None]
+"""An entry as it was stored, and what its manager owns now."""
+
+
+def decoded(entries: Sequence[Entry] | None) -> dict[Manager, Held]:
+    """Entries by manager."""
+    return {manager_of(entry): (entry, entry.get("fieldsV1") or None) for entry in entries or ()}
+
+
+def update_managed_fields(
+    old: Object | None, new: Object, manager: str, subresource: str, stamp: str, resource: Resource
+) -> Object:
+    """The new object with its managedFields as an update by ``manager`` leaves them.
+
+    ``old`` is what is stored, None for a creation; ``stamp`` the time in RFC 3339. A list of one empty entry in the
+    new object asks for all ownership to be dropped.
+    """
+    before = MEMBER if old is None else old["metadata"]
+    given, stored = (new.get("metadata") or MEMBER).get("managedFields"), before.get("managedFields")
+    resets = given is not None and len(given) == 1 and not given[0]
+    entries = () if resets else stored if subresource or not given or not _readable(given) else given
+    if not entries and old is not None and before.get("uid"):
+        return with_entries(new, None)
+    shown_old, shown_new = old, new
+    if conversion.converts(resource):
+        shown_new = conversion.convert(new, resource)
+        shown_old = None if old is None else conversion.convert(old, resource)
+    shape = fieldsets.of_type(resource.type)
+    changed, removed = fieldsets.compare(shape, empty(resource) if shown_old is None else shown_old, shown_new)
+    ignored = reset_fields(resource, subresource)
+    if ignored is not None:
+        changed, removed = fieldsets.excluding(changed, ignored), fieldsets.excluding(removed, ignored)
+    if changed is None and removed is None:
+        return with_entries(new, entries)
+    me = Manager(manager, UPDATE, resource.api_version, subresource)
+    taken = fieldsets.difference(changed, UNOWNED)
+    return with_entries(new, updated(entries or (), me, taken, removed, "" if subresource == "scale" else stamp))
+
+
+def _readable(entries: Any) -> bool:
+    return all(isinstance(entry, dict) and entry.get("operation") in (UPDATE, APPLY) for entry in entries)
+
+
+def empty(resource: Resource) -> Object:
+    """A new object of the kind before anything is set."""
+    return MEMBER if resource.custom or resource.type is None else resource.type.zero
+
+
+def updated(
+    entries: Sequence[Entry], me: Manager, taken: Set | None, removed: Set | None, stamp: str
+) -> Sequence[Entry]:
+    """The entries after ``me`` took some fields and others vanished."""
+    kept: list[Entry] = []
+    mine: Entry | None = None
+    for entry in entries:
+        fields = entry.get("fieldsV1") or None
+        if manager_of(entry) == me:
+            mine = entry
+            continue
+        left = fieldsets.difference(fieldsets.difference(fields, taken), removed)
+        if left is fields:
+            kept.append(entry)
+        elif left is not None:
+            kept.append(entry_of(entry, left))
+    owned = None if mine is None else mine.get("fieldsV1") or None
+    left = fieldsets.union(fieldsets.difference(owned, removed), taken)
+    if mine is not None and left is owned and (taken is None or mine.get("time") == stamp):
+        kept.append(mine)
+    elif left is not None:
+        when = mine.get("time", "") if mine is not None and taken is None else stamp
+        kept.append(entry_for(me.manager, UPDATE, me.api_version, when, me.subresource, fieldsets.written(left)))
+    if len(kept) == len(entries) and all(one is other for one, other in zip(kept, entries, strict=True)):
+        return entries
+    return in_order(_capped(kept))
+
+
+@lru_cache(maxsize=1 << 14)
+def entry_for(manager: str, operation: str, version: str, stamp: str, subresource: str, raw: bytes) -> Entry:
+    """One entry; equal ones are one object, since the pods of a template differ in nothing here."""
+    entry: dict[str, Any] = {"manager": manager, "operation": operation, "apiVersion": version}
+    if stamp:
+        entry["time"] = stamp
+    entry["fieldsType"] = "FieldsV1"
+    entry["fieldsV1"] = fieldsets.read(raw)
+    if subresource:
+        entry["subresource"] = subresource
+    return entry
+
+
+def entry_of(entry: Entry, fields: Set) -> Entry:
+    """The entry with other fields."""
+    who = (entry.get("manager", ""), entry.get("operation", ""), entry.get("apiVersion", ""))
+    return entry_for(*who, entry.get("time", ""), entry.get("subresource", ""), fieldsets.written(fields))
+
+
+def _order(entry: Entry) -> tuple[str, ...]:
+    return tuple(entry.get(key, "") for key in ("operation", "time", "manager", "apiVersion", "subresource"))
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries as the server lists them: appliers first, then by time."""
+    return sorted(entries, key=_order)
+
+
+def _capped(entries: list[Entry]) -> list[Entry]:
+    """The oldest updates of each version merged into one, until there are few enough (capmanagers.go)."""
+    surplus = sum(entry["operation"] == UPDATE for entry in entries) - UPDATE_MANAGERS_MAX
+    if surplus <= 0:
+        return entries
+    oldest = sorted(
+        (entry for entry in entries if entry["operation"] == UPDATE),
+        key=lambda entry: (entry.get("time", ""), manager_of(entry).identifier),
+    )
+    held = decoded(entries)
+    firsts: dict[str, Manager] = {}
+    for entry in oldest:
+        if surplus <= 0:
+            break
+        me, version = manager_of(entry), entry["apiVersion"]
+        bucket = Manager(ANCIENT_CHANGES, UPDATE, version, "")
+        if version not in firsts:
+            firsts[version] = me
+            continue
+        if bucket not in held:
+            held[bucket] = held.pop(firsts[version])
+        fields = fieldsets.union(held.pop(me)[1], held.pop(bucket)[1]) or MEMBER
+        merged = entry_for(ANCIENT_CHANGES, UPDATE, version, entry.get("time", ""), "", fieldsets.written(fields))
+        held[bucket] = (merged, fields)
+        surplus -= 1
+    return [entry for entry, _ in held.values()]
+
+
+def with_entries(obj: Object, entries: Sequence[Entry] | None) -> Object:
+    """The object with these managedFields; without any when there are none."""
+    metadata = obj.get("metadata") or MEMBER
+    if (metadata.get("managedFields") or None) is (entries or None):
+        return obj
+    rest = {key: value for key, value in metadata.items() if key != "managedFields"}
+    if entries:
+        rest["managedFields"] = entries if isinstance(entries, list) else list(entries)
+    return {**obj, "metadata": rest}
