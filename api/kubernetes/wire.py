@@ -118,7 +118,7 @@ class Kubernetes:
         except Exception:
             log.exception("encoding the answer to %s %s", incoming.method, incoming.target)
             outgoing = self.outgoing(incoming, Response(500, PANIC, "text/plain; charset=utf-8"))
-        self._driver.release(lambda: answer(outgoing))
+        self._driver.answer(lambda: answer(outgoing))
         self._driver.look()
 
     # answers

@@ -25,6 +25,8 @@ SLICE_S = 0.002
 CALLS_MAX = 16
 """Calls of the simulation between two looks at the host's clock."""
 SPEED_MAX = 10_000.0
+FLUSH_RETRY_S = 1.0
+"""How long to wait when the disk is full before it is tried again."""
 NEVER = 2**63
 TICK_US = 1_000
 """Sleep at least this long: the loop's timers are no finer."""
@@ -54,19 +56,21 @@ class Driver:
     """Pumps one simulation. All methods are to be called from the loop's thread.
 
     ``flush`` makes durable what the simulation has committed; whatever is to leave the process goes through ``release``
-    and waits for it, so nobody hears of a change that a crash could take back. Everything that is ready in one turn of
-    the loop shares one flush.
+    and waits for it while there is something ``dirty``, so nobody hears of a change that a crash could take back.
+    Everything that is ready in one turn of the loop shares one flush.
     """
 
     def __init__(
         self,
         clock: Clock,
         flush: Callable[[], None] | None = None,
+        dirty: Callable[[], bool] | None = None,
         steady: Callable[[], int] = steady_us,
         wall: Callable[[], int] = wall_us,
     ) -> None:
         self._clock = clock
         self._flush = flush
+        self._dirty = dirty
         self._steady = steady
         self._wall = wall
         self._origin_steady = steady()
@@ -232,8 +236,15 @@ class Driver:
 
     # what leaves the process
 
+    def answer(self, call: Callable[[], None]) -> None:
+        """Runs ``call`` once everything committed so far is durable: at once, when it is."""
+        if self._leaving or (self._dirty is not None and self._dirty()):
+            self.release(call)
+        else:
+            call()
+
     def release(self, call: Callable[[], None]) -> None:
-        """Runs ``call`` once everything committed so far is durable."""
+        """The same, but never before the loop's next turn: for what is called in the midst of somebody's request."""
         self._leaving.append(call)
         if not self._release_due and self._loop is not None:
             self._release_due = True
@@ -242,7 +253,14 @@ class Driver:
     def _release(self) -> None:
         self._release_due = False
         if self._flush is not None:
-            self._flush()
+            try:
+                self._flush()
+            except Exception:
+                log.exception("what was written cannot be made durable; nobody is told of it until it is")
+                if self._loop is not None:
+                    self._release_due = True
+                    self._loop.call_later(FLUSH_RETRY_S, self._release)
+                return
         leaving, self._leaving = self._leaving, []
         for call in leaving:
             call()

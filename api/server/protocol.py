@@ -67,14 +67,18 @@ class Connection(asyncio.Protocol):
         self._stream: Stream | None = None
         self._paused = False
         self._closing = False
+        self._upgrading = False
         self._rest = b""
+        self._successor: asyncio.Protocol | None = None
         self._since = time.monotonic()
         self._clear()
+        self._in_head = False
 
     def _clear(self) -> None:
         self._target = bytearray()
         self._headers: dict[str, str] = {}
-        self._header_bytes = 0
+        self._head_bytes = 0
+        self._in_head = True
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._receiving = False
@@ -109,15 +113,30 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
-        self._since = time.monotonic() if self._body_bytes or not self._receiving else self._since
+        if self._upgrading:
+            self._rest += data
+            return
+        if self._body_bytes or not self._receiving:
+            self._since = time.monotonic()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._rest = data[upgrade.args[0] :]
-        except httptools.HttpParserCallbackError:
-            self._refuse(431)
+            self._upgraded(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(400)
+        else:
+            if self._in_head:
+                self._head_bytes += len(data)
+                if self._head_bytes > HEADER_BYTES_MAX:
+                    self._refuse(431)
+
+    def _upgraded(self, rest: bytes) -> None:
+        """What came behind a request for an upgrade is for whoever takes over."""
+        if self._successor is not None:
+            if rest:
+                self._successor.data_received(rest)
+        else:
+            self._upgrading, self._rest = True, rest
 
     # what the parser calls
 
@@ -127,20 +146,14 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._target += url
-        self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value) + 4)
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         given = self._headers.get(key)
         self._headers[key] = text if given is None else f"{given}\x00{text}"
 
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > HEADER_BYTES_MAX:
-            raise ValueError("header too large")
-
     def on_headers_complete(self) -> None:
+        self._in_head = False
         if self._headers.get("expect", "").lower() == "100-continue" and not self._too_large():
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -267,7 +280,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(("".join(lines) + "\r\n").encode("latin-1"))
         self._closing = True
         self._connections.discard(self)
-        protocol = answer.upgrade(incoming)
+        protocol = self._successor = answer.upgrade(incoming)
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
         if self._rest:

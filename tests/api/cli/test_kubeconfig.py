@@ -13,7 +13,7 @@ import yaml
 
 from seatrial.api.cli import kubeconfig
 from seatrial.api.cli.kubeconfig import Entry
-from seatrial.api.cli.problem import Problem
+from seatrial.api.problem import Problem
 
 OURS = Entry("seatrial", "https://127.0.0.1:6443", b"authority", b"certificate", b"key")
 OTHERS = """\
