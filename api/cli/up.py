@@ -35,7 +35,7 @@ You can now use the cluster:
 It goes on in the background. `seatrial status` shows how it is, `seatrial clock advance 6m` lets time
 fly, `seatrial halt` stops it, `seatrial destroy` removes it."""
 NEXT_BARE = """\
-This is an API server without nodes and controllers: objects are stored, validated and watched, and nothing acts on them.
+This is an API server without nodes and controllers: it stores, checks and watches, and nothing acts.
 `seatrial halt` stops it, `seatrial destroy` removes it."""
 
 

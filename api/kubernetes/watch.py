@@ -58,8 +58,7 @@ def frame_bytes(kind: str, obj: Mapping[str, Any], media_type: str) -> bytes:
     if media_type == PROTOBUF:
         from seatrial.sim.machinery import protobuf
 
-        event = protobuf.encode_watch_event(kind, obj)
-        return len(event).to_bytes(4, "big") + event
+        return protobuf.encode_watch(kind, obj)
     return b'{"type":"%b","object":%b}\n' % (kind.encode(), json_bytes(obj))
 
 

@@ -174,15 +174,17 @@ def test_a_stream_is_sent_as_it_comes_and_ends_with_its_source() -> None:
     ticker = Ticker()
 
     async def run() -> None:
-        async with edge(lambda incoming, answer: answer(Outgoing(200, stream=ticker))) as listener:
-            async with httpx.AsyncClient() as client:
-                async with client.stream("GET", f"http://127.0.0.1:{listener.port}/") as response:
-                    lines = response.aiter_lines()
-                    for line in ("one", "two"):
-                        ticker.feed(line.encode() + b"\n")
-                        assert await anext(lines) == line
-                    ticker.feed(b"", last=True)
-                    assert [line async for line in lines] == []
+        async with (
+            edge(lambda incoming, answer: answer(Outgoing(200, stream=ticker))) as listener,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}") as client,
+            client.stream("GET", "/") as response,
+        ):
+            lines = response.aiter_lines()
+            for line in ("one", "two"):
+                ticker.feed(line.encode() + b"\n")
+                assert await anext(lines) == line
+            ticker.feed(b"", last=True)
+            assert [line async for line in lines] == []
 
     story(run)
 
