@@ -1,0 +1,1 @@
+"""The default plug-ins, one module each, as upstream names them (pkg/scheduler/framework/plugins)."""

@@ -1,0 +1,115 @@
+"""NodeVolumeLimits: a node takes as many volumes of a CSI driver as it says (plugins/nodevolumelimits).
+
+*Not modelled*: VolumeAttachments of pods that are gone; in-tree volumes that upstream migrates to CSI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from seatrial.sim.scheduler.cache import Cache
+from seatrial.sim.scheduler.columns import Column, Rows
+from seatrial.sim.scheduler.framework import Code, Depends, Filter, Plugin, Status, unresolvable, unschedulable
+from seatrial.sim.scheduler.podinfo import PodInfo, Traits
+from seatrial.sim.scheduler.volumes import (
+    CLAIMS,
+    CSI_NODES,
+    VOLUMES,
+    claim_names,
+    claim_reads,
+    class_of,
+    not_found,
+    not_owned,
+    owned,
+)
+
+REASON = "node(s) exceed max volume count"
+LIMIT, ERROR = 1, 2
+
+
+class NodeVolumeLimits(Plugin):
+    """Filters on the number of attached volumes per driver."""
+
+    name = "NodeVolumeLimits"
+    events = ("AssignedPod/Delete", "CSINode/Add", "CSINode/Update", "PersistentVolumeClaim/Add")
+
+    def reads(self, traits: Traits) -> tuple[tuple[str, str], ...]:
+        return claim_reads(traits)
+
+    def filter(self, traits: Traits) -> Filter | None:
+        return _LimitsFilter(self.cache, traits) if any(True for _ in claim_names(traits)) else None
+
+
+class _LimitsFilter(Filter):
+    depends = Depends.PODS
+
+    def __init__(self, cache: Cache, traits: Traits) -> None:
+        self.cache = cache
+        self.problem: Status | None = None
+        self.wanted: frozenset[tuple[str, str]] = frozenset()
+        for name, ephemeral in claim_names(traits):
+            claim = cache.object(CLAIMS, traits.namespace, name)
+            if claim is None:
+                reason = f"looking up PVC {traits.namespace}/{name}: {_lister_says(name)}"
+                self.problem = unresolvable(reason)
+                return
+            if ephemeral and not owned(claim, traits):
+                self.problem = Status(Code.ERROR, (not_owned(claim, traits),))
+                return
+        self.wanted = _volumes(cache, traits)
+        self.users = cache.tally("claims", lambda other, terminating: len(other.volumes))
+
+    def column(self, rows: Rows | None = None) -> Column:
+        chosen = range(len(self.cache.nodes)) if rows is None else rows.tolist()
+        return np.fromiter((self.one(row) for row in chosen), dtype=np.int64, count=len(chosen))
+
+    def one(self, row: int, added: Sequence[PodInfo] = (), removed: Sequence[PodInfo] = ()) -> int:
+        if self.problem is not None:
+            return ERROR
+        limits = _limits(self.cache, self.cache.nodes[row].name)
+        if not limits or not self.wanted:
+            return 0
+        gone = {pod.uid for pod in removed}
+        attached: set[tuple[str, str]] = set()
+        for pod in (*(p for p in self.cache.nodes[row].pods.values() if p.uid not in gone), *added):
+            attached |= _volumes(self.cache, pod.traits)
+        for driver, limit in limits.items():
+            fresh = sum(other == driver for other, _ in self.wanted - attached)
+            if fresh and fresh + sum(other == driver for other, _ in attached) > limit:
+                return LIMIT
+        return 0
+
+    def status(self, verdict: int) -> Status:
+        return self.problem if verdict == ERROR and self.problem is not None else unschedulable(REASON)
+
+
+def _lister_says(name: str) -> str:
+    return not_found(name).replace("persistentvolumeclaim ", "persistentvolumeclaims ", 1)
+
+
+def _limits(cache: Cache, node: str) -> dict[str, int]:
+    csi_node = cache.object(CSI_NODES, "", node) or {}
+    drivers = (csi_node.get("spec") or {}).get("drivers") or ()
+    limits = {driver["name"]: (driver.get("allocatable") or {}).get("count") for driver in drivers}
+    return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def _volumes(cache: Cache, traits: Traits) -> frozenset[tuple[str, str]]:
+    """(driver, handle) of every CSI volume of the pod; claims without a volume count by their own name."""
+    found: set[tuple[str, str]] = set()
+    for name, _ in claim_names(traits):
+        claim = cache.object(CLAIMS, traits.namespace, name)
+        if claim is None:
+            continue
+        volume = cache.object(VOLUMES, "", (claim.get("spec") or {}).get("volumeName") or "")
+        if volume is not None:
+            csi = (volume.get("spec") or {}).get("csi")
+            if csi:
+                found.add((csi.get("driver") or "", csi.get("volumeHandle") or ""))
+            continue
+        storage_class = class_of(cache, claim)
+        if storage_class is not None and storage_class.get("provisioner"):
+            found.add((storage_class["provisioner"], f"{traits.namespace}/{name}"))
+    return frozenset(found)
