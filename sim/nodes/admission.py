@@ -1,0 +1,126 @@
+"""What a node checks before it takes a pod: its size, its labels, its ports.
+
+Source: k8s.io/kubernetes/pkg/kubelet/lifecycle/predicate.go and k8s.io/kubernetes/pkg/scheduler/framework/plugins
+(nodeaffinity, nodeports, noderesources). Not modelled: eviction of other pods for a critical one; device and topology
+managers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from seatrial.sim.machinery.quantity import parse
+from seatrial.sim.machinery.usage import pod_amounts
+
+Object = Mapping[str, Any]
+RESOURCES = ("cpu", "memory", "ephemeral-storage")
+
+
+class Rejection(NamedTuple):
+    reason: str
+    message: str
+
+
+def admit(pod: Object, node: Object, others: Iterable[Object]) -> Rejection | None:
+    """None when the node can take the pod beside ``others``."""
+    placed = list(others)
+    for check in CHECKS:
+        found = check(pod, node, placed)
+        if found is not None:
+            return found
+    return None
+
+
+def _labels(pod: Object, node: Object, others: list[Object]) -> Rejection | None:
+    labels = node["metadata"].get("labels") or {}
+    spec = pod["spec"]
+    fits = all(labels.get(key) == value for key, value in (spec.get("nodeSelector") or {}).items())
+    required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    if required is not None:
+        fits = fits and any(_term(term, labels, node) for term in required.get("nodeSelectorTerms") or ())
+    if fits:
+        return None
+    text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+    return Rejection("NodeAffinity", text)
+
+
+def _term(term: Object, labels: Mapping[str, str], node: Object) -> bool:
+    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
+    if not expressions and not fields:
+        return False
+    named = {"metadata.name": node["metadata"]["name"]}
+    return all(_holds(e, labels) for e in expressions) and all(_holds(f, named) for f in fields)
+
+
+def _holds(requirement: Object, labels: Mapping[str, str]) -> bool:
+    key, operator = requirement["key"], requirement["operator"]
+    values = requirement.get("values") or ()
+    value = labels.get(key)
+    if operator == "In":
+        return value in values
+    if operator == "NotIn":
+        return value not in values
+    if operator == "Exists":
+        return value is not None
+    if operator == "DoesNotExist":
+        return value is None
+    if value is None or not value.lstrip("-").isdigit():
+        return False
+    return int(value) > int(values[0]) if operator == "Gt" else int(value) < int(values[0])
+
+
+def _ports_of(pod: Object) -> Iterator[tuple[str, str, int]]:
+    for container in pod["spec"]["containers"]:
+        for port in container.get("ports") or ():
+            if port.get("hostPort"):
+                yield port.get("hostIP") or "0.0.0.0", port.get("protocol", "TCP"), port["hostPort"]
+
+
+def _ports(pod: Object, node: Object, others: list[Object]) -> Rejection | None:
+    wanted = list(_ports_of(pod))
+    if not wanted:
+        return None
+    for other in others:
+        for address, protocol, number in _ports_of(other):
+            for mine, my_protocol, my_number in wanted:
+                clash = mine == address or "0.0.0.0" in (mine, address)
+                if clash and protocol == my_protocol and number == my_number:
+                    text = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+                    return Rejection("NodePorts", text)
+    return None
+
+
+def _resources(pod: Object, node: Object, others: list[Object]) -> Rejection | None:
+    allocatable = node["status"].get("allocatable") or {}
+    capacity = int(allocatable.get("pods", 110))
+    if len(others) + 1 > capacity:
+        return _short("pods", 1, len(others), capacity)
+    wanted = pod_amounts(pod["spec"], "requests")
+    for name in RESOURCES:
+        if name not in wanted or not wanted[name]:
+            continue
+        used = sum(_figure(name, amounts[name]) for other in others if name in (amounts := _requests(other)))
+        asked, there = _figure(name, wanted[name]), _figure(name, parse(allocatable.get(name, "0")))
+        if asked + used > there:
+            return _short(name, asked, used, there)
+    return None
+
+
+def _requests(pod: Object) -> Mapping[str, Any]:
+    return pod_amounts(pod["spec"], "requests")
+
+
+def _figure(name: str, amount: Any) -> int:
+    return int(amount.milli_value() if name == "cpu" else amount.value())
+
+
+def _short(name: str, asked: int, used: int, there: int) -> Rejection:
+    text = f"Node didn't have enough resource: {name}, requested: {asked}, used: {used}, capacity: {there}"
+    return Rejection(f"OutOf{name}", text)
+
+
+CHECKS = (_resources, _labels, _ports)
+"""In upstream's order: the first that fails gives the reason."""

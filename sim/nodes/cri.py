@@ -1,0 +1,223 @@
+"""What the kubelet's container runtime asks of what runs inside containers, and the records it keeps.
+
+The counterpart is ``workloads``: the composition root hands it to every node, and neither package imports the other.
+Upstream: k8s.io/cri-api, with pods and containers as in k8s.io/kubernetes/pkg/kubelet/container.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+CREATED, RUNNING, EXITED = "created", "running", "exited"
+
+
+class Exit(NamedTuple):
+    """How a process ended."""
+
+    code: int
+    oom: bool = False
+
+
+class ContainerRecord(NamedTuple):
+    """One container as the runtime reports it (kubecontainer.Status)."""
+
+    id: str
+    name: str
+    attempt: int
+    image: str
+    image_id: str
+    state: str
+    created_us: int
+    started_us: int = 0
+    finished_us: int = 0
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    resources: Mapping[str, Any] = {}
+    """What the container's cgroup was last set to: requests and limits as in a container's spec."""
+
+
+class SandboxRecord(NamedTuple):
+    """A pod's sandbox: its network namespace and the container that holds it."""
+
+    id: str
+    ip: str
+    ready: bool
+    created_us: int
+
+
+class PodRecord(NamedTuple):
+    """Everything the runtime knows of a pod; containers newest first (kubecontainer.PodStatus)."""
+
+    sandbox: SandboxRecord | None = None
+    containers: tuple[ContainerRecord, ...] = ()
+
+    def latest(self, name: str) -> ContainerRecord | None:
+        """The newest container of this name."""
+        for record in self.containers:
+            if record.name == name:
+                return record
+        return None
+
+
+NOTHING = PodRecord()
+
+
+class PullError(Exception):
+    """An image that cannot be had: ``args`` is the runtime's message."""
+
+
+class Image(Protocol):
+    """An image in a registry or on a node."""
+
+    reference: str
+    """Normalised name with tag: docker.io/library/busybox:1."""
+    image_id: str
+    size_bytes: int
+    user: str
+
+
+class Volume(Protocol):
+    """A directory that outlives containers."""
+
+    def publish(self, files: Mapping[str, tuple[bytes, int]], stamp: str) -> None:
+        """Replaces the contents at once, as the kubelet's atomic writer does: path → (bytes, mode)."""
+
+
+class Session(Protocol):
+    """A running exec or attach: input in, output out, an exit status at the end."""
+
+    def write_stdin(self, data: bytes) -> None: ...
+
+    def close_stdin(self) -> None: ...
+
+    def resize(self, width: int, height: int) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class LogSource(Protocol):
+    """What one container instance wrote: lines of (µs, stream, text with its newline if it had one)."""
+
+    lines: list[tuple[int, str, bytes]]
+
+    def on_append(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Calls back at every new line; the result stops that."""
+
+
+class Process(Protocol):
+    """The main process of a container."""
+
+    log: LogSource
+    termination_message: Callable[[], bytes]
+
+    def signal(self, name: str) -> None:
+        """Delivers TERM, KILL, ...; ends the process or runs its trap."""
+
+    def exec(
+        self,
+        argv: list[str],
+        on_output: Callable[[str, bytes], None],
+        on_exit: Callable[[int], None],
+        stdin: bool = False,
+        tty: bool = False,
+    ) -> Session:
+        """Starts another process in the container. Raises FileNotFoundError(argv[0]) when there is no such program."""
+
+    def attach(self, on_output: Callable[[str, bytes], None], on_exit: Callable[[int], None]) -> Session: ...
+
+    def usage(self) -> tuple[int, int]:
+        """CPU in nanocores and memory working set in bytes, now."""
+
+    def cpu_total_ns(self) -> int: ...
+
+
+class Mount(NamedTuple):
+    path: str
+    volume: Volume
+    read_only: bool = False
+    sub_path: str = ""
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """What the containers of a pod share."""
+
+    name: str
+    namespace: str
+    uid: str
+    host: str
+    """The node's name."""
+    ip: str
+    hostname: str
+    domain: str = ""
+    host_network: bool = False
+    share_processes: bool = False
+    dns: Mapping[str, list[str]] = field(default_factory=dict)
+    """servers, searches and options of /etc/resolv.conf."""
+    hosts: str = ""
+    """The text of /etc/hosts."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    shared: Any = None
+    """For the workloads' own use: what listens on the sandbox's addresses."""
+
+
+@dataclass(slots=True)
+class ContainerConfig:
+    """Everything a container is created with (runtimeapi.ContainerConfig)."""
+
+    name: str
+    image: Image
+    argv: list[str] | None
+    """command, or None for the image's entry point."""
+    args: list[str] | None
+    env: dict[str, str]
+    working_dir: str
+    mounts: list[Mount]
+    sandbox: Sandbox
+    user: str = ""
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
+    memory_limit: int | None = None
+    termination_message_path: str = "/dev/termination-log"
+    target: str = ""
+    """The container whose processes this one sees."""
+
+
+class Workloads(Protocol):
+    """What runs inside containers, and the registry their images come from."""
+
+    def find_image(self, reference: str) -> Image:
+        """What a registry serves under a normalised reference. Raises PullError."""
+
+    def volume(self, kind: str = "") -> Volume: ...
+
+    def start(self, config: ContainerConfig, on_exit: Callable[[Exit], None]) -> Process:
+        """Starts a container's main process. Raises FileNotFoundError(argv[0])."""
+
+    def release(self, sandbox: Sandbox) -> None:
+        """Forgets what a sandbox's containers held in common."""
+
+    def http_get(self, sandbox: Sandbox, host: str, port: int, path: str, headers: Mapping[str, str], tls: bool) -> Any:
+        """A probe's or a hook's request: (status, body) or raises OSError with the dialler's words."""
+
+    def connect(self, sandbox: Sandbox, host: str, port: int) -> Any:
+        """Tries a connection to the sandbox: raises OSError with the dialler's words."""
+
+    def open(
+        self,
+        sandbox: Sandbox,
+        host: str,
+        port: int,
+        on_data: Callable[[bytes], None],
+        on_close: Callable[[], None],
+    ) -> Any:
+        """Opens a connection that carries bytes: write, close_write, close. Raises OSError."""
+
+    def request(
+        self, sandbox: Sandbox, port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """An HTTP request to what listens in the sandbox. Raises OSError."""

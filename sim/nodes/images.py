@@ -1,0 +1,98 @@
+"""Image names, and the images that a node has.
+
+Source: github.com/distribution/reference and k8s.io/kubernetes/pkg/kubelet/images. Not modelled: layers shared between
+images when a pull's size is counted; a pull takes as long as the whole image.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from seatrial.sim.nodes.cri import Image
+
+DOMAIN = re.compile(
+    r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+    r"(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(?::[0-9]+)?"
+)
+PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+TAG = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
+DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
+DEFAULT_DOMAIN = "docker.io"
+
+
+class InvalidName(ValueError):
+    """A name that is no image reference."""
+
+
+def normalise(name: str) -> str:
+    """``busybox`` → ``docker.io/library/busybox:latest`` (ParseNormalizedNamed, TagNameOnly). Raises InvalidName."""
+    rest, _, digest = name.partition("@")
+    if digest and not DIGEST.fullmatch(digest):
+        raise InvalidName("invalid reference format")
+    head, slash, tail = rest.partition("/")
+    if slash and ("." in head or ":" in head or head == "localhost" or head.lower() != head):
+        domain, path = head, tail
+    else:
+        domain, path = DEFAULT_DOMAIN, rest
+    repository, colon, tag = path.partition(":")
+    if domain == DEFAULT_DOMAIN and "/" not in repository:
+        repository = f"library/{repository}"
+    if repository.lower() != repository:
+        raise InvalidName(f"invalid reference format: repository name ({repository}) must be lowercase")
+    if not PATH.fullmatch(repository) or not DOMAIN.fullmatch(domain) or (colon and not TAG.fullmatch(tag)):
+        raise InvalidName("invalid reference format")
+    if digest:
+        return f"{domain}/{repository}@{digest}"
+    return f"{domain}/{repository}:{tag or 'latest'}"
+
+
+@dataclass(slots=True)
+class Stored:
+    """An image on a node."""
+
+    image: Image
+    pulled_us: int
+    used_us: int
+
+
+class ImageStore:
+    """The images of one node, and how fast it fetches more."""
+
+    def __init__(self, bytes_per_s: int, overhead_us: int) -> None:
+        self._images: dict[str, Stored] = {}
+        self.bytes_per_s = bytes_per_s
+        self.overhead_us = overhead_us
+        self.pulling_until_us = 0
+
+    def add(self, image: Image, now_us: int) -> None:
+        self._images[image.reference] = Stored(image, now_us, now_us)
+
+    def find(self, reference: str, now_us: int) -> Image | None:
+        stored = self._images.get(reference)
+        if stored is None:
+            return None
+        stored.used_us = now_us
+        return stored.image
+
+    def remove(self, reference: str) -> None:
+        self._images.pop(reference, None)
+
+    def pull_us(self, image: Image) -> int:
+        """How long a pull takes when nothing else is being pulled."""
+        return self.overhead_us + image.size_bytes * 1_000_000 // self.bytes_per_s
+
+    def all(self) -> list[Stored]:
+        return list(self._images.values())
+
+    def used_bytes(self) -> int:
+        return sum(stored.image.size_bytes for stored in self._images.values())
+
+    def wire(self, images_max: int = 50) -> list[dict[str, object]]:
+        """``status.images`` of a Node, largest first: names under one image id are listed together."""
+        by_id: dict[str, tuple[list[str], int]] = {}
+        for reference, stored in sorted(self._images.items()):
+            names, _ = by_id.setdefault(stored.image.image_id, ([], stored.image.size_bytes))
+            names.append(reference)
+        ordered = sorted(by_id.values(), key=lambda entry: (-entry[1], entry[0]))
+        return [{"names": names, "sizeBytes": size} for names, size in ordered[:images_max]]

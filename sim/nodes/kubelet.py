@@ -1,0 +1,396 @@
+"""The kubelet: keeps the containers of one machine as the pods bound to it say.
+
+It watches its pods, looks at the runtime about once a second when something happened there, and gives every pod a
+worker. Source: k8s.io/kubernetes/pkg/kubelet/kubelet.go, …/pleg/generic.go. Not modelled: relists in which nothing
+changed and sync loop ticks at which nothing is due; they have no effect and are not executed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from seatrial.sim.apiserver.client import Client
+from seatrial.sim.apiserver.informer import Informer
+from seatrial.sim.apiserver.request import Request, User
+from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.kernel.clock import Process, Timer, parse_stamp
+from seatrial.sim.nodes import admission
+from seatrial.sim.nodes.backoff import Backoff
+from seatrial.sim.nodes.recorder import Recorder
+from seatrial.sim.nodes.references import References
+from seatrial.sim.nodes.report import rejected
+from seatrial.sim.nodes.resize import Resizes
+from seatrial.sim.nodes.runtime import Runtime
+from seatrial.sim.nodes.settings import KubeletSettings
+from seatrial.sim.nodes.spec import is_mirror
+from seatrial.sim.nodes.status import TERMINAL
+from seatrial.sim.nodes.statuses import Statuses
+from seatrial.sim.nodes.worker import FINISHED, SYNC, PodWorker
+
+Object = Mapping[str, Any]
+KINDS = {
+    "configmap": "configmaps",
+    "secret": "secrets",
+    "claim": "persistentvolumeclaims",
+    "volume": "persistentvolumes",
+}
+USER_AGENT = "kubelet/v1.37.2 (linux/amd64) kubernetes/2d9a1bd"
+
+
+class Kubelet:
+    """One kubelet process. ``start`` and ``stop`` may follow each other; the runtime goes on meanwhile."""
+
+    def __init__(
+        self, wiring: Wiring, node_name: str, address: str, runtime: Runtime, settings: KubeletSettings
+    ) -> None:
+        self.wiring = wiring
+        self.clock = wiring.clock
+        self.node_name = self.host = node_name
+        self.name = f"kubelet/{node_name}"
+        self.address = address
+        self.runtime = runtime
+        self.settings = settings
+        self.rng = wiring.streams(f"kubelet/{node_name}")
+        network = wiring.spec.network
+        self.cluster_domain = network.dns_domain
+        self.cluster_dns = _tenth(network.service_cidr)
+        self.node_dns: dict[str, list[str]] = {"servers": ["192.168.1.1"], "searches": [], "options": []}
+        self.allocatable: Mapping[str, str] = {}
+        self.running = False
+        self.begun_us = 0
+        user = User(f"system:node:{node_name}", ("system:nodes", "system:authenticated"))
+        limits = wiring.spec.client
+        self.client = Client(wiring, node_name, user, USER_AGENT, limits.kubelet_qps, limits.kubelet_burst)
+        event_client = Client(wiring, node_name, user, USER_AGENT, settings.event_qps, settings.event_burst)
+        kinds = wiring.kinds
+        self.kinds = {name: kinds.resource(storage) for name, storage in KINDS.items()}
+        self.pods = kinds.resource("pods")
+        self.accounts = kinds.resource("serviceaccounts")
+        self.recorder = Recorder(self.clock, event_client, kinds.resource("events"), "kubelet", node_name)
+        self._service_kind = kinds.resource("services")
+        self.statuses = Statuses(self)
+        self.references = References(self, self._reference_changed)
+        self.resizes = Resizes(self)
+        self.workers: dict[str, PodWorker] = {}
+        self._processes: list[Process] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        settings = self.settings
+        self.container_backoff = Backoff(settings.container_back_off_us, settings.container_back_off_max_us)
+        self.image_backoff = Backoff(settings.image_back_off_us, settings.image_back_off_max_us)
+        self.pod_informer = Informer(
+            self.wiring, self.client, self.pods, field_selector=f"spec.nodeName={self.node_name}"
+        )
+        self.pod_informer.on_change(self._pod_changed)
+        self.service_informer = Informer(self.wiring, self.client, self._service_kind)
+        self.workers.clear()
+        self._relisted: dict[str, None] = {}
+        self._relist: Timer | None = None
+        self.node: Object | None = None
+
+    # Component
+
+    def start(self) -> None:
+        if self.running:
+            return
+        self.running = True
+        self._reset()
+        self.begun_us = self.clock.now
+        self._tick_offset = self.rng.randrange(self.settings.sync_loop_us)
+        self._relist_offset = self.rng.randrange(self.settings.relist_period_us)
+        self.runtime.on_change = self._container_changed
+        self.recorder.start()
+        self.statuses.start()
+        self._processes = [self.spawn(self._run(), self.name)]
+
+    def stop(self) -> None:
+        """The process ends; containers, sandboxes and their logs stay."""
+        if not self.running:
+            return
+        self.running = False
+        self.runtime.on_change = _ignore
+        for worker in list(self.workers.values()):
+            worker.stop()
+        for process in self._processes:
+            process.kill()
+        self.references.stop()
+        self.statuses.stop()
+        self.recorder.stop()
+        if self._relist is not None:
+            self._relist.cancel()
+        self.workers.clear()
+
+    def busy(self) -> list[str]:
+        """What is under way."""
+        found = [f"pod {worker.key}" for worker in self.workers.values() if worker.busy()]
+        if self.statuses.busy():
+            found.append("pod statuses")
+        if self.recorder.busy():
+            found.append("events")
+        return found
+
+    def spawn(self, steps: Generator[Any, Any, Any], name: str) -> Process:
+        return self.clock.spawn(steps, name)
+
+    def _run(self) -> Generator[Any, Any, None]:
+        services = self.spawn(self.service_informer.run(), f"{self.name}/services")
+        self._processes.append(services)
+        while self.node is None or not self.service_informer.synced:
+            yield (
+                self.clock.sleep(1_000, periodic=True)
+                if self.service_informer.synced
+                else (self.service_informer.changed.wait(100_000, periodic=True))
+            )
+        self._processes.append(self.spawn(self.pod_informer.run(), f"{self.name}/pods"))
+        while not self.pod_informer.synced:
+            yield self.pod_informer.changed.wait(100_000, periodic=True)
+        self._orphans()
+
+    def registered(self, node: Object) -> None:
+        """The node object, as last seen: pods are admitted against it."""
+        self.node = node
+        self.allocatable = (node.get("status") or {}).get("allocatable") or {}
+
+    def services(self) -> list[Object]:
+        return list(self.service_informer.view.list())
+
+    # Pods
+
+    def _pod_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
+        if new is None:
+            assert old is not None
+            self._removed(old)
+            return
+        uid = new["metadata"]["uid"]
+        worker = self.workers.get(uid)
+        if worker is None:
+            self._added(new)
+        elif _only_status(new, worker.pod):
+            worker.pod = worker.volumes.pod = new
+            self._reconcile(worker, new)
+        else:
+            worker.update(new)
+            if worker.state == FINISHED:
+                self.statuses.changed(worker)
+            worker.wake()
+
+    def _reconcile(self, worker: PodWorker, new: Object) -> None:
+        """Somebody else changed what the kubelet reports: it is said again (needsReconcile)."""
+        sent = worker.status_sent
+        if sent is None or worker.status is not sent:
+            return
+        theirs = {found["type"]: found["status"] for found in (new.get("status") or {}).get("conditions") or ()}
+        ours = {found["type"]: found["status"] for found in sent.get("conditions") or ()}
+        kept = {kind: status for kind, status in theirs.items() if kind in ours}
+        if kept != ours and new["metadata"].get("resourceVersion") != worker.reconciled:
+            worker.reconciled = new["metadata"].get("resourceVersion")
+            worker.status_sent = new["status"]
+            self.statuses.changed(worker)
+        elif theirs.keys() != ours.keys() and worker.pod["spec"].get("readinessGates"):
+            worker.wake()
+
+    def _added(self, pod: Object) -> None:
+        if is_mirror(pod):
+            return
+        status = pod.get("status") or {}
+        worker = PodWorker(self, pod)
+        self.workers[worker.uid] = worker
+        worker.record = self.runtime.record(worker.uid)
+        if status.get("phase") in TERMINAL:
+            self._ended_before(worker)
+            return
+        if worker.record.sandbox is None and pod["metadata"].get("deletionTimestamp") is None and self._refuses(worker):
+            return
+        worker.update(pod)
+        worker.wake()
+
+    def _ended_before(self, worker: PodWorker) -> None:
+        """A pod that had ended when the kubelet first saw it."""
+        worker.state = FINISHED
+        worker.status_sent = worker.status
+        if worker.pod["metadata"].get("deletionTimestamp") is not None:
+            self.statuses.changed(worker)
+
+    def _refuses(self, worker: PodWorker) -> bool:
+        assert self.node is not None
+        pod = worker.pod
+        others = [w.pod for w in self.workers.values() if w is not worker and w.state not in (FINISHED,)]
+        rejection = admission.admit(pod, self.node, others)
+        if rejection is None:
+            return False
+        worker.event(None, "Warning", rejection.reason, rejection.message)
+        worker.status = rejected(pod, rejection.reason, rejection.message, self.clock.stamp())
+        worker.state = FINISHED
+        self.statuses.changed(worker)
+        return True
+
+    def _removed(self, pod: Object) -> None:
+        worker = self.workers.get(pod["metadata"]["uid"])
+        if worker is None:
+            return
+        worker.deleted = True
+        if worker.state == FINISHED:
+            self._forget(worker)
+        else:
+            worker.pod = worker.volumes.pod = pod
+            worker.end(None)
+
+    def finished(self, worker: PodWorker) -> None:
+        """Nothing of the pod runs any more."""
+        self.references.release(worker.uid)
+        if worker.deleted:
+            self._forget(worker)
+        else:
+            self.statuses.changed(worker)
+
+    def _forget(self, worker: PodWorker) -> None:
+        self.workers.pop(worker.uid, None)
+        self.references.release(worker.uid)
+        self.runtime.remove_pod(worker.uid)
+        self.container_backoff.forget_prefix(f"{worker.uid}/")
+        self.image_backoff.forget_prefix(f"{worker.uid}/")
+
+    def _orphans(self) -> None:
+        """Pods that went away while the kubelet was not there."""
+        for uid in [uid for uid in self.runtime.pods if uid not in self.workers]:
+            for container in self.runtime.record(uid).containers:
+                if container.state == "running":
+                    self.runtime.stop_container(container.id, 2_000_000)
+            self.runtime.stop_sandbox(uid)
+
+    # The runtime
+
+    def _container_changed(self, uid: str) -> None:
+        """Something happened to a pod's containers: the next relist will see it."""
+        self._relisted[uid] = None
+        if self._relist is None:
+            when = _next(self.clock.now, self.settings.relist_period_us, self._relist_offset)
+            self._relist = self.clock.at(when, self._look)
+
+    def _look(self) -> None:
+        changed, self._relisted = self._relisted, {}
+        self._relist = None
+        for uid in changed:
+            worker = self.workers.get(uid)
+            record = self.runtime.record(uid)
+            if worker is None or worker.record is record:
+                continue
+            worker.record = record
+            if worker.state == SYNC:
+                worker.wake()
+
+    def next_tick(self, when: int) -> int:
+        """The sync loop's first tick at or after ``when``."""
+        return _next(when - 1, self.settings.sync_loop_us, self._tick_offset)
+
+    # Volumes
+
+    def referenced(self, kind: str, namespace: str, name: str) -> Object | None:
+        return self.references.get(kind, namespace, name)
+
+    def fetch(self, worker: PodWorker, names: list[tuple[str, str]]) -> Generator[Any, Any, None]:
+        yield from self.references.fetch(worker.uid, worker.pod["metadata"]["namespace"], names)
+
+    def claimed(self, namespace: str, claim: str) -> Object | None:
+        """The volume bound to a claim; None while there is none."""
+        found = self.references.get("claim", namespace, claim)
+        if found is None or (found.get("status") or {}).get("phase") != "Bound":
+            return None
+        return self.references.get("volume", "", found["spec"]["volumeName"])
+
+    def mount(self, worker: PodWorker) -> Generator[Any, Any, None]:
+        """Waits until every volume of the pod is mounted (WaitForAttachAndMount)."""
+        volumes = worker.volumes
+        if not worker.mounted:
+            yield self.clock.sleep(self.settings.mount_us)
+        names = [*volumes.references(), *(("claim", name) for name in volumes.claims())]
+        if names and not worker.fetched:
+            yield from self.fetch(worker, names)
+            yield from self._fetch_volumes(worker)
+            worker.fetched = True
+        delay = self.settings.mount_retry_us
+        while True:
+            problems = volumes.set_up()
+            if not problems:
+                worker.mounted = True
+                return
+            for name, message in problems:
+                worker.event(
+                    None, "Warning", "FailedMount", f'MountVolume.SetUp failed for volume "{name}" : {message}'
+                )
+            yield self.clock.sleep(delay)
+            delay = min(delay * 2, self.settings.mount_retry_max_us)
+            yield from self._fetch_volumes(worker)
+
+    def _fetch_volumes(self, worker: PodWorker) -> Generator[Any, Any, None]:
+        namespace = worker.pod["metadata"]["namespace"]
+        for name in worker.volumes.claims():
+            claim = self.references.get("claim", namespace, name)
+            volume = ((claim or {}).get("spec") or {}).get("volumeName")
+            if volume:
+                yield from self.references.fetch(worker.uid, "", [("volume", volume)])
+
+    def _reference_changed(self, uid: str) -> None:
+        """Contents follow at the pod's next regular sync; which one that is needs no counting before."""
+        worker = self.workers.get(uid)
+        if worker is not None and worker.mounted:
+            worker.refresh_due()
+
+    def token_of(self, pod: Object, source: Object) -> Any:
+        """A function that gives the bytes of a projected token, asked for when somebody reads it."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "metadata": {"name": pod["spec"].get("serviceAccountName", "default")},
+            "spec": {
+                "expirationSeconds": source.get("expirationSeconds") or 3600,
+                "audiences": [source["audience"]] if source.get("audience") else [],
+                "boundObjectRef": {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "name": pod["metadata"]["name"],
+                    "uid": pod["metadata"]["uid"],
+                },
+            },
+        }
+        namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+
+        def read() -> bytes:
+            request = Request("POST", path, body=body, user=self.client.user, user_agent=USER_AGENT)
+            response = self.wiring.endpoint.server.handle(request)
+            if response.code >= 400:
+                return b""
+            return str(response.body["status"]["token"]).encode()
+
+        return read
+
+    @staticmethod
+    def parse(stamp: str) -> int:
+        return parse_stamp(stamp)
+
+
+def _only_status(new: Object, old: Object) -> bool:
+    """Whether two versions of a pod differ in nothing that a kubelet acts on."""
+    if new["spec"] is not old["spec"] and new["spec"] != old["spec"]:
+        return False
+    a, b = new["metadata"], old["metadata"]
+    keys = ("labels", "annotations", "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers")
+    return all(a.get(key) == b.get(key) for key in keys)
+
+
+def _next(after: int, period: int, offset: int) -> int:
+    """The first moment of a rhythm later than ``after``."""
+    return after - (after - offset) % period + period
+
+
+def _tenth(cidr: str) -> str:
+    """The tenth address of the service range: the cluster's DNS, as kubeadm has it."""
+    a, b, c, d = (int(part) for part in cidr.split("/")[0].split("."))
+    return f"{a}.{b}.{c}.{d + 10}"
+
+
+def _ignore(uid: str) -> None:
+    return None

@@ -1,0 +1,339 @@
+"""What a kubelet says of its machine: the Node object, its status and its lease.
+
+Source: k8s.io/kubernetes/pkg/kubelet/{kubelet_node_status.go,nodestatus/setters.go,nodelease}. Leases of a healthy node
+and status reports that say nothing new are a rhythm: their timers do not keep a cluster from being settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from seatrial.sim.apiserver.client import Unreachable
+from seatrial.sim.apiserver.informer import Informer
+from seatrial.sim.config import S
+from seatrial.sim.kernel.clock import Process, micro_stamp_of
+from seatrial.sim.kernel.streams import uuid4
+from seatrial.sim.machinery.errors import ApiError
+from seatrial.sim.machinery.quantity import parse
+
+if TYPE_CHECKING:
+    from seatrial.sim.nodes.kubelet import Kubelet
+
+Object = Mapping[str, Any]
+STRATEGIC = "application/strategic-merge-patch+json"
+LEASE_NAMESPACE = "kube-node-lease"
+RENEW_FRACTION = 4
+RETRY_US = 200_000
+"""Between attempts to register; upstream doubles it from 100 ms up to 7 s."""
+RETRY_MAX_US = 7 * S
+READY_DELAY_US = 400_000
+"""From a kubelet's start until its runtime and network are up."""
+
+PRESSURES = (
+    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+)
+FEATURES = (
+    "ExtendWebSocketsToKubelet",
+    "InPlacePodLevelResourcesVerticalScaling",
+    "InPlacePodVerticalScalingInitContainers",
+    "RestartAllContainersOnContainerExits",
+)
+
+
+class MachineSpec(NamedTuple):
+    """The hardware and what it is called."""
+
+    name: str
+    address: str
+    cpus: int = 2
+    memory: str = "4Gi"
+    ephemeral_storage: str = "50Gi"
+    pods: int = 110
+    labels: Mapping[str, str] = {}
+    taints: Sequence[Mapping[str, str]] = ()
+    pod_cidr: str = ""
+
+
+class Registration:
+    """Keeps the Node object and the lease of one kubelet."""
+
+    def __init__(self, kubelet: Kubelet, spec: MachineSpec) -> None:
+        self.kubelet = kubelet
+        self.spec = spec
+        kinds = kubelet.wiring.kinds
+        self.nodes = kinds.resource("nodes")
+        self.leases = kinds.resource("leases.coordination.k8s.io")
+        rng = kubelet.wiring.streams(f"machine/{spec.name}")
+        self.machine_id = f"{rng.getrandbits(128):032x}"
+        self.boot_id = uuid4(rng)
+        self._rng = rng
+        self.conditions: dict[str, dict[str, Any]] = {}
+        """Conditions as last reported, by type."""
+        self.pressure: dict[str, tuple[str, str]] = {}
+        """Pressures that the eviction manager sees: type → (reason, message)."""
+        self.ready_from_us = 0
+        self.shutting_down = False
+        self.node: Object | None = None
+        self._processes: list[Process] = []
+        self._informer: Informer | None = None
+
+    def rebooted(self) -> None:
+        self.boot_id = uuid4(self._rng)
+
+    def start(self) -> None:
+        kubelet = self.kubelet
+        self.ready_from_us = kubelet.clock.now + READY_DELAY_US
+        self.node = None
+        self.conditions = {}
+        self._informer = Informer(
+            kubelet.wiring, kubelet.client, self.nodes, field_selector=f"metadata.name={self.spec.name}"
+        )
+        self._informer.on_change(self._changed)
+        self._processes = [
+            kubelet.spawn(self._informer.run(), f"{kubelet.name}/node"),
+            kubelet.spawn(self._register(), f"{kubelet.name}/register"),
+        ]
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.kill()
+        self._processes = []
+
+    def _changed(self, verb: str, new: Object | None, old: Object | None) -> None:
+        if new is not None and self.node is not None:
+            self.node = new
+            self.kubelet.registered(new)
+
+    # The Node
+
+    def capacity(self) -> dict[str, str]:
+        spec = self.spec
+        return {
+            "cpu": str(spec.cpus),
+            "ephemeral-storage": str(parse(spec.ephemeral_storage).value() // 1024) + "Ki",
+            "hugepages-1Gi": "0",
+            "hugepages-2Mi": "0",
+            "memory": str(parse(spec.memory).value() // 1024) + "Ki",
+            "pods": str(spec.pods),
+        }
+
+    def allocatable(self) -> dict[str, str]:
+        capacity = self.capacity()
+        reserved = parse(self.kubelet.settings.reserved_memory).value()
+        storage = parse(capacity["ephemeral-storage"]).value()
+        return {
+            **capacity,
+            "ephemeral-storage": str(storage - storage // 10),
+            "memory": str((parse(capacity["memory"]).value() - reserved) // 1024) + "Ki",
+        }
+
+    def conditions_now(self, stamp: str) -> list[dict[str, Any]]:
+        """All conditions; the heartbeat is now, the transition when the status last changed."""
+        wanted = []
+        for kind, reason, message in PRESSURES:
+            pressed = self.pressure.get(kind)
+            wanted.append((kind, "True", *pressed) if pressed else (kind, "False", reason, message))
+        if self.shutting_down:
+            wanted.append(("Ready", "False", "KubeletNotReady", "node is shutting down"))
+        elif self.kubelet.clock.now < self.ready_from_us:
+            text = (
+                "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network "
+            )
+            wanted.append(
+                ("Ready", "False", "KubeletNotReady", text + "plugin returns error: cni plugin not initialized")
+            )
+        else:
+            wanted.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
+        return [self._condition(*each, stamp) for each in wanted]
+
+    def _condition(self, kind: str, status: str, reason: str, message: str, stamp: str) -> dict[str, Any]:
+        before = self.conditions.get(kind)
+        if before is None and self.node is not None:
+            reported = (self.node.get("status") or {}).get("conditions") or ()
+            before = next((found for found in reported if found["type"] == kind), None)
+        since = before["lastTransitionTime"] if before is not None and before["status"] == status else stamp
+        return {
+            "type": kind,
+            "status": status,
+            "lastHeartbeatTime": stamp,
+            "lastTransitionTime": since,
+            "reason": reason,
+            "message": message,
+        }
+
+    def status(self) -> dict[str, Any]:
+        kubelet, spec = self.kubelet, self.spec
+        return {
+            "capacity": self.capacity(),
+            "allocatable": self.allocatable(),
+            "conditions": self.conditions_now(kubelet.clock.stamp()),
+            "addresses": [
+                {"type": "InternalIP", "address": spec.address},
+                {"type": "Hostname", "address": spec.name},
+            ],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet.settings.port}},
+            "nodeInfo": self.info(),
+            "images": kubelet.runtime.images.wire(),
+            "declaredFeatures": list(FEATURES),
+        }
+
+    def info(self) -> dict[str, Any]:
+        return {
+            "machineID": self.machine_id,
+            "systemUUID": self.machine_id,
+            "bootID": self.boot_id,
+            "kernelVersion": "6.12.57+deb13-amd64",
+            "osImage": "Debian GNU/Linux 13 (trixie)",
+            "containerRuntimeVersion": "containerd://2.2.0",
+            "kubeletVersion": self.kubelet.wiring.spec.kubernetes_version,
+            "kubeProxyVersion": "",
+            "operatingSystem": "linux",
+            "architecture": "amd64",
+        }
+
+    def fresh(self) -> dict[str, Any]:
+        """The Node as a kubelet registers it."""
+        spec = self.spec
+        labels = {
+            "beta.kubernetes.io/arch": "amd64",
+            "beta.kubernetes.io/os": "linux",
+            "kubernetes.io/arch": "amd64",
+            "kubernetes.io/hostname": spec.name,
+            "kubernetes.io/os": "linux",
+        }
+        made: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {
+                "name": spec.name,
+                "labels": labels,
+                "annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
+            },
+            "spec": {},
+            "status": self.status(),
+        }
+        if spec.taints:
+            made["spec"]["taints"] = [dict(taint) for taint in spec.taints]
+        return made
+
+    def _register(self) -> Generator[Any, Any, None]:
+        """Creates the Node or takes over the one that is there, then keeps the rhythms going."""
+        kubelet, delay = self.kubelet, RETRY_US
+        while True:
+            try:
+                made = self.fresh()
+                self.conditions = {found["type"]: found for found in made["status"]["conditions"]}
+                stored = yield from kubelet.client.create(self.nodes, made)
+                break
+            except ApiError as error:
+                if error.code == 409:
+                    self.conditions = {}
+                    try:
+                        stored = yield from kubelet.client.get(self.nodes, "", self.spec.name)
+                        break
+                    except (ApiError, Unreachable):
+                        pass
+            except Unreachable:
+                pass
+            yield kubelet.clock.sleep(delay, periodic=True)
+            delay = min(delay * 2, RETRY_MAX_US)
+        self.node = stored
+        about = self._about()
+        kubelet.recorder.event(about, "Normal", "Starting", "Starting kubelet.")
+        for kind in ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"):
+            kubelet.recorder.event(about, "Normal", kind, f"Node {self.spec.name} status is now: {kind}")
+        text = "Updated Node Allocatable limit across pods"
+        kubelet.recorder.event(about, "Normal", "NodeAllocatableEnforced", text)
+        kubelet.registered(stored)
+        self._processes.append(kubelet.spawn(self._lease(), f"{kubelet.name}/lease"))
+        self._processes.append(kubelet.spawn(self._report(), f"{kubelet.name}/status"))
+
+    def _about(self) -> dict[str, Any]:
+        return {"kind": "Node", "name": self.spec.name, "uid": self.spec.name, "apiVersion": "v1"}
+
+    def _report(self) -> Generator[Any, Any, None]:
+        """Status reports: at once, when something changes, and every five minutes."""
+        kubelet, settings = self.kubelet, self.kubelet.settings
+        yield kubelet.clock.sleep(max(self.ready_from_us - kubelet.clock.now, 0))
+        last: dict[str, Any] = {}
+        last_us = 0
+        while True:
+            status = self.status()
+            now = kubelet.clock.now
+            if not _same(last, status) or now - last_us >= settings.status_report_us:
+                ready = self._announce(status)
+                try:
+                    patch = {"status": status}
+                    yield from kubelet.client.patch(
+                        self.nodes, "", self.spec.name, patch, STRATEGIC, subresource="status"
+                    )
+                    last, last_us = status, now
+                    self.conditions = {found["type"]: found for found in status["conditions"]}
+                    for reason in ready:
+                        text = f"Node {self.spec.name} status is now: {reason}"
+                        kubelet.recorder.event(self._about(), "Normal", reason, text)
+                except (ApiError, Unreachable):
+                    last = {}
+            yield kubelet.clock.sleep(settings.status_update_us, periodic=True)
+
+    def _announce(self, status: Mapping[str, Any]) -> list[str]:
+        """Events that go with a change of the Ready condition."""
+        for found in status["conditions"]:
+            before = self.conditions.get(found["type"])
+            if found["type"] == "Ready" and (before is None or before["status"] != found["status"]):
+                return ["NodeReady" if found["status"] == "True" else "NodeNotReady"]
+        return []
+
+    # The lease
+
+    def _lease(self) -> Generator[Any, Any, None]:
+        kubelet, name = self.kubelet, self.spec.name
+        seconds = kubelet.settings.lease_duration_s
+        lease: Object | None = None
+        while True:
+            spec = {
+                "holderIdentity": name,
+                "leaseDurationSeconds": seconds,
+                "renewTime": micro_stamp_of(kubelet.clock.now),
+            }
+            try:
+                if lease is None:
+                    lease = yield from self._first_lease(spec)
+                else:
+                    lease = yield from kubelet.client.update(self.leases, {**lease, "spec": {**lease["spec"], **spec}})
+            except (ApiError, Unreachable):
+                lease = None
+            yield kubelet.clock.sleep(seconds * S // RENEW_FRACTION, periodic=True)
+
+    def _first_lease(self, spec: dict[str, Any]) -> Generator[Any, Any, Object]:
+        kubelet, name = self.kubelet, self.spec.name
+        assert self.node is not None
+        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": self.node["metadata"]["uid"]}
+        made = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": name, "namespace": LEASE_NAMESPACE, "ownerReferences": [owner]},
+            "spec": spec,
+        }
+        try:
+            stored: Object = yield from kubelet.client.create(self.leases, made)
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            found = yield from kubelet.client.get(self.leases, LEASE_NAMESPACE, name)
+            stored = yield from kubelet.client.update(self.leases, {**found, "spec": {**found["spec"], **spec}})
+        return stored
+
+
+def _same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two reports differ in their heartbeats alone."""
+    if before.keys() != now.keys():
+        return False
+    for key, value in now.items():
+        if key != "conditions" and before[key] != value:
+            return False
+    pairs = zip(before["conditions"], now["conditions"], strict=True)
+    return all(a["status"] == b["status"] and a["reason"] == b["reason"] for a, b in pairs)

@@ -1,0 +1,77 @@
+"""A machine of the cluster: a host on the network, its container runtime, and a kubelet that can be stopped alone."""
+
+from __future__ import annotations
+
+from seatrial.sim.apiserver.kubelets import Served
+from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.nodes.cri import Workloads
+from seatrial.sim.nodes.endpoint import Server
+from seatrial.sim.nodes.images import ImageStore, normalise
+from seatrial.sim.nodes.kubelet import Kubelet
+from seatrial.sim.nodes.machine import MachineSpec, Registration
+from seatrial.sim.nodes.runtime import Runtime
+from seatrial.sim.nodes.settings import KubeletSettings
+
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+CONTROL_PLANE_TAINT = {"key": CONTROL_PLANE, "effect": "NoSchedule"}
+
+
+class Node:
+    """A machine that is switched on and off, with the kubelet as its component.
+
+    ``start`` and ``stop`` are the kubelet's; ``power_on`` and ``power_off`` the machine's. The host must be in the
+    topology, linked to the API server's.
+    """
+
+    def __init__(
+        self, wiring: Wiring, spec: MachineSpec, workloads: Workloads, settings: KubeletSettings | None = None
+    ) -> None:
+        settings = settings or KubeletSettings()
+        self.wiring = wiring
+        self.spec = spec
+        self.host = spec.name
+        store = ImageStore(settings.pull_bytes_per_s, settings.pull_overhead_us)
+        for name in settings.preloaded:
+            store.add(workloads.find_image(normalise(name)), wiring.clock.now)
+        rng = wiring.streams(f"runtime/{spec.name}")
+        self.runtime = Runtime(wiring.clock, rng, spec.name, workloads, store, spec.pod_cidr)
+        self.kubelet = Kubelet(wiring, spec.name, spec.address, self.runtime, settings)
+        self.registration = Registration(self.kubelet, spec)
+        self.server = Server(self.kubelet)
+        self.name = self.kubelet.name
+        self.powered = True
+        served = Served(self.server, spec.name, spec.address, settings.port, lambda: self.running)
+        wiring.kubelets.serve(spec.name, served)
+
+    @property
+    def running(self) -> bool:
+        return self.kubelet.running and self.powered
+
+    def start(self) -> None:
+        """Starts the kubelet."""
+        if not self.powered or self.kubelet.running:
+            return
+        self.kubelet.start()
+        self.registration.start()
+
+    def stop(self) -> None:
+        """Stops the kubelet; the containers go on."""
+        self.registration.stop()
+        self.kubelet.stop()
+
+    def power_off(self) -> None:
+        """The machine goes dark: kubelet and containers end at once."""
+        self.stop()
+        self.powered = False
+        self.runtime.power_off()
+
+    def power_on(self) -> None:
+        """The machine boots: a new boot id, empty memory, the kubelet starts."""
+        if self.powered:
+            return
+        self.powered = True
+        self.registration.rebooted()
+        self.start()
+
+    def busy(self) -> list[str]:
+        return self.kubelet.busy()

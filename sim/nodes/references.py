@@ -1,0 +1,83 @@
+"""ConfigMaps, Secrets and claims that the pods of a node refer to: watched one by one, while a pod needs them.
+
+Source: k8s.io/kubernetes/pkg/kubelet/util/manager (watch_based_manager.go). Not modelled: that upstream ends the watch
+of an immutable object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from seatrial.sim.apiserver.informer import Informer
+from seatrial.sim.kernel.clock import Process
+
+if TYPE_CHECKING:
+    from seatrial.sim.nodes.kubelet import Kubelet
+
+Object = Mapping[str, Any]
+Key = tuple[str, str, str]
+"""(kind, namespace, name)."""
+
+FETCH_TIMEOUT_US = 10_000_000
+
+
+class References:
+    """What the kubelet knows of the objects behind its pods."""
+
+    def __init__(self, kubelet: Kubelet, on_change: Callable[[str], None]) -> None:
+        self.kubelet = kubelet
+        self._on_change = on_change
+        """Called with the uid of each pod whose objects changed."""
+        self._informers: dict[Key, tuple[Informer, Process]] = {}
+        self._users: dict[Key, dict[str, None]] = {}
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object as far as it is known. None: there is none."""
+        watched = self._informers.get((kind, namespace, name))
+        return None if watched is None else watched[0].view.get(namespace, name)
+
+    def fetch(self, uid: str, namespace: str, names: list[tuple[str, str]]) -> Generator[Any, Any, None]:
+        """Waits until (kind, name) of a pod's namespace are known."""
+        waiting = []
+        for kind, name in names:
+            key = (kind, namespace, name)
+            self._users.setdefault(key, {})[uid] = None
+            watched = self._informers.get(key)
+            if watched is None:
+                watched = self._informers[key] = self._watch(key)
+            if not watched[0].synced:
+                waiting.append(watched[0])
+        for informer in waiting:
+            while not informer.synced:
+                if not (yield informer.changed.wait(FETCH_TIMEOUT_US)) and not informer.synced:
+                    break
+
+    def release(self, uid: str) -> None:
+        """The pod needs nothing any more."""
+        for key in [key for key, users in self._users.items() if uid in users]:
+            users = self._users[key]
+            del users[uid]
+            if not users:
+                del self._users[key]
+                self._informers.pop(key)[1].kill()
+
+    def stop(self) -> None:
+        for _, process in self._informers.values():
+            process.kill()
+        self._informers.clear()
+        self._users.clear()
+
+    def _watch(self, key: Key) -> tuple[Informer, Process]:
+        kind, namespace, name = key
+        kubelet = self.kubelet
+        resource = kubelet.kinds[kind]
+        informer = Informer(kubelet.wiring, kubelet.client, resource, namespace, field_selector=f"metadata.name={name}")
+
+        def changed(verb: str, new: Object | None, old: Object | None) -> None:
+            if informer.synced:
+                for uid in list(self._users.get(key, ())):
+                    self._on_change(uid)
+
+        informer.on_change(changed)
+        return informer, kubelet.spawn(informer.run(), f"{kind}/{namespace}/{name}")

@@ -1,0 +1,259 @@
+"""The container runtime of one machine: sandboxes, containers, their processes and logs.
+
+It outlives the kubelet, which only looks at it from time to time. Upstream: containerd behind k8s.io/cri-api. Not
+modelled: cgroup drivers, snapshotters, runtime classes other than the default; container records beyond the two newest
+of a name are dropped when a third is created instead of once a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv4Network
+from random import Random
+from typing import Any
+
+from seatrial.sim.kernel.clock import Clock, Signal, Timer
+from seatrial.sim.nodes.cri import (
+    CREATED,
+    EXITED,
+    NOTHING,
+    RUNNING,
+    ContainerConfig,
+    ContainerRecord,
+    Exit,
+    LogSource,
+    PodRecord,
+    Process,
+    Sandbox,
+    SandboxRecord,
+    Workloads,
+)
+from seatrial.sim.nodes.images import ImageStore
+
+KEPT_PER_NAME = 2
+"""Records of one container name that stay: the newest and the one before."""
+START_ERROR = 128
+
+
+class StartError(Exception):
+    """A container's process that could not be started: ``args`` is the runtime's message."""
+
+
+@dataclass(slots=True)
+class Live:
+    """What the runtime holds of one container beside its record."""
+
+    uid: str
+    config: ContainerConfig
+    process: Process | None = None
+    log: LogSource | None = None
+    ended: Signal | None = None
+    kill_timer: Timer | None = None
+
+
+@dataclass(slots=True)
+class Addresses:
+    """Addresses of a node's pods: the next free one after the last given out (the host-local IPAM plug-in)."""
+
+    cidr: str
+    used: dict[int, None] = field(default_factory=dict)
+    last: int = 1
+
+    def take(self) -> str:
+        network = IPv4Network(self.cidr)
+        size = network.num_addresses
+        first = int(network.network_address)
+        for step in range(1, size):
+            offset = (self.last + step) % size
+            if 1 < offset < size - 1 and offset not in self.used:
+                self.used[offset] = None
+                self.last = offset
+                return _dotted(first + offset)
+        raise RuntimeError(f"no IP addresses available in range set: {self.cidr}")
+
+    def give_back(self, address: str) -> None:
+        network = IPv4Network(self.cidr)
+        a, b, c, d = (int(part) for part in address.split("."))
+        self.used.pop((a << 24 | b << 16 | c << 8 | d) - int(network.network_address), None)
+
+
+def _dotted(number: int) -> str:
+    return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+class Runtime:
+    """Sandboxes and containers of a machine; ``on_change(uid)`` is told of everything that happens to a pod."""
+
+    def __init__(
+        self, clock: Clock, rng: Random, host: str, workloads: Workloads, images: ImageStore, pod_cidr: str = ""
+    ) -> None:
+        self.clock = clock
+        self.rng = rng
+        self.host = host
+        self.workloads = workloads
+        self.images = images
+        self.addresses = Addresses(pod_cidr) if pod_cidr else None
+        self.pods: dict[str, PodRecord] = {}
+        self.sandboxes: dict[str, Sandbox] = {}
+        self.live: dict[str, Live] = {}
+        self.on_change: Callable[[str], None] = _nobody
+
+    def record(self, uid: str) -> PodRecord:
+        return self.pods.get(uid, NOTHING)
+
+    def new_id(self) -> str:
+        return f"{self.rng.getrandbits(256):064x}"
+
+    def create_sandbox(self, sandbox: Sandbox) -> SandboxRecord:
+        """Gives the pod its network namespace and address. Raises RuntimeError when there is no address left."""
+        if not sandbox.host_network:
+            if self.addresses is None:
+                raise RuntimeError("network plugin is not ready: cni config uninitialized")
+            sandbox.ip = self.addresses.take()
+        record = SandboxRecord(self.new_id(), sandbox.ip, True, self.clock.now)
+        self.sandboxes[sandbox.uid] = sandbox
+        self._set(sandbox.uid, self.record(sandbox.uid)._replace(sandbox=record))
+        return record
+
+    def stop_sandbox(self, uid: str) -> None:
+        """The sandbox is not ready any more; its address goes back."""
+        record = self.record(uid)
+        if record.sandbox is None or not record.sandbox.ready:
+            return
+        self._set(uid, record._replace(sandbox=record.sandbox._replace(ready=False)))
+        sandbox = self.sandboxes[uid]
+        if not sandbox.host_network and self.addresses is not None:
+            self.addresses.give_back(sandbox.ip)
+        self.workloads.release(sandbox)
+
+    def remove_pod(self, uid: str) -> None:
+        """Forgets a pod whose containers have ended."""
+        record = self.pods.pop(uid, None)
+        self.sandboxes.pop(uid, None)
+        for container in record.containers if record is not None else ():
+            self.live.pop(container.id, None)
+
+    def create_container(self, config: ContainerConfig, attempt: int, resources: Mapping[str, Any]) -> str:
+        """Returns the new container's id."""
+        uid = config.sandbox.uid
+        made = ContainerRecord(
+            self.new_id(),
+            config.name,
+            attempt,
+            config.image.reference,
+            config.image.image_id,
+            CREATED,
+            self.clock.now,
+            resources=resources,
+        )
+        record = self.record(uid)
+        kept, older = [], 0
+        for container in record.containers:
+            if container.name == config.name:
+                older += 1
+                if older >= KEPT_PER_NAME:
+                    self.live.pop(container.id, None)
+                    continue
+            kept.append(container)
+        self.live[made.id] = Live(uid, config)
+        self._set(uid, record._replace(containers=(made, *kept)))
+        return made.id
+
+    def start_container(self, container_id: str) -> None:
+        """Starts the main process. Raises StartError; the container has then ended with code 128."""
+        live = self.live[container_id]
+        now = self.clock.now
+        live.ended = Signal(self.clock)
+        try:
+            live.process = self.workloads.start(live.config, partial(self._ended, container_id))
+        except FileNotFoundError as error:
+            message = (
+                "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create "
+                f'failed: unable to start container process: exec: "{error.args[0]}": executable file not found in '
+                "$PATH: unknown"
+            )
+            self._change(
+                container_id,
+                state=EXITED,
+                finished_us=now,
+                exit_code=START_ERROR,
+                reason="StartError",
+                message=message,
+            )
+            raise StartError(message) from error
+        live.log = live.process.log
+        if self.find(container_id).state == CREATED:
+            self._change(container_id, state=RUNNING, started_us=now)
+
+    def stop_container(self, container_id: str, grace_us: int) -> None:
+        """TERM now, KILL when the grace is over; ``live[id].ended`` fires at the end."""
+        live = self.live.get(container_id)
+        if live is None or live.process is None or self.find(container_id).state != RUNNING:
+            return
+        process = live.process
+        if live.kill_timer is not None:
+            live.kill_timer.cancel()
+        live.kill_timer = self.clock.after(grace_us, partial(process.signal, "KILL"))
+        process.signal("TERM")
+
+    def resize(self, uid: str, name: str, resources: Mapping[str, Any], memory_limit: int | None) -> None:
+        """Changes a running container's cgroup."""
+        found = self.record(uid).latest(name)
+        if found is not None:
+            self.live[found.id].config.memory_limit = memory_limit
+            self._change(found.id, resources=resources)
+
+    def find(self, container_id: str) -> ContainerRecord:
+        """Raises KeyError."""
+        for container in self.record(self.live[container_id].uid).containers:
+            if container.id == container_id:
+                return container
+        raise KeyError(container_id)
+
+    def power_off(self) -> None:
+        """The machine goes down: every process is gone at once, and nothing is left of the sandboxes but records."""
+        for live in self.live.values():
+            if live.process is not None:
+                live.process.signal("KILL")
+        for uid in list(self.pods):
+            self.stop_sandbox(uid)
+
+    def _ended(self, container_id: str, result: Exit) -> None:
+        live = self.live.get(container_id)
+        if live is None:
+            return
+        if live.kill_timer is not None:
+            live.kill_timer.cancel()
+        found = self.find(container_id)
+        if found.state == EXITED:
+            return
+        message = ""
+        if live.process is not None:
+            message = live.process.termination_message().decode(errors="replace")[:4096]
+        self._change(
+            container_id,
+            state=EXITED,
+            started_us=found.started_us or self.clock.now,
+            finished_us=self.clock.now,
+            exit_code=result.code,
+            reason="OOMKilled" if result.oom else "Completed" if result.code == 0 else "Error",
+            message=message,
+        )
+        if live.ended is not None:
+            live.ended.fire()
+
+    def _change(self, container_id: str, **changes: Any) -> None:
+        uid = self.live[container_id].uid
+        record = self.record(uid)
+        containers = tuple(c._replace(**changes) if c.id == container_id else c for c in record.containers)
+        self._set(uid, record._replace(containers=containers))
+
+    def _set(self, uid: str, record: PodRecord) -> None:
+        self.pods[uid] = record
+        self.on_change(uid)
+
+
+def _nobody(uid: str) -> None:
+    return None

@@ -1,0 +1,59 @@
+"""What a kubelet and its machine are set to: KubeletConfiguration's fields and the runtime's pace.
+
+Source: k8s.io/kubelet/config/v1beta1 and k8s.io/kubernetes/pkg/kubelet/kubelet.go; the paces of the runtime were
+measured on a node with containerd 1.6.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from seatrial.sim.config import MS, S
+
+
+class KubeletSettings(BaseModel):
+    """Times in µs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: int = 10250
+    sync_frequency_us: int = 60 * S
+    """syncFrequency: a pod is synced again after this time, plus up to half."""
+    back_off_period_us: int = 10 * S
+    """backOffPeriod: a failed sync is repeated after this time, plus up to half."""
+    sync_loop_us: int = 1 * S
+    """The sync loop looks for due pods this often."""
+    relist_period_us: int = 1 * S
+    """genericPlegRelistPeriod: how often the runtime is asked what its containers do."""
+    container_back_off_us: int = 10 * S
+    container_back_off_max_us: int = 300 * S
+    """crashLoopBackOff.maxContainerRestartPeriod."""
+    image_back_off_us: int = 10 * S
+    image_back_off_max_us: int = 300 * S
+    lease_duration_s: int = 40
+    """nodeLeaseDurationSeconds; renewed after a quarter of it."""
+    status_report_us: int = 300 * S
+    """nodeStatusReportFrequency."""
+    status_update_us: int = 10 * S
+    """nodeStatusUpdateFrequency: how often the node's status is computed."""
+    max_pods: int = 110
+    event_qps: float = 50.0
+    event_burst: int = 100
+    mount_retry_us: int = 500 * MS
+    """First delay before a failed mount is tried again; doubles."""
+    mount_retry_max_us: int = 122 * S
+    graceful_shutdown_us: int = 0
+    """shutdownGracePeriod."""
+
+    mount_us: int = 330 * MS
+    """From a pod's first sync until its volumes are mounted."""
+    sandbox_us: int = 280 * MS
+    create_us: int = 20 * MS
+    start_us: int = 90 * MS
+    stop_sandbox_us: int = 150 * MS
+    pull_bytes_per_s: int = 25_000_000
+    pull_overhead_us: int = 900 * MS
+    preloaded: tuple[str, ...] = ("registry.k8s.io/pause:3.10.1", "busybox:1", "busybox:latest")
+    """Images that every node brings along, as a machine image does."""
+    reserved_memory: str = "100Mi"
+    """evictionHard memory.available: what allocatable lacks of capacity."""

@@ -1,0 +1,61 @@
+"""Facts that the kubelet reads from a pod's spec, over and over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Object = Mapping[str, Any]
+
+CONTAINER_FIELDS = (("initContainers", "init"), ("containers", "regular"), ("ephemeralContainers", "ephemeral"))
+"""The lists of containers of a pod's spec, in the order in which they start."""
+
+STATUS_FIELDS = {
+    "init": "initContainerStatuses",
+    "regular": "containerStatuses",
+    "ephemeral": "ephemeralContainerStatuses",
+}
+
+
+def is_sidecar(container: Object) -> bool:
+    """An init container that is restarted always and runs beside the others."""
+    return container.get("restartPolicy") == "Always"
+
+
+def find_container(pod: Object, name: str) -> tuple[str, Object] | None:
+    """The field that holds a container, and the container."""
+    for field, _ in CONTAINER_FIELDS:
+        for container in pod["spec"].get(field) or ():
+            if container["name"] == name:
+                return field, container
+    return None
+
+
+def key_of(pod: Object) -> str:
+    """namespace/name."""
+    metadata = pod["metadata"]
+    return f"{metadata.get('namespace', '')}/{metadata['name']}"
+
+
+def described(pod: Object) -> str:
+    """``name_namespace(uid)``, as messages name a pod (format.Pod)."""
+    metadata = pod["metadata"]
+    return f"{metadata['name']}_{metadata.get('namespace', '')}({metadata['uid']})"
+
+
+def grace_s(pod: Object) -> int:
+    """Seconds that the containers get to end (calculateEffectiveGracePeriod)."""
+    metadata = pod["metadata"]
+    grace = metadata.get("deletionGracePeriodSeconds")
+    if grace is None:
+        grace = pod["spec"].get("terminationGracePeriodSeconds", 30)
+    return max(int(grace), 1)
+
+
+def is_static(pod: Object) -> bool:
+    """Comes from a file of the node, not from the API server."""
+    return "kubernetes.io/config.source" in (pod["metadata"].get("annotations") or {}) and not is_mirror(pod)
+
+
+def is_mirror(pod: Object) -> bool:
+    return "kubernetes.io/config.mirror" in (pod["metadata"].get("annotations") or {})

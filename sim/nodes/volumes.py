@@ -1,0 +1,195 @@
+"""Volumes of a pod: what is mounted, from where, and when its contents follow the object behind it.
+
+Source: k8s.io/kubernetes/pkg/volume/{configmap,secret,projected,downwardapi,emptydir,hostpath,nfs} and
+…/pkg/kubelet/volumemanager. Contents of ConfigMaps and Secrets follow at the pod's next sync, as upstream. Not
+modelled: attaching (a volume is there on the node where its pod is), fsGroup ownership, sizes of emptyDir.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from seatrial.sim.nodes.cri import Mount, Volume
+from seatrial.sim.nodes.environment import ConfigError, expand, field_value, resource_value
+
+Object = Mapping[str, Any]
+Files = dict[str, tuple[Any, int]]
+"""Path → (contents or a function that gives them, mode)."""
+DEFAULT_MODE = 0o644
+
+
+class MountError(Exception):
+    """A volume that cannot be set up yet: ``args`` is the message."""
+
+
+class PodVolumes:
+    """The volumes of one pod on its node."""
+
+    def __init__(self, kubelet: Any, pod: Object) -> None:
+        self.kubelet = kubelet
+        self.pod = pod
+        self.mounted: dict[str, Volume] = {}
+        self.payloads: dict[str, Files] = {}
+
+    def references(self) -> list[tuple[str, str]]:
+        """(kind, name) of every ConfigMap and Secret that the pod's volumes and variables mention."""
+        found: dict[tuple[str, str], None] = {}
+        for volume in self.pod["spec"].get("volumes") or ():
+            for source in (volume, *((volume.get("projected") or {}).get("sources") or ())):
+                if "configMap" in source:
+                    found["configmap", source["configMap"].get("name", "")] = None
+                if "secret" in source:
+                    secret = source["secret"]
+                    found["secret", secret.get("secretName") or secret.get("name", "")] = None
+        return list(found)
+
+    def claims(self) -> list[str]:
+        return [
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in self.pod["spec"].get("volumes") or ()
+            if "persistentVolumeClaim" in volume
+        ]
+
+    def set_up(self) -> list[tuple[str, str]]:
+        """Mounts what is not mounted and refreshes contents; (volume, message) of what failed."""
+        problems = []
+        for volume in self.pod["spec"].get("volumes") or ():
+            name = volume["name"]
+            try:
+                self._one(name, volume)
+            except (MountError, ConfigError) as error:
+                problems.append((name, str(error)))
+        return problems
+
+    def _one(self, name: str, volume: Object) -> None:
+        for kind, payload in PAYLOADS.items():
+            if kind in volume:
+                self._publish(name, payload(self, volume[kind]))
+                return
+        if name in self.mounted:
+            return
+        self.mounted[name] = self.kubelet.runtime.workloads.volume(self._key(volume))
+
+    def _key(self, volume: Object) -> str:
+        """What tells a directory that others share; empty for one of the pod's own."""
+        if "hostPath" in volume:
+            return f"host/{self.kubelet.node_name}{volume['hostPath']['path']}"
+        if "nfs" in volume:
+            return f"nfs/{volume['nfs']['server']}{volume['nfs']['path']}"
+        claim = volume.get("persistentVolumeClaim")
+        if claim is not None:
+            return self._claimed(claim["claimName"])
+        return ""
+
+    def _claimed(self, name: str) -> str:
+        found = self.kubelet.claimed(self.pod["metadata"]["namespace"], name)
+        if found is None:
+            raise MountError(f'PersistentVolumeClaim "{name}" is not bound')
+        for kind in ("hostPath", "local", "nfs"):
+            if kind in found["spec"]:
+                source = found["spec"][kind]
+                if kind == "nfs":
+                    return f"nfs/{source['server']}{source['path']}"
+                return f"host/{self.kubelet.node_name}{source['path']}"
+        return f"pv/{found['metadata']['name']}"
+
+    def _publish(self, name: str, files: Files) -> None:
+        if name in self.mounted and _same(self.payloads.get(name), files):
+            return
+        if name not in self.mounted:
+            self.mounted[name] = self.kubelet.runtime.workloads.volume("")
+        self.payloads[name] = files
+        self.mounted[name].publish(files, self.kubelet.clock.now)
+
+    def mounts(self, container: Object, variables: Mapping[str, str]) -> list[Mount]:
+        """The mounts of one container."""
+        made = []
+        for mount in container.get("volumeMounts") or ():
+            volume = self.mounted.get(mount["name"])
+            if volume is None:
+                raise ConfigError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
+            sub_path = mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables)
+            made.append(Mount(mount["mountPath"], volume, bool(mount.get("readOnly")), sub_path))
+        return made
+
+
+def _same(before: Files | None, now: Files) -> bool:
+    if before is None or before.keys() != now.keys():
+        return False
+    return all(before[path] == now[path] or callable(now[path][0]) for path in now)
+
+
+def _chosen(kind: str, source: Object, entries: Mapping[str, bytes], name: str, mode: int) -> Files:
+    items = source.get("items")
+    if not items:
+        return {key: (value, mode) for key, value in entries.items()}
+    files: Files = {}
+    for item in items:
+        if item["key"] not in entries:
+            if source.get("optional"):
+                continue
+            raise MountError(f"{kind} references non-existent config key: {item['key']}")
+        files[item["path"]] = (entries[item["key"]], item.get("mode") or mode)
+    return files
+
+
+def _config_map(volumes: PodVolumes, source: Object, mode: int = 0) -> Files:
+    name = source.get("name", "")
+    found = volumes.kubelet.referenced("configmap", volumes.pod["metadata"]["namespace"], name)
+    if found is None:
+        if source.get("optional"):
+            return {}
+        raise MountError(f'configmap "{name}" not found')
+    entries = {key: text.encode() for key, text in (found.get("data") or {}).items()}
+    entries.update({key: b64decode(text) for key, text in (found.get("binaryData") or {}).items()})
+    return _chosen("configmap", source, entries, name, mode or source.get("defaultMode") or DEFAULT_MODE)
+
+
+def _secret(volumes: PodVolumes, source: Object, mode: int = 0) -> Files:
+    name = source.get("secretName") or source.get("name", "")
+    found = volumes.kubelet.referenced("secret", volumes.pod["metadata"]["namespace"], name)
+    if found is None:
+        if source.get("optional"):
+            return {}
+        raise MountError(f'secret "{name}" not found')
+    entries = {key: b64decode(text) for key, text in (found.get("data") or {}).items()}
+    return _chosen("secret", source, entries, name, mode or source.get("defaultMode") or DEFAULT_MODE)
+
+
+def _downward(volumes: PodVolumes, source: Object, mode: int = 0) -> Files:
+    kubelet, pod = volumes.kubelet, volumes.pod
+    mode = mode or source.get("defaultMode") or DEFAULT_MODE
+    files: Files = {}
+    for item in source.get("items") or ():
+        if "fieldRef" in item:
+            text = field_value(pod, item["fieldRef"]["fieldPath"], {})
+        else:
+            text = resource_value(pod, item["resourceFieldRef"], kubelet.allocatable)
+        files[item["path"]] = (text.encode(), item.get("mode") or mode)
+    return files
+
+
+def _projected(volumes: PodVolumes, source: Object) -> Files:
+    mode = source.get("defaultMode") or DEFAULT_MODE
+    files: Files = {}
+    for part in source.get("sources") or ():
+        if "serviceAccountToken" in part:
+            token = part["serviceAccountToken"]
+            files[token["path"]] = (volumes.kubelet.token_of(volumes.pod, token), mode)
+        for kind, payload in SOURCES.items():
+            if kind in part:
+                files.update(payload(volumes, part[kind], mode))
+    return files
+
+
+SOURCES: Mapping[str, Callable[[PodVolumes, Object, int], Files]] = {
+    "configMap": _config_map,
+    "secret": _secret,
+    "downwardAPI": _downward,
+}
+"""What can be part of a projected volume."""
+
+PAYLOADS: Mapping[str, Callable[[PodVolumes, Object], Files]] = {**SOURCES, "projected": _projected}  # type: ignore[dict-item]
+"""Volumes whose contents the kubelet writes."""

@@ -1,0 +1,373 @@
+"""The worker of one pod: what the kubelet does for it, one sync after the other.
+
+A sync reports what was observed, then takes the next steps; when it comes again depends on how it ended. Source:
+k8s.io/kubernetes/pkg/kubelet/pod_workers.go and kubelet.go (SyncPod, SyncTerminatingPod, SyncTerminatedPod). A sync
+that would change nothing is not executed: a running pod whose containers are quiet costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from seatrial.sim.config import S
+from seatrial.sim.kernel.clock import Process, Timer
+from seatrial.sim.nodes import launch
+from seatrial.sim.nodes.actions import compute
+from seatrial.sim.nodes.backoff import jitter
+from seatrial.sim.nodes.cri import NOTHING, RUNNING, ContainerRecord, PodRecord, Sandbox
+from seatrial.sim.nodes.environment import dns_of, hostname_of, hosts_file
+from seatrial.sim.nodes.probes import Probes
+from seatrial.sim.nodes.recorder import reference
+from seatrial.sim.nodes.report import DEADLINE, Facts, mergeable, report
+from seatrial.sim.nodes.spec import STATUS_FIELDS, find_container, key_of
+from seatrial.sim.nodes.status import TERMINAL
+from seatrial.sim.nodes.volumes import PodVolumes
+
+if TYPE_CHECKING:
+    from seatrial.sim.nodes.kubelet import Kubelet
+
+Object = Mapping[str, Any]
+SYNC, TERMINATING, TERMINATED, FINISHED = "sync", "terminating", "terminated", "finished"
+NEXT_TICK = 0
+JITTER = 0.5
+"""workerResyncIntervalJitterFactor and workerBackOffPeriodJitterFactor."""
+
+
+class PodWorker:
+    """One pod on its node, from admission until nothing is left of it."""
+
+    def __init__(self, kubelet: Kubelet, pod: Object) -> None:
+        self.kubelet = kubelet
+        self.pod = pod
+        self.uid: str = pod["metadata"]["uid"]
+        self.state = SYNC
+        self.record: PodRecord = NOTHING
+        """The runtime as of the last relist."""
+        self.status: Object = pod.get("status") or {}
+        """The report last made; ``status_sent`` belongs to who sends it."""
+        self.status_sent: Object | None = None
+        self.started_us = 0
+        self.reasons: dict[str, tuple[str, str]] = {}
+        self.pull_errors: dict[str, str] = {}
+        self.allocated: dict[str, Object] = {}
+        self.resize_conditions: tuple[dict[str, Any], ...] = ()
+        self.failure: tuple[str, str] | None = None
+        self.grace_us: int | None = None
+        self.deleted = False
+        """The API object is gone."""
+        self.probes = Probes(self)
+        self.volumes = PodVolumes(kubelet, pod)
+        self.mounted = False
+        self.fetched = False
+        self.reconciled = ""
+        """resourceVersion of the last foreign change that was answered."""
+        self._cgroup = False
+        self._process: Process | None = None
+        self._pending = False
+        self._timer: Timer | None = None
+        self._deadline: Timer | None = None
+        self._syncs = 0
+        self._synced_us = kubelet.clock.now
+
+    @property
+    def key(self) -> str:
+        return key_of(self.pod)
+
+    def busy(self) -> bool:
+        return self._process is not None
+
+    def wake(self) -> None:
+        """Something changed: sync now, or again when the current sync is over."""
+        if self.state == FINISHED:
+            return
+        if self._process is not None:
+            self._pending = True
+            return
+        self._unset_timer()
+        self._process = self.kubelet.spawn(self._work(), f"pod/{self.uid}")
+
+    def update(self, pod: Object) -> None:
+        """A new version of the pod from the API server."""
+        self.pod = self.volumes.pod = pod
+        if pod["metadata"].get("deletionTimestamp") is not None:
+            self.end(None)
+
+    def end(self, failure: tuple[str, str] | None, grace_us: int | None = None) -> None:
+        """The pod is to stop: deleted, evicted or past its deadline."""
+        if failure is not None:
+            self.failure = failure
+        if grace_us is not None:
+            self.grace_us = grace_us
+        if self.state == SYNC:
+            self.state = TERMINATING
+            if self._process is not None:
+                self._process.kill()
+                self._process = None
+        if self.state == TERMINATING and self._process is None:
+            self.wake()
+
+    def stop(self) -> None:
+        """The kubelet stops; the containers go on."""
+        self._unset_timer()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+        self.probes.stop()
+
+    def event(self, container: Object | None, kind: str, reason: str, message: str) -> None:
+        """Records an event about the pod or one of its containers."""
+        path = ""
+        if container is not None:
+            found = find_container(self.pod, container["name"])
+            path = f"{found[0] if found else 'containers'}{{{container['name']}}}"
+        self.kubelet.recorder.event(reference(self.pod, path and f"spec.{path}"), kind, reason, message)
+
+    def started(self, container: Object, record: ContainerRecord) -> bool:
+        return self.probes.started(container["name"], record)
+
+    def probe_changed(self) -> None:
+        self.wake()
+
+    def refresh_due(self) -> None:
+        """The objects behind the volumes changed: they follow at the next regular sync.
+
+        Regular syncs that would have changed nothing were not executed: their times are counted now.
+        """
+        settings, now = self.kubelet.settings, self.kubelet.clock.now
+        due = self._synced_us
+        while due <= now:
+            due += self._jitter(settings.sync_frequency_us)
+        self._synced_us = due
+        when = self.kubelet.next_tick(due)
+        if self._process is None and (self._timer is None or self._timer.due > when):
+            self._unset_timer()
+            self._timer = self.kubelet.clock.at(when, self.wake, periodic=True)
+
+    def earlier_restarts(self, name: str) -> int:
+        """The restart count of a container that the runtime knows nothing of any more."""
+        for field in STATUS_FIELDS.values():
+            for status in self.status.get(field) or ():
+                if status["name"] == name:
+                    count = int(status.get("restartCount", 0))
+                    return count + 1 if "containerID" in status else count
+        return 0
+
+    def fetch_references(self, container: Object) -> Generator[Any, Any, None]:
+        """Reads the ConfigMaps and Secrets that a container's variables mention."""
+        names: dict[tuple[str, str], None] = {}
+        for source in container.get("envFrom") or ():
+            for field, kind in (("configMapRef", "configmap"), ("secretRef", "secret")):
+                if field in source:
+                    names[kind, source[field]["name"]] = None
+        for entry in container.get("env") or ():
+            source = entry.get("valueFrom") or {}
+            for field, kind in (("configMapKeyRef", "configmap"), ("secretKeyRef", "secret")):
+                if field in source:
+                    names[kind, source[field]["name"]] = None
+        if names:
+            yield from self.kubelet.fetch(self, list(names))
+
+    # The syncs
+
+    def _work(self) -> Generator[Any, Any, None]:
+        while True:
+            self._pending = False
+            again, periodic = yield from SYNCS[self.state](self)
+            if self.state == FINISHED:
+                self._process = None
+                self.kubelet.finished(self)
+                return
+            if not self._pending:
+                break
+        self._process = None
+        self._synced_us = self.kubelet.clock.now
+        if again is not None:
+            when = self.kubelet.next_tick(self.kubelet.clock.now + again)
+            self._timer = self.kubelet.clock.at(when, self.wake, periodic=periodic)
+
+    def _unset_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _jitter(self, period_us: int) -> int:
+        self._syncs += 1
+        return jitter(period_us, JITTER, self.uid, self._syncs)
+
+    def publish(self, terminal: bool = False) -> str:
+        """Makes a report and hands it to the status manager; returns the phase that it found."""
+        kubelet = self.kubelet
+        facts = Facts(
+            self.pod,
+            self.record,
+            self.status,
+            kubelet.clock.stamp(),
+            kubelet.clock.stamp(self.started_us),
+            kubelet.address,
+            self.reasons,
+            self.probes.probed(),
+            self.allocated,
+            terminal,
+            self.failure,
+            self._cgroup,
+            self.resize_conditions,
+        )
+        made = report(facts)
+        phase: str = made["phase"]
+        sent = mergeable(made, self.status, self.state == SYNC or (self.state == TERMINATING and not terminal))
+        if sent != self.status or self.status_sent is None:
+            self.status = sent
+            kubelet.statuses.changed(self)
+        return phase
+
+    def sync(self) -> Generator[Any, Any, tuple[int | None, bool]]:
+        """One sync of a pod that is to run (SyncPod)."""
+        kubelet = self.kubelet
+        first = not self.started_us
+        if first:
+            self._begin()
+        regular = {container["name"] for container in self.pod["spec"]["containers"]}
+        self._cgroup = any(record.name in regular for record in self.record.containers)
+        if self._past_deadline():
+            self.failure = DEADLINE
+            self.event(None, "Normal", *DEADLINE)
+        kubelet.resizes.allocate(self)
+        if self.publish() in TERMINAL:
+            self.state = TERMINATING
+            return NEXT_TICK, False
+        if not self.mounted or self.volumes.payloads:
+            yield from kubelet.mount(self)
+        self.probes.add()
+        return (yield from self._converge())
+
+    def _begin(self) -> None:
+        clock = self.kubelet.clock
+        known = self.status.get("startTime")
+        self.started_us = self.kubelet.parse(known) if known else clock.now
+        deadline = self.pod["spec"].get("activeDeadlineSeconds")
+        if deadline is not None:
+            self._deadline = clock.at(self.started_us + int(deadline) * S, self.wake)
+
+    def _past_deadline(self) -> bool:
+        deadline = self.pod["spec"].get("activeDeadlineSeconds")
+        return deadline is not None and self.kubelet.clock.now - self.started_us >= int(deadline) * S
+
+    def _converge(self) -> Generator[Any, Any, tuple[int | None, bool]]:
+        """Does what the containers need (kuberuntime's SyncPod)."""
+        kubelet, record = self.kubelet, self.record
+        running = {c.name: self.probes.started(c.name, c) for c in record.containers if c.state == RUNNING}
+        actions = compute(self.pod, record, self.probes.failed(), running)
+        if actions.kill_pod:
+            if record.sandbox is not None and actions.create_sandbox:
+                self.event(None, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+            yield from launch.stop_all(self)
+            kubelet.runtime.stop_sandbox(self.uid)
+        for kill in actions.kill:
+            yield from launch.stop(self, kill.record, kill.container, kill.message, kill.reason)
+        if actions.create_sandbox and not (yield from self._create_sandbox()):
+            return self._jitter(kubelet.settings.back_off_period_us), False
+        resized = yield from kubelet.resizes.actuate(self)
+        failures = []
+        for field, container in actions.start:
+            failure = yield from launch.start(self, field, container, record)
+            if failure is None:
+                self.reasons.pop(container["name"], None)
+                continue
+            self.reasons[container["name"]] = (failure.reason, failure.message)
+            failures.append(failure)
+        return self._after(failures, resized or bool(actions.start or actions.kill or actions.kill_pod))
+
+    def _after(self, failures: list[launch.Failure], acted: bool) -> tuple[int | None, bool]:
+        """When the next sync is due, if nothing happens before (completeWork)."""
+        settings = self.kubelet.settings
+        if failures:
+            waits = [failure.wait_us for failure in failures]
+            if all(wait is not None for wait in waits):
+                left = min(wait for wait in waits if wait is not None)
+                return self._jitter(min(settings.sync_frequency_us, left)), False
+            return self._jitter(settings.back_off_period_us), False
+        if acted:
+            self.record = self.kubelet.runtime.record(self.uid)
+            self.publish()
+        if acted or not self._cgroup:
+            return self._jitter(settings.sync_frequency_us), True
+        return None, True
+
+    def _create_sandbox(self) -> Generator[Any, Any, bool]:
+        kubelet, pod = self.kubelet, self.pod
+        spec = pod["spec"]
+        hostname, domain = hostname_of(pod, kubelet.cluster_domain)
+        host_network = bool(spec.get("hostNetwork"))
+        if host_network:
+            hostname = kubelet.node_name
+        sandbox = Sandbox(
+            name=pod["metadata"]["name"],
+            namespace=pod["metadata"]["namespace"],
+            uid=self.uid,
+            host=kubelet.node_name,
+            ip=kubelet.address if host_network else "",
+            hostname=hostname,
+            domain=domain,
+            host_network=host_network,
+            share_processes=bool(spec.get("shareProcessNamespace")),
+            dns=dns_of(pod, kubelet.cluster_dns, kubelet.cluster_domain, kubelet.node_dns),
+            annotations=pod["metadata"].get("annotations") or {},
+        )
+        yield kubelet.clock.sleep(kubelet.settings.sandbox_us)
+        try:
+            made = kubelet.runtime.create_sandbox(sandbox)
+        except RuntimeError as error:
+            text = f"Failed to create pod sandbox: rpc error: code = Unknown desc = {error}"
+            self.event(None, "Warning", "FailedCreatePodSandBox", text)
+            return False
+        aliases = spec.get("hostAliases") or ()
+        sandbox.hosts = hosts_file(sandbox.ip, hostname, domain, aliases, host_network)
+        kubelet.statuses.sandbox_ready(self, made)
+        return True
+
+    def terminate(self) -> Generator[Any, Any, tuple[int | None, bool]]:
+        """Stops the containers (SyncTerminatingPod)."""
+        kubelet = self.kubelet
+        if not self.started_us:
+            self._begin()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self.failure == DEADLINE:
+            self.event(None, "Normal", *DEADLINE)
+        regular = {container["name"] for container in self.pod["spec"]["containers"]}
+        self._cgroup = any(record.name in regular for record in self.record.containers)
+        self.publish()
+        self.probes.stop(("startup", "liveness"))
+        yield from launch.stop_all(self)
+        record = kubelet.runtime.record(self.uid)
+        if record.sandbox is not None and record.sandbox.ready:
+            yield kubelet.clock.sleep(kubelet.settings.stop_sandbox_us)
+            kubelet.runtime.stop_sandbox(self.uid)
+        self.probes.stop()
+        self.record = kubelet.runtime.record(self.uid)
+        if self.failure == DEADLINE:
+            self.event(None, "Normal", *DEADLINE)
+        self.publish(terminal=True)
+        self.state = TERMINATED
+        return NEXT_TICK, False
+
+    def finish(self) -> Generator[Any, Any, tuple[int | None, bool]]:
+        """Nothing runs any more: give everything back (SyncTerminatedPod)."""
+        self._cgroup = False
+        if self.failure == DEADLINE:
+            self.event(None, "Normal", *DEADLINE)
+        self.publish(terminal=True)
+        self.state = FINISHED
+        return None, True
+        yield
+
+
+SYNCS: dict[str, Callable[[PodWorker], Generator[Any, Any, tuple[int | None, bool]]]] = {
+    SYNC: PodWorker.sync,
+    TERMINATING: PodWorker.terminate,
+    TERMINATED: PodWorker.finish,
+}
+"""What a sync does in each state of a worker; each returns when the next is due and whether that is mere rhythm."""
