@@ -200,6 +200,16 @@ def namespace(obj: Any) -> Any:
     return {**obj, "metadata": {**metadata, "labels": {**labels, "kubernetes.io/metadata.name": name}}}
 
 
+def pod_addresses(status: Any) -> Any:
+    """podIP is the first of podIPs, whichever of the two was given (Convert_v1_PodStatus_To_core_PodStatus)."""
+    first, several = status.get("podIP"), status.get("podIPs")
+    if first and (not several or several[0].get("ip") != first):
+        return {**status, "podIPs": [{"ip": first}]}
+    if several and not first:
+        return {**status, "podIP": several[0].get("ip", "")}
+    return status
+
+
 def node_status(status: Any) -> Any:
     if status.get("capacity") and not status.get("allocatable"):
         return {**status, "allocatable": status["capacity"]}
@@ -411,6 +421,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "core.v1.PersistentVolumeSpec": (("persistentVolumeReclaimPolicy", "Retain"), ("volumeMode", "Filesystem")),
     "core.v1.PersistentVolumeStatus": (("phase", "Pending"),),
     "core.v1.Pod": (requests_from_limits, pod_resources),
+    "core.v1.PodStatus": (pod_addresses,),
     "core.v1.PodSpec": (
         service_account,
         ("dnsPolicy", "ClusterFirst"),

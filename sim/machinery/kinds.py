@@ -6,16 +6,17 @@ one cluster's table, to which CustomResourceDefinitions and APIServices add at r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from seatrial.sim.machinery import schema
 from seatrial.sim.machinery.errors import group_resource
 from seatrial.sim.machinery.schema import Type
 
 Object = Mapping[str, Any]
+T = TypeVar("T")
 
 STORED_AS: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ("events.k8s.io", "events"): ("", "v1", "events"),
@@ -93,6 +94,14 @@ class Resource:
         return {**obj, "status": status.zero if status.present else {}}
 
 
+class Document(NamedTuple):
+    """What a custom group version adds to the server's OpenAPI: a whole v3 document, and parts of the v2 one."""
+
+    v3: Mapping[str, Any]
+    paths: Mapping[str, Any]
+    definitions: Mapping[str, Any]
+
+
 class Kinds:
     """One cluster's table of kinds."""
 
@@ -105,6 +114,9 @@ class Kinds:
         """Group versions that an APIService hands to another server, with what that server's discovery said."""
         self.generation = 0
         """Counts every change of the table, so that what is derived from it knows when it is stale."""
+        self.documents: dict[str, Document] = {}
+        """The OpenAPI documents of custom groups, by path: apis/shop.example.com/v1."""
+        self._remembered: dict[Any, tuple[int, Any]] = {}
         for resource in resources:
             self._add(resource)
 
@@ -174,6 +186,22 @@ class Kinds:
         if self._stored.get(old.storage) is old:
             del self._stored[old.storage]
         self.generation += 1
+
+    def document(self, path: str, document: Document | None) -> None:
+        """Adds a custom group's OpenAPI document, or takes it away."""
+        if document is not None:
+            self.documents[path] = document
+        else:
+            self.documents.pop(path, None)
+        self.generation += 1
+
+    def remembered(self, key: Any, make: Callable[[], T]) -> T:
+        """What follows from the table alone, made anew only after the table has changed."""
+        found = self._remembered.get(key)
+        if found is None or found[0] != self.generation:
+            found = self._remembered[key] = (self.generation, make())
+        value: T = found[1]
+        return value
 
     def aggregate(self, group: str, version: str, discovered: Any) -> None:
         """Another server answers for a group and version."""

@@ -405,10 +405,9 @@ def encode(obj: Mapping[str, Any]) -> bytes:
     return MAGIC + _delimited(1, identity) + _delimited(2, body) + _delimited(3, b"") + _delimited(4, b"")
 
 
-def encode_watch(type: str, obj: Mapping[str, Any]) -> bytes:
-    """One frame of a watch: four bytes of length, then a WatchEvent."""
-    event = _delimited(1, type.encode()) + _delimited(2, _delimited(1, encode(obj)))
-    return len(event).to_bytes(4, "big") + event
+def encode_watch_event(type: str, obj: Mapping[str, Any]) -> bytes:
+    """The WatchEvent of one frame; the four bytes of length before it are the stream's."""
+    return _delimited(1, type.encode()) + _delimited(2, _delimited(1, encode(obj)))
 
 
 def decode(raw: bytes) -> dict[str, Any]:

@@ -17,11 +17,15 @@ from typing import Any
 import orjson
 
 
+def data_bytes(name: str) -> bytes:
+    """A compiled data file as it is on the disk."""
+    return resources.files("seatrial.sim.machinery.data").joinpath(name).read_bytes()
+
+
 @cache
 def data(name: str) -> Any:
-    """A compiled data file by its name without ``.json.gz``."""
-    raw = resources.files("seatrial.sim.machinery.data").joinpath(f"{name}.json.gz").read_bytes()
-    return orjson.loads(gzip.decompress(raw))
+    """The value in a compiled data file, by its name without ``.json.gz``."""
+    return orjson.loads(gzip.decompress(data_bytes(f"{name}.json.gz")))
 
 
 SCALAR_ZEROS: Mapping[str, Any] = {

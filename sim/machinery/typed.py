@@ -300,15 +300,18 @@ def _map(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Decod
             reading.mismatch(value, field.go_type, path)
             return {}
         return {
-            key: empty() if item is None else item_decoder(item, reading, (path, key)) for key, item in value.items()
+            key: empty() if (item := value[key]) is None else item_decoder(item, reading, (path, key))
+            for key in sorted(value)
         }
 
     def strings(value: Any, reading: Reading, path: Path) -> Any:
         if type(value) is not dict:
             return decode(value, reading, path)
-        for item in value.values():
-            if type(item) is not str:
+        last = ""
+        for key, item in value.items():
+            if type(item) is not str or key < last:
                 return decode(value, reading, path)
+            last = key
         return value
 
     return strings if item_decoder is _string else decode

@@ -9,6 +9,7 @@ The directory holds ``v2.json.gz``, ``v3.json.gz``, ``discovery.json.gz``, ``pro
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 import sys
@@ -205,14 +206,29 @@ def kinds(schemas: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def write_documents(v3: Mapping[str, Any]) -> None:
+    """The v3 documents one after the other, each compressed by itself, and where each stands: offset, length, hash."""
+    places, parts, offset = {}, [], 0
+    for path, document in sorted(v3.items()):
+        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        part = gzip.compress(text, 9, mtime=0)
+        places[path] = [offset, len(part), hashlib.sha512(text).hexdigest().upper()]
+        parts.append(part)
+        offset += len(part)
+    (HERE / "openapi_v3.gz").write_bytes(b"".join(parts))
+    write("openapi_v3", places)
+
+
 def main(source: Path) -> None:
     v3, messages = read(source / "v3.json.gz"), read(source / "protobuf.json.gz")
     schemas = definitions(v3)
     messages = messages_of(schemas, messages)
     write("types", {"types": types(schemas, messages), "kinds": kinds(schemas)})
     write("protobuf", messages)
-    for name in (*AS_THEY_ARE, "v2", "v3"):
+    for name in AS_THEY_ARE:
         write(name, read(source / f"{name}.json.gz"))
+    write("openapi_v2", read(source / "v2.json.gz"))
+    write_documents(v3)
 
 
 if __name__ == "__main__":
