@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from seatrial.sim.apiserver.client import Endpoint
     from seatrial.sim.apiserver.informer import Informer
 
-External = Callable[[ExternalCall], Generator[Any, Any, Any]]
+Steps = Generator[Any, Any, Any]
+External = Callable[[ExternalCall], Steps]
 """Performs a call that leaves the simulation: yields what it waits for on the clock, returns the answer."""
 
 

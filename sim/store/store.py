@@ -308,7 +308,9 @@ class Store:
         def expire(place: Place) -> None:
             self.delete(storage, *place, cause=("lease", order_of(place), None))
 
-        self._leases[storage] = Leases(self._clock, ttl_us, expire)
+        leases = self._leases[storage] = Leases(self._clock, ttl_us, expire)
+        for obj in self.list(storage):
+            leases.attach(place_of(obj))
 
     def compact(self, revision: int) -> None:
         """Forgets the changes up to and including ``revision``, which becomes the floor. Raises Compacted below it."""

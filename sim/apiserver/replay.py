@@ -1,0 +1,93 @@
+"""Requests and answers from outside as they enter the journal, and back."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from seatrial.sim.apiserver.request import Credentials, Request, User
+
+
+def _body_value(body: Any) -> Any:
+    if isinstance(body, bytes | bytearray | memoryview):
+        raw = bytes(body)
+        try:
+            return {"text": raw.decode()}
+        except UnicodeDecodeError:
+            return {"base64": base64.b64encode(raw).decode()}
+    return {"object": body}
+
+
+def _body_of(value: Mapping[str, Any]) -> Any:
+    if "text" in value:
+        return value["text"].encode()
+    if "base64" in value:
+        return base64.b64decode(value["base64"])
+    return value["object"]
+
+
+def request_value(request: Request) -> dict[str, Any]:
+    """A request as a JSON-shaped value."""
+    value: dict[str, Any] = {"method": request.method, "path": request.path}
+    if request.query:
+        value["query"] = {key: list(values) for key, values in request.query.items()}
+    if request.body is not None:
+        value["body"] = _body_value(request.body)
+    for name in ("content_type", "accept"):
+        if getattr(request, name) != "application/json":
+            value[name] = getattr(request, name)
+    if request.user is not None:
+        user = request.user
+        extra = {key: list(values) for key, values in user.extra.items()}
+        value["user"] = {"name": user.name, "groups": list(user.groups), "uid": user.uid, "extra": extra}
+    if request.credentials is not None:
+        shown = request.credentials
+        value["credentials"] = {
+            "certificate_common_name": shown.certificate_common_name,
+            "certificate_organizations": list(shown.certificate_organizations),
+            "certificate_uid": shown.certificate_uid,
+            "bearer_token": shown.bearer_token,
+        }
+    if request.user_agent:
+        value["user_agent"] = request.user_agent
+    if request.headers:
+        value["headers"] = dict(request.headers)
+    return value
+
+
+def request_of(value: Mapping[str, Any]) -> Request:
+    """The request that ``request_value`` wrote down."""
+    user, shown = value.get("user"), value.get("credentials")
+    return Request(
+        value["method"],
+        value["path"],
+        {key: tuple(values) for key, values in (value.get("query") or {}).items()},
+        _body_of(value["body"]) if "body" in value else None,
+        value.get("content_type", "application/json"),
+        value.get("accept", "application/json"),
+        None if user is None else _user_of(user),
+        None if shown is None else _credentials_of(shown),
+        value.get("user_agent", ""),
+        value.get("headers") or {},
+    )
+
+
+def _user_of(value: Mapping[str, Any]) -> User:
+    extra = {key: tuple(values) for key, values in value["extra"].items()}
+    return User(value["name"], tuple(value["groups"]), value["uid"], extra)
+
+
+def _credentials_of(value: Mapping[str, Any]) -> Credentials:
+    organizations = tuple(value["certificate_organizations"])
+    return Credentials(**{**value, "certificate_organizations": organizations})
+
+
+def answer_value(answer: Any) -> dict[str, Any]:
+    """What a call out of the simulation brought back, as a JSON-shaped value."""
+    return {"error": str(answer)} if isinstance(answer, Exception) else {"answer": _body_value(answer)}
+
+
+def answer_of(value: Mapping[str, Any]) -> Any:
+    """The answer that ``answer_value`` wrote down; an error comes back as OSError."""
+    return OSError(value["error"]) if "error" in value else _body_of(value["answer"])

@@ -1,0 +1,369 @@
+"""A whole cluster in one process: the composition root, and what library users meet first.
+
+    cluster = Cluster(seed=7)
+    cluster.apply(manifest)
+    cluster.settle()
+    cluster.advance("5m")
+    cluster.get("deployment", "web")
+
+Everything that enters from outside goes into the journal with its simulated time; specification, seed and journal give
+the same history again, byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+import yaml
+
+from seatrial.sim import composition
+from seatrial.sim.apiserver.bootstrap import bootstrap
+from seatrial.sim.apiserver.client import Endpoint, error_of, prefix_of
+from seatrial.sim.apiserver.context import ExternalCall
+from seatrial.sim.apiserver.kubelets import Kubelets
+from seatrial.sim.apiserver.patching import APPLY
+from seatrial.sim.apiserver.replay import answer_of, answer_value, request_of, request_value
+from seatrial.sim.apiserver.request import Object, Request, Response, User
+from seatrial.sim.apiserver.server import Apiserver
+from seatrial.sim.apiserver.wiring import External, Steps, Wiring
+from seatrial.sim.config import ClusterSpec, S
+from seatrial.sim.kernel.clock import Clock
+from seatrial.sim.kernel.journal import Journal
+from seatrial.sim.kernel.streams import Streams
+from seatrial.sim.machinery.kinds import Kinds, Resource, builtin
+from seatrial.sim.store.log import Change
+from seatrial.sim.store.sqlite import Durable
+from seatrial.sim.store.store import Store
+
+ADMIN: Final = User("kubernetes-admin", ("system:masters", "system:authenticated"))
+USER_AGENT: Final = "kubectl/v1.37.2"
+SETTLED_WITHIN_US: Final = 5 * S
+SETTLE_MAX_US: Final = 600 * S
+SETTLE_STEP_US: Final = 10_000
+"""Between two looks at what is due when settling: at most this much later than the moment of rest."""
+UNITS_US: Final = {"us": 1, "ms": 1_000, "s": S, "m": 60 * S, "h": 3600 * S, "d": 86_400 * S}
+
+
+class NotSettled(Exception):
+    """The cluster did not come to rest: what is busy."""
+
+    def __init__(self, busy: tuple[str, ...]) -> None:
+        super().__init__(busy)
+        self.busy = busy
+
+    def __str__(self) -> str:
+        return f"after {SETTLE_MAX_US // S} simulated seconds still busy: {'; '.join(self.busy)}"
+
+
+class Cluster:
+    """A simulated cluster. Two of them never meet.
+
+    ``state`` keeps it on disk; ``now`` (µs since the Unix epoch) is where its calendar begins instead of the
+    specification's ``epoch_us``; ``boot`` counts restarts, each of which draws from random streams of its own;
+    ``verify`` makes the store look for objects changed in place (slower).
+    """
+
+    def __init__(
+        self,
+        spec: ClusterSpec | None = None,
+        seed: int = 0,
+        *,
+        boot: int = 0,
+        now: int | None = None,
+        state: Durable | None = None,
+        verify: bool = False,
+        ca_certificate: str = "",
+    ) -> None:
+        self.spec = spec = spec if spec is not None else ClusterSpec()
+        self.seed = seed
+        now = spec.epoch_us if now is None else now
+        header = {"seed": seed, "boot": boot, "now": now, "spec": spec.model_dump(mode="json")}
+        self.journal = Journal({**header, "ca": ca_certificate})
+        self.clock = Clock(now)
+        self.streams = Streams(f"{seed}/{boot}" if boot else seed)
+        self.kinds: Kinds = builtin()
+        limits = spec.apiserver
+        self.store = Store(self.clock, limits.watch_cache_changes, limits.quota_bytes, verify)
+        self.state = state
+        if state is not None:
+            state.load(self.store)
+            state.follow(self.store)
+        self.topology = composition.topology(spec)
+        kubelets = Kubelets(self.topology, composition.CONTROL_PLANE)
+        self.server = Apiserver(spec, self.store, self.clock, self.streams, self.kinds, kubelets)
+        self.endpoint = Endpoint(self.server, self.clock, self.topology, composition.CONTROL_PLANE)
+        self.wiring = Wiring(spec, self.clock, self.streams, self.topology, self.kinds, self.endpoint, kubelets)
+        self._perform: External = self.wiring.external
+        self.wiring.external = self._external
+        self._calls = 0
+        self._answers: dict[int, tuple[int, Any]] = {}
+        self._replayed: dict[str, Callable[[Any], Any]] = {"request": self._replay_request}
+        bootstrap(self.server, ca_certificate)
+        self.components = composition.components(self.wiring, ca_certificate)
+        for component in self.components:
+            component.start()
+
+    # time
+
+    @property
+    def now(self) -> int:
+        """Simulated µs since the Unix epoch."""
+        return self.clock.now
+
+    def run_until(self, when: int) -> None:
+        """Lets everything happen up to and including ``when`` (µs since the Unix epoch)."""
+        self.clock.run_until(when)
+        self._note_time()
+
+    def run(self, us: int) -> None:
+        """``run_until``, ``us`` from now."""
+        self.run_until(self.clock.now + us)
+
+    def advance(self, duration: str | int) -> None:
+        """Lets time pass: ``"5m"``, ``"1h30m"``, ``"250ms"``, or µs."""
+        self.run(duration_us(duration))
+
+    def settle(self, within_us: int = SETTLED_WITHIN_US) -> None:
+        """Runs until nothing is under way: no work queued or in flight, every view current, and nothing due once within
+        ``within_us``. Rhythms and long back-offs do not count. Raises NotSettled after ten simulated minutes."""
+        clock, deadline = self.clock, self.clock.now + SETTLE_MAX_US
+        while True:
+            once = clock.next_once()
+            if once is not None and once.due <= clock.now + within_us:
+                when: int | None = max(once.due, clock.now + SETTLE_STEP_US)
+            elif self.busy():
+                when = clock.next_due
+            else:
+                break
+            if when is None or when > deadline:
+                raise NotSettled(tuple(self.busy()) or (repr(once),))
+            clock.run_until(max(when, clock.now))
+        self._note_time()
+        self.store.check_integrity()
+
+    def busy(self) -> list[str]:
+        """What keeps the cluster from being settled, beyond what the clock knows."""
+        found = [what for component in self.components for what in component.busy()]
+        found += [f"{informer!r}: {what}" for informer in self.wiring.informers if (what := informer.busy())]
+        return found
+
+    def _note_time(self) -> None:
+        entries = self.journal.entries
+        if entries and entries[-1].kind == "run":
+            entries.pop()
+        self.journal.append(self.clock.now, "run", None)
+
+    # requests
+
+    def request(self, request: Request) -> Response:
+        """Sends a request at this moment and returns the answer; time passes only where the server calls out of the
+        simulation. A request without user or credentials is the administrator's."""
+        if request.user is None and request.credentials is None:
+            request.user = ADMIN
+        self.record(request)
+        return self._serve(request)
+
+    def record(self, request: Request) -> None:
+        """Puts a request into the journal that somebody else hands to the server at this moment."""
+        self.journal.append(self.clock.now, "request", request_value(request))
+
+    def _serve(self, request: Request) -> Response:
+        steps = self.endpoint.serve(request, self.wiring)
+        process = self.clock.spawn(_kept(steps), f"{request.method} {request.path}")
+        self.clock.run_until(self.clock.now)
+        while process.alive:
+            due = self.clock.next_due
+            if due is None:
+                raise NotSettled((process.name,))
+            self.clock.run_until(due)
+        response: Response = process.value
+        return response
+
+    def _external(self, call: ExternalCall) -> Steps:
+        """A call out of the simulation: performed and written down, or answered from what was written down."""
+        number, self._calls = self._calls, self._calls + 1
+        known = self._answers.pop(number, None)
+        if known is not None:
+            at, value = known
+            yield self.clock.sleep(at - self.clock.now)
+        else:
+            value = answer_value((yield from self._perform(call)))
+        self.journal.append(self.clock.now, "answer", {"call": number, **value})
+        return answer_of(value)
+
+    def connect(self, perform: External) -> None:
+        """Lets calls leave the simulation: ``perform`` makes them."""
+        self._perform = perform
+
+    # objects
+
+    def apply(self, manifest: str | bytes | Object | Iterable[Object], namespace: str = "default") -> list[Object]:
+        """Creates or changes objects as ``kubectl apply --server-side`` with force would; returns them as stored.
+
+        ``manifest`` is YAML or JSON text, an object, or several. Raises ApiError for what the server refuses,
+        ValueError for text that is no manifest.
+        """
+        return [self._apply(obj, namespace) for obj in objects_of(manifest)]
+
+    def _apply(self, obj: Object, namespace: str) -> Object:
+        resource = self.kinds.of(obj)
+        if resource is None:
+            kind, version = obj.get("kind"), obj.get("apiVersion")
+            raise ValueError(f"no matches for kind {kind!r} in version {version!r}")
+        metadata = obj.get("metadata") or {}
+        place = metadata.get("namespace") or namespace if resource.namespaced else ""
+        query = {"fieldManager": ("kubectl",), "force": ("true",), "fieldValidation": ("Strict",)}
+        if not metadata.get("name") and metadata.get("generateName"):
+            path = prefix_of(resource).path(place)
+            return self._answer(Request("POST", path, {"fieldManager": ("kubectl",)}, orjson.dumps(obj)))
+        path = prefix_of(resource).path(place, metadata.get("name", ""))
+        return self._answer(Request("PATCH", path, query, orjson.dumps(obj), APPLY))
+
+    def get(self, kind: str, name: str, namespace: str = "default") -> Object:
+        """One object; ``kind`` as kubectl takes it (deployment, deploy, deployments.apps). Raises ApiError 404."""
+        return self._answer(Request("GET", self._path(kind, namespace, name)))
+
+    def list(self, kind: str, namespace: str | None = None, label_selector: str = "") -> Objects:
+        """The objects of a kind, of all namespaces by default."""
+        query = {"labelSelector": (label_selector,)} if label_selector else {}
+        answer = self._answer(Request("GET", self._path(kind, namespace or ""), query))
+        items: Objects = answer["items"]
+        return items
+
+    def delete(self, kind: str, name: str, namespace: str = "default", options: Object | None = None) -> Object:
+        """Deletes one object; ``options`` is a DeleteOptions. Raises ApiError 404."""
+        return self._answer(Request("DELETE", self._path(kind, namespace, name), body=options))
+
+    def _path(self, kind: str, namespace: str, name: str = "") -> str:
+        resource = self.resource(kind)
+        return prefix_of(resource).path(namespace if resource.namespaced else "", name)
+
+    def _answer(self, request: Request) -> Object:
+        request.user_agent = request.user_agent or USER_AGENT
+        response = self.request(request)
+        if response.code >= 400:
+            raise error_of(response)
+        body: Object = response.body
+        return body
+
+    def resource(self, kind: str) -> Resource:
+        """The kind that a word names, as kubectl finds it. Raises ValueError."""
+        word, _, group = kind.lower().partition(".")
+        for row in self.kinds:
+            if group and row.group != group:
+                continue
+            if word in (row.plural, row.singular, row.kind.lower()) or word in row.short_names:
+                return row
+        raise ValueError(f"the server doesn't have a resource type {kind!r}")
+
+    # history
+
+    def digest(self) -> str:
+        """Of the whole history of the store: equal digests mean equal histories."""
+        return self.store.digest()
+
+    def why(self, kind: str, name: str, namespace: str = "default") -> Changes:
+        """The chain of changes that led to the object's first one in the log, the outermost cause first."""
+        resource = self.resource(kind)
+        history = self.store.history(resource.storage, namespace if resource.namespaced else "", name)
+        chain: Changes = []
+        change = history[0] if history else None
+        while change is not None:
+            chain.append(change)
+            cause = change.cause
+            before = cause[2] if cause is not None else None
+            change = self.store.change(before) if before is not None and before < change.revision else None
+        return chain[::-1]
+
+    @classmethod
+    def replay(cls, journal: Journal) -> Cluster:
+        """The cluster whose journal this is, at the moment of its last entry. Raises JournalError for an entry of an
+        unknown kind; a cluster that began from a kept state needs that state and cannot be replayed here."""
+        header = journal.header
+        spec = ClusterSpec.model_validate(header["spec"])
+        cluster = cls(spec, header["seed"], boot=header["boot"], now=header["now"], ca_certificate=header["ca"])
+        cluster.follow(journal)
+        return cluster
+
+    def follow(self, journal: Journal) -> None:
+        """Lets everything enter again that the journal holds, at its time."""
+        for at, kind, value in journal.entries:
+            if kind == "answer":
+                self._answers[value["call"]] = (at, {key: value[key] for key in value if key != "call"})
+        for at, kind, value in journal.entries:
+            if kind == "answer":
+                continue
+            if at > self.clock.now:
+                self.clock.run_until(at)
+            if kind == "run":
+                self._note_time()
+            else:
+                self.journal.append(at, kind, value)
+                self._replayed[kind](value)
+
+    def on_replay(self, kind: str, call: Callable[[Any], Any]) -> None:
+        """Who takes in the journal's entries of a kind when they are replayed."""
+        self._replayed[kind] = call
+
+    def _replay_request(self, value: Mapping[str, Any]) -> None:
+        request = request_of(value)
+        self.clock.spawn(_kept(self.endpoint.serve(request, self.wiring)), f"{request.method} {request.path}")
+        self.clock.run_until(self.clock.now)
+
+
+Objects = list[Object]
+Changes = list[Change]
+
+
+def _kept(steps: Steps) -> Steps:
+    return (yield from steps)
+
+
+DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)")
+
+
+def duration_us(duration: str | int) -> int:
+    """``"1h30m"`` in µs; a number is µs already. Raises ValueError."""
+    if isinstance(duration, int):
+        return duration
+    parts = DURATION.findall(duration)
+    if not parts or "".join(number + unit for number, unit in parts) != duration:
+        raise ValueError(f"{duration!r} is not a duration such as 5m, 1h30m or 250ms")
+    return round(sum(float(number) * UNITS_US[unit] for number, unit in parts))
+
+
+def objects_of(manifest: str | bytes | Object | Iterable[Object]) -> Objects:
+    """The objects of a manifest, lists taken apart. Raises ValueError."""
+    if isinstance(manifest, str | bytes):
+        try:
+            documents = list(yaml.load_all(manifest, _Loader))
+        except yaml.YAMLError as problem:
+            raise ValueError(f"the manifest is not YAML: {problem}") from None
+    elif isinstance(manifest, Mapping):
+        documents = [manifest]
+    else:
+        documents = list(manifest)
+    found: Objects = []
+    for document in documents:
+        if document is None:
+            continue
+        if not isinstance(document, Mapping) or "kind" not in document:
+            raise ValueError("an object in the manifest has no kind")
+        if document["kind"].endswith("List") and "items" in document:
+            found += objects_of(document["items"])
+        else:
+            found.append(document)
+    return found
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML as Kubernetes reads it: times stay text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
