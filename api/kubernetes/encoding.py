@@ -87,14 +87,18 @@ def encode(body: Object, media_type: str, pretty: bool) -> bytes:
     return (pretty_bytes(body) if pretty else json_bytes(body)) + b"\n"
 
 
-def pieces(body: Object, name: str, pretty: bool, item_bytes: Dump = json_bytes) -> Iterator[bytes]:
-    """A JSON body whose list ``name`` is encoded a few items at a time, while they are sent."""
+def pieces(body: Object, name: str, pretty: bool, dump: Dump | None = None) -> Iterator[bytes]:
+    """A JSON body whose list ``name`` is encoded a few items at a time, while they are sent.
+
+    ``dump`` encodes one item; it is pretty if the whole is.
+    """
+    item_bytes = dump or (pretty_bytes if pretty else json_bytes)
     rest = {key: value for key, value in body.items() if key != name}
     items: Sequence[Any] = body[name]
     if pretty:
         yield pretty_bytes(rest)[:-2] + f',\n  "{name}": ['.encode()
         for start in range(0, len(items), PIECE_ITEMS):
-            batch = (pretty_bytes(item).replace(b"\n", b"\n    ") for item in items[start : start + PIECE_ITEMS])
+            batch = (item_bytes(item).replace(b"\n", b"\n    ") for item in items[start : start + PIECE_ITEMS])
             yield (b",\n    " if start else b"\n    ") + b",\n    ".join(batch)
         yield b"\n  ]\n}\n"
         return

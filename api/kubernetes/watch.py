@@ -20,6 +20,8 @@ from seatrial.sim.apiserver.watching import Frame
 READ_FRAMES = 100
 """Frames that are encoded at a time."""
 SHARED_FRAMES_MAX = 2048
+Outward = Callable[[Mapping[str, Any], int], Mapping[str, Any]]
+"""Moves an object's times by so many µs."""
 Release = Callable[[Callable[[], None]], None]
 
 
@@ -34,22 +36,25 @@ class FrameStream(Protocol):
 
 
 class FrameBytes:
-    """Encoded frames, remembered by the revision that they show."""
+    """Encoded frames, remembered by the revision that they show and the offset of the client's clock."""
 
-    def __init__(self) -> None:
-        self._shared: dict[tuple[str, str, int, str], bytes] = {}
+    def __init__(self, outward: Outward, offset_us: Callable[[], int]) -> None:
+        self._outward = outward
+        self._offset_us = offset_us
+        self._shared: dict[tuple[str, str, int, int], bytes] = {}
 
     def encode(self, frame: Frame, media_type: str) -> bytes:
         """The bytes of a frame; shared when the frame shows a change as it is in the log."""
-        change = frame.change
-        if change is None:
-            return frame_bytes(frame.type, frame.object, media_type)
-        key = (frame.type, media_type, change.revision, change.storage)
-        found = self._shared.get(key)
+        change, offset_us = frame.change, self._offset_us()
+        key = (frame.type, media_type, change.revision if change is not None else 0, offset_us)
+        found = self._shared.get(key) if change is not None else None
         if found is None:
-            if len(self._shared) >= SHARED_FRAMES_MAX:
-                self._shared.clear()
-            found = self._shared[key] = frame_bytes(frame.type, frame.object, media_type)
+            obj = self._outward(frame.object, offset_us) if offset_us else frame.object
+            found = frame_bytes(frame.type, obj, media_type)
+            if change is not None:
+                if len(self._shared) >= SHARED_FRAMES_MAX:
+                    self._shared.clear()
+                self._shared[key] = found
         return found
 
 

@@ -17,21 +17,25 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from seatrial.api.kubernetes import channels, encoding
+from seatrial.api.kubernetes.times import Times
 from seatrial.api.kubernetes.watch import FrameBytes, LogBody, WatchBody
 from seatrial.api.server.driver import Driver
 from seatrial.api.server.message import Answer, Headers, Incoming, Outgoing
 from seatrial.sim.apiserver.connecting import Connect
-from seatrial.sim.apiserver.context import ExternalCall, Steps
+from seatrial.sim.apiserver.context import Steps
 from seatrial.sim.apiserver.representation import PROTOBUF
 from seatrial.sim.apiserver.request import Credentials, Request, Response
 from seatrial.sim.apiserver.watching import WatchStream
 from seatrial.sim.machinery import errors
+from seatrial.sim.machinery.kinds import Kinds
 
 log = logging.getLogger("seatrial")
 
 Object = Mapping[str, Any]
-Perform = Callable[[ExternalCall, Callable[[Any], None]], None]
-"""Performs a call that leaves the simulation and calls back with its answer (an OSError when there is none)."""
+CarryOn = Callable[[Any, Steps[Response], Callable[[Response | None], None]], None]
+"""Goes on with a request that has to wait for something on the simulation's clock: what it waits for, the rest of its
+way, and whom to give the response (None when it broke).
+"""
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
 WHOLE_BYTES_MAX = 256 * 1024
@@ -54,33 +58,36 @@ CONSUMED = frozenset(
 
 
 class Pipeline(Protocol):
-    """What the edge needs of the API server."""
+    """The way to the API server."""
 
-    def serve(self, request: Request) -> Steps[Response]: ...
+    def serve(self, request: Request) -> Steps[Response]:
+        """Yields what it has to wait for, if it has to; returns the response."""
 
 
 class Kubernetes:
     """The application for everything but the control API.
 
     ``journal`` is told of every request before it is served; ``encoded`` gives the bytes of a stored object, which the
-    store remembers.
+    store remembers; ``kinds`` says which fields are times.
     """
 
     def __init__(
         self,
         server: Pipeline,
         driver: Driver,
-        perform: Perform | None = None,
+        carry_on: CarryOn | None = None,
         journal: Callable[[Request], None] | None = None,
         encoded: encoding.Dump = encoding.json_bytes,
+        kinds: Kinds | None = None,
         audit_ids: random.Random | None = None,
     ) -> None:
         self._server = server
         self._driver = driver
-        self._perform = perform or refuse_call
+        self._carry_on = carry_on or give_up
         self._journal = journal
         self._encoded = encoded
-        self._frames = FrameBytes()
+        self._times = Times(kinds or Kinds(()))
+        self._frames = FrameBytes(self._times.outward, lambda: driver.offset_us)
         self._audit_ids = audit_ids or random.Random()
         self._date = (0, "")
 
@@ -92,32 +99,32 @@ class Kubernetes:
             self._leave(incoming, answer, too_large())
             return
         request = request_of(incoming)
+        if offset_us := driver.offset_us:
+            self._times.inward(request, offset_us)
         if self._journal is not None:
             self._journal(request)
-        self._go_on(incoming, answer, self._server.serve(request), None)
+        self._begin(incoming, answer, request)
 
-    def _go_on(self, incoming: Incoming, answer: Answer, steps: Steps[Response], given: Any) -> None:
-        """Drives the pipeline until it answers or needs something from outside."""
+    def _begin(self, incoming: Incoming, answer: Answer, request: Request) -> None:
+        """Most requests are answered at once; one that has to wait leaves the loop to others meanwhile."""
+        steps = self._server.serve(request)
         try:
-            call = steps.send(given)
+            waiting = next(steps)
         except StopIteration as done:
             self._leave(incoming, answer, done.value)
         except Exception:
             log.exception("%s %s", incoming.method, incoming.target)
-            self._leave(incoming, answer, Response(500, PANIC, "text/plain; charset=utf-8"))
+            self._leave(incoming, answer, panicked())
         else:
-            self._perform(call, lambda result: self._come_back(incoming, answer, steps, result))
-
-    def _come_back(self, incoming: Incoming, answer: Answer, steps: Steps[Response], result: Any) -> None:
-        self._driver.enter()
-        self._go_on(incoming, answer, steps, result)
+            self._carry_on(waiting, steps, lambda response: self._leave(incoming, answer, response or panicked()))
+            self._driver.look()
 
     def _leave(self, incoming: Incoming, answer: Answer, response: Response) -> None:
         try:
             outgoing = self.outgoing(incoming, response)
         except Exception:
             log.exception("encoding the answer to %s %s", incoming.method, incoming.target)
-            outgoing = self.outgoing(incoming, Response(500, PANIC, "text/plain; charset=utf-8"))
+            outgoing = self.outgoing(incoming, panicked())
         self._driver.answer(lambda: answer(outgoing))
         self._driver.look()
 
@@ -136,20 +143,33 @@ class Kubernetes:
         if isinstance(content, bytes):
             fill(outgoing, content, zipped and "Content-Encoding" not in response.headers)
             return outgoing
-        pretty = pretty_wanted(incoming)
-        if response.content_type == JSON_TYPE and not pretty and is_stored(content):
+        self._fill_object(outgoing, content, response.content_type, pretty_wanted(incoming), zipped)
+        return outgoing
+
+    def _fill_object(self, outgoing: Outgoing, content: Object, media_type: str, pretty: bool, zipped: bool) -> None:
+        """An object or list: from remembered bytes where its times need not be moved, in pieces where it is long."""
+        offset_us = self._driver.offset_us
+        is_json = media_type == JSON_TYPE
+        if is_json and not pretty and not offset_us and is_stored(content):
             fill(outgoing, encoding.escaped(self._encoded(content)) + b"\n", zipped)
-            return outgoing
-        name = encoding.long_field(content) if response.content_type == JSON_TYPE else ""
+            return
+        name = encoding.long_field(content) if is_json else ""
         if not name:
-            fill(outgoing, encoding.encode(content, response.content_type, pretty), zipped)
-            return outgoing
-        outgoing.pieces = encoding.pieces(content, name, pretty)
+            shown = self._times.outward(content, offset_us) if offset_us else content
+            fill(outgoing, encoding.encode(shown, media_type, pretty), zipped)
+            return
+        dump: encoding.Dump = encoding.pretty_bytes if pretty else encoding.json_bytes
+        if offset_us:
+            plain, move = dump, self._times.items(content)[1]
+
+            def dump(item: Any) -> bytes:
+                return plain(move(item, offset_us))
+
+        outgoing.pieces = encoding.pieces(content, name, pretty, dump)
         if zipped:
             squeeze, outgoing.pieces = encoding.long_enough(outgoing.pieces)
             if squeeze:
                 compress(outgoing)
-        return outgoing
 
     def _streaming(self, incoming: Incoming, response: Response, headers: Headers) -> Outgoing:
         """Answers that go on: a watch, a followed log, a connection into a pod."""
@@ -228,9 +248,15 @@ def quoted(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f]", " ", text).encode("utf-8").decode("latin-1")
 
 
-def refuse_call(call: ExternalCall, answer: Callable[[Any], None]) -> None:
-    """What happens to calls out of the simulation where nobody performs them."""
-    answer(OSError(f"dial {call.url}: connection refused"))
+def give_up(waiting: Any, steps: Steps[Response], back: Callable[[Response | None], None]) -> None:
+    """Where nobody carries requests on, one that has to wait breaks."""
+    steps.close()
+    back(None)
+
+
+def panicked() -> Response:
+    """The answer of a server whose handler broke (filters.WithPanicRecovery)."""
+    return Response(500, PANIC, "text/plain; charset=utf-8")
 
 
 def too_large() -> Response:

@@ -1,34 +1,116 @@
-"""What a live cluster is made of: the simulation, its objects from disk, and the way back there."""
+"""What a live cluster is made of: the simulation, its objects on disk, and the way from a socket to its API server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+import sqlite3
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from seatrial.api.problem import Problem
 from seatrial.api.server.driver import wall_us
 from seatrial.api.server.pki import Pki
 from seatrial.api.server.state import Home, Settings
-from seatrial.sim.apiserver.request import Request
-from seatrial.sim.apiserver.server import Apiserver
-from seatrial.sim.kernel.clock import Clock
+from seatrial.sim.apiserver.request import Request, Response
+from seatrial.sim.cluster import Cluster
+from seatrial.sim.store.sqlite import Damaged, Durable
+
+log = logging.getLogger("seatrial")
+
+NOW, OFFSET = "now_us", "offset_us"
+"""The facts that the database keeps of time."""
+READS = ("GET", "HEAD")
+Steps = Generator[Any, Any, Response]
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A simulation, ready to be pumped and served."""
+    """A cluster, ready to be pumped and served."""
 
-    clock: Clock
-    server: Apiserver
-    flush: Callable[[], None] | None
-    """Makes durable what is committed; None for a cluster that keeps nothing."""
-    journal: Callable[[Request], None] | None
-    encoded: Callable[[Any], bytes]
-    facts: Callable[[], Mapping[str, Any]]
-    """What ``status`` shows of it."""
-    close: Callable[[], None]
+    cluster: Cluster
+    durable: Durable | None
+
+    def serve(self, request: Request) -> Steps:
+        """The way of a request that has arrived at the API server's machine."""
+        return self.cluster.endpoint.serve(request, self.cluster.wiring)
+
+    def journal(self, request: Request) -> None:
+        """Writes a request down that may change something."""
+        if request.method not in READS:
+            self.cluster.record(request)
+
+    def carry_on(self, waiting: Any, steps: Steps, back: Callable[[Response | None], None]) -> None:
+        """Goes on with a request that waits, as a process on the simulation's clock."""
+        self.cluster.clock.spawn(_carried(waiting, steps, back), "request")
+
+    def dirty(self) -> bool:
+        """Whether something committed is not durable yet."""
+        return self.durable is not None and self.durable.dirty
+
+    def flush(self) -> None:
+        """Makes durable what is committed."""
+        if self.durable is not None and self.durable.dirty:
+            self.durable.set_fact(NOW, str(self.cluster.now))
+            self.durable.flush()
+
+    def facts(self) -> Mapping[str, Any]:
+        """What ``status`` shows of it."""
+        store = self.cluster.store
+        return {"revision": store.revision, "objects": sum(store.count(storage) for storage in store.storages())}
+
+    def close(self, offset_us: int) -> None:
+        """Puts everything away, for the next boot to go on from."""
+        if self.durable is not None:
+            self.durable.set_fact(NOW, str(self.cluster.now))
+            self.durable.set_fact(OFFSET, str(offset_us))
+            self.durable.close()
+
+
+def _carried(waiting: Any, steps: Steps, back: Callable[[Response | None], None]) -> Generator[Any, Any, None]:
+    response: Response | None = None
+    try:
+        while True:
+            try:
+                value = yield waiting
+            except Exception as problem:
+                waiting = steps.throw(problem)
+            else:
+                waiting = steps.send(value)
+    except StopIteration as done:
+        response = done.value
+    except Exception:
+        log.exception("a request that had waited")
+    back(response)
 
 
 def assemble(home: Home, settings: Settings, keys: Pki) -> Live:
     """Builds a cluster and puts back what it held when it last ran. Raises Problem for objects that cannot be read."""
-    raise SystemExit((home, settings, keys, wall_us))
+    durable = None if settings.ephemeral else open_database(home, settings)
+    now = wall_us() if durable is None else begin_us(durable, wall_us())
+    cluster = Cluster(
+        settings.spec,
+        settings.seed,
+        boot=settings.boots - 1,
+        now=now,
+        state=durable,
+        ca_certificate=keys.authority.certificate.decode(),
+    )
+    return Live(cluster, durable)
+
+
+def open_database(home: Home, settings: Settings) -> Durable:
+    """The cluster's objects on disk. Raises Problem."""
+    mend = f"restore {home.database} from a backup, or give the cluster up: seatrial destroy {home.name}"
+    try:
+        return Durable(home.database, settings.fsync)
+    except Damaged as damaged:
+        raise Problem(f"cluster {home.name}", f"its state directory is damaged: {damaged.reason}", mend) from None
+    except (OSError, sqlite3.Error) as problem:
+        raise Problem(f"cluster {home.name}", f"{home.database} cannot be opened ({problem})", mend) from None
+
+
+def begin_us(durable: Durable, wall: int) -> int:
+    """Where the simulated calendar goes on: at the wall clock less the last offset, and never before its own past."""
+    offset, last = durable.fact(OFFSET), durable.fact(NOW)
+    return max(wall - int(offset or 0), int(last or 0) + 1)

@@ -25,6 +25,8 @@ SLICE_S = 0.002
 CALLS_MAX = 16
 """Calls of the simulation between two looks at the host's clock."""
 SPEED_MAX = 10_000.0
+S = 1_000_000
+OFFSET_INERTIA_US = 750_000
 FLUSH_RETRY_S = 1.0
 """How long to wait when the disk is full before it is tried again."""
 NEVER = 2**63
@@ -77,6 +79,7 @@ class Driver:
         self._origin_sim = clock.now
         self._speed = 1.0
         self._paused = False
+        self._offset_us = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Handle | None = None
         self._planned = NEVER
@@ -110,9 +113,14 @@ class Driver:
 
     @property
     def offset_us(self) -> int:
-        """What to add to a simulated time to get the time on the client's clock, in whole seconds."""
+        """What to add to a simulated time to get the time on the client's clock, in whole seconds.
+
+        It follows with some inertia, so that a difference of half a second does not make times flicker.
+        """
         exact = self._wall() - self.target
-        return round(exact / 1_000_000) * 1_000_000
+        if abs(exact - self._offset_us) > OFFSET_INERTIA_US:
+            self._offset_us = round(exact / S) * S
+        return self._offset_us
 
     def _rebase(self) -> None:
         """Makes this moment the origin, so that what changes from now on does not change the past."""

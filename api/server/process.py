@@ -98,9 +98,10 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
         failure.append(problem)
         stopping.set()
 
-    driver = Driver(live.clock, live.flush)
+    cluster = live.cluster
+    driver = Driver(cluster.clock, live.flush, live.dirty)
     driver.on_failure = fail
-    kubernetes = Kubernetes(live.server, driver, journal=live.journal, encoded=live.encoded)
+    kubernetes = Kubernetes(live, driver, live.carry_on, live.journal, cluster.store.encoded, cluster.kinds)
 
     def status() -> Mapping[str, Any]:
         return {
@@ -116,7 +117,7 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
             **live.facts(),
         }
 
-    control = Control(live.server, lambda: make_app(driver, lambda: live.clock.now, status, stopping.set))
+    control = Control(cluster.server, lambda: make_app(driver, lambda: cluster.now, status, stopping.set))
     listener = Listener(Front(kubernetes, control), listening, tls(keys))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -130,8 +131,7 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
     offset_us = driver.offset_us
     driver.stop()
     await listener.close()
-    live.close()
-    home.save(settings.model_copy(update={"offset_us": offset_us}))
+    live.close(offset_us)
     if failure:
         raise Problem(
             f"cluster {home.name}",

@@ -48,8 +48,6 @@ class Settings(BaseModel):
     ephemeral: bool = False
     kubeconfig: str = ""
     """The file that the context was last written to."""
-    offset_us: int = 0
-    """How far the simulated calendar is behind the wall clock (negative: ahead), kept from one boot to the next."""
     boots: int = 0
     """How often the cluster was started before; each boot draws from random streams of its own."""
 

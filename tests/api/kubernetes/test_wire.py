@@ -16,7 +16,6 @@ from seatrial.api.kubernetes import wire
 from seatrial.api.kubernetes.wire import Kubernetes
 from seatrial.api.server.driver import Driver
 from seatrial.api.server.message import Incoming, Peer
-from seatrial.sim.apiserver.context import ExternalCall
 from seatrial.sim.apiserver.request import Credentials, Request, Response
 from seatrial.sim.apiserver.watching import WatchStream
 from seatrial.sim.kernel.clock import Clock
@@ -34,7 +33,7 @@ class Pipeline:
         self.answer = answer
         self.asked: list[Request] = []
 
-    def serve(self, request: Request) -> Generator[ExternalCall, Any, Response]:
+    def serve(self, request: Request) -> Generator[Any, Any, Response]:
         self.asked.append(request)
         return self.answer(request)
         yield
@@ -191,28 +190,29 @@ def test_a_defect_in_the_pipeline_is_a_500_and_the_server_lives(caplog: pytest.L
     assert "a defect" in caplog.text
 
 
-def test_a_call_out_of_the_simulation_holds_up_only_its_own_request() -> None:
-    calls: list[tuple[ExternalCall, Callable[[Any], None]]] = []
+def test_a_request_that_waits_holds_up_nobody_else() -> None:
+    waiting_for: list[tuple[str, Callable[[Response | None], None]]] = []
 
-    class Calling(Pipeline):
-        def serve(self, request: Request) -> Generator[ExternalCall, Any, Response]:
+    class Waiting(Pipeline):
+        def serve(self, request: Request) -> Generator[Any, Any, Response]:
             if request.path == "/webhook":
-                answer = yield ExternalCall("https://hook/", b"", 1_000_000)
-                return Response(200, {"kind": "Status", "message": answer})
+                yield "the webhook"
             return Response(200, POD)
 
     async def main() -> None:
         driver = Driver(Clock(0))
         driver.start(asyncio.get_running_loop())
-        app = Kubernetes(Calling(lambda request: Response(200)), driver, lambda call, back: calls.append((call, back)))
+        pipeline = Waiting(lambda request: Response(200))
+        app = Kubernetes(pipeline, driver, lambda what, steps, back: waiting_for.append((what, back)))
         async with edge(app) as listener, httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}") as client:
-            waiting = asyncio.ensure_future(client.get("/webhook"))
-            assert (await client.get("/other")).json() == POD
-            assert not waiting.done()
-            ((call, back),) = calls
-            assert call.url == "https://hook/"
-            back("allowed")
-            assert (await waiting).json()["message"] == "allowed"
+            for answer, code in ((Response(201, POD), 201), (None, 500)):
+                pending = asyncio.ensure_future(client.post("/webhook"))
+                assert (await client.get("/other")).json() == POD
+                assert not pending.done()
+                what, back = waiting_for.pop()
+                assert what == "the webhook"
+                back(answer)
+                assert (await pending).status_code == code
         driver.stop()
 
     story(main)
