@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seatrial.sim.apiserver.authorization import MASTERS
+from seatrial.sim.apiserver.client import prefix_of
 from seatrial.sim.apiserver.request import Object, Request, User
 from seatrial.sim.apiserver.routing import parse
 from seatrial.sim.apiserver.server import Apiserver
@@ -52,11 +53,10 @@ def _initial(server: Apiserver) -> Iterator[tuple[str, Object]]:
                 continue
             if plural == "serviceaccounts" and server.spec.controllers == "none":
                 continue
-            found.append((int(metadata["resourceVersion"]), path, _clean(resource, path, obj)))
+            where = prefix_of(resource).path(metadata.get("namespace", ""))
+            found.append((int(metadata["resourceVersion"]), where, _clean(resource, path, obj)))
     found.sort(key=lambda entry: entry[0])
-    service = [entry for entry in found if entry[1].endswith("/services")]
-    for _, path, obj in (*(entry for entry in found if entry not in service), *service):
-        yield path, obj
+    yield from ((where, obj) for _, where, obj in found)
 
 
 def _clean(resource: Any, path: str, obj: Mapping[str, Any]) -> Object:
@@ -118,7 +118,7 @@ def _post(server: Apiserver, path: str, obj: Object) -> None:
     answer = server.handle(Request("POST", path, body=obj, user=API_SERVER, user_agent=USER_AGENT))
     assert answer.code == 201, (path, obj["metadata"]["name"], answer.body)
     status = obj.get("status")
-    if status and answer.body.get("status") != status and "/namespaces" not in path:
+    if status and answer.body.get("status") != status:
         name = obj["metadata"]["name"]
         body = {**answer.body, "status": status}
         request = Request("PUT", f"{path}/{name}/status", body=body, user=API_SERVER, user_agent=USER_AGENT)

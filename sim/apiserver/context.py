@@ -48,6 +48,11 @@ class Context:
         return replace(self, info=info)
 
     @property
+    def namespace(self) -> str:
+        """Where the object is stored; empty for a kind without namespaces, whatever the URL's parts look like."""
+        return self.info.namespace if self.resource.namespaced else ""
+
+    @property
     def manager(self) -> str:
         """The field manager of a write that names none (managerOrUserAgent)."""
         agent = self.request.user_agent.split("/", 1)[0]

@@ -31,6 +31,11 @@ def accepted(context: Context) -> Accepted:
     return negotiate(context.request.accept, True, not context.resource.custom)
 
 
+def reply(context: Context, obj: Object, code: int = 200) -> Response:
+    """The body of a subresource or review, which is of a kind of its own."""
+    return Response(code, obj, accepted(context).media_type, tuple(context.warnings))
+
+
 def answer(context: Context, obj: Object, code: int = 200) -> Response:
     """One object in the form that the client accepts."""
     wants = accepted(context)
@@ -162,7 +167,7 @@ def create(context: Context) -> Steps[Response]:
 def check_namespace(context: Context, obj: Object) -> None:
     """Raises ApiError 400 when body and URL name different namespaces."""
     given = (obj.get("metadata") or {}).get("namespace", "")
-    wanted = context.info.namespace if context.resource.namespaced else ""
+    wanted = context.namespace
     if given and given != wanted:
         raise errors.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
@@ -212,6 +217,9 @@ def _delete_body(context: Context) -> DeleteOptions:
 def delete(context: Context) -> Steps[Response]:
     options = _delete_body(context)
     context.dry_run = options.dry_run
+    warn = strategy(context.resource).deletion_warning
+    if warn is not None and (text := warn(options)):
+        context.warnings.append(text)
     obj, gone = yield from registry.delete(context, options)
     if not gone or strategy(context.resource).returns_deleted:
         return answer(context, obj)

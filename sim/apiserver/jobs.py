@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seatrial.sim.apiserver.context import Context
+from seatrial.sim.apiserver.options import DeleteOptions
 from seatrial.sim.apiserver.request import Object
 
 PREFIX = "batch.kubernetes.io/"
@@ -27,4 +28,17 @@ def prepare_create(context: Context, obj: Object) -> Object:
     selector = dict(spec.get("selector") or {})
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), f"{PREFIX}controller-uid": uid}
     template = {**template, "metadata": {**(template.get("metadata") or {}), "labels": labels}}
-    return {**obj, "spec": {**spec, "selector": selector, "template": template}}
+    if not metadata.get("labels"):
+        # Defaulting runs once more when the stored job is read back, and by then the template has labels.
+        metadata = {**metadata, "labels": labels}
+    return {**obj, "metadata": metadata, "spec": {**spec, "selector": selector, "template": template}}
+
+
+def deletion_warning(options: DeleteOptions) -> str:
+    """What whoever deletes a job without saying what becomes of its pods is told (jobStrategy.DefaultGarbageCollectionPolicy)."""
+    if options.policy or options.orphan_dependents is not None:
+        return ""
+    return (
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them "
+        "or set propagationPolicy=Orphan to suppress this warning"
+    )

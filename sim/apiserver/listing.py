@@ -70,7 +70,7 @@ def find(context: Context, options: ListOptions) -> Page:
     Raises ApiError: 400 for selectors, versions or tokens that cannot be read, 410 for a revision that is compacted,
     504 for one that is yet to come.
     """
-    store, storage, namespace = context.server.store, context.resource.storage, context.info.namespace
+    store, storage, namespace = context.server.store, context.resource.storage, context.namespace
     keep = keeper(context, options)
     try:
         asked = revision(options.resource_version)
@@ -105,7 +105,7 @@ def find(context: Context, options: ListOptions) -> Page:
 
 def _found(context: Context, options: ListOptions) -> Sequence[Object]:
     """What is there now, by an index where one helps; the selectors are still to be applied."""
-    store, storage, namespace = context.server.store, context.resource.storage, context.info.namespace
+    store, storage, namespace = context.server.store, context.resource.storage, context.namespace
     index = index_of(store, storage, options.field_selector)
     if index is None:
         return store.list(storage, namespace or None)
@@ -161,14 +161,12 @@ def watch(
 
     Raises ApiError as ``find``; a revision below the log's floor ends the stream with an ERROR frame, as upstream.
     """
-    store, storage, namespace = context.server.store, context.resource.storage, context.info.namespace or None
+    store, storage, namespace = context.server.store, context.resource.storage, context.namespace or None
     keep = keeper(context, options, context.info.name)
     try:
         since = revision(options.resource_version)
     except ValueError as problem:
         raise errors.ApiError(500, "", str(problem)) from None
-    if since > store.revision:
-        raise errors.too_large_resource_version(since, store.revision)
     from_state = since == 0 if options.initial_events is None else options.initial_events
     initial: Sequence[Object] = ()
     ending = None
@@ -188,7 +186,7 @@ def watch(
         stream = WatchStream(cursor, keep, show, bookmark)
         stream.fail(errors.expired(text))
         return stream
-    stream = WatchStream(cursor, keep, show, bookmark, initial, ending)
+    stream = WatchStream(cursor, keep, show, bookmark, initial, ending, after=since)
     limits = context.server.spec.apiserver
     timeout_s = options.timeout_s
     if timeout_s is None:

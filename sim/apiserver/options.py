@@ -87,6 +87,9 @@ def _list_problems(options: ListOptions) -> Sequence[FieldError]:
             if match:
                 why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
                 found.append(forbidden("resourceVersionMatch", why))
+                if match != "NotOlderThan":
+                    text = f'Unsupported value: {quoted(match)}: supported values: "NotOlderThan"'
+                    found.append(FieldError("FieldValueNotSupported", "resourceVersionMatch", text))
         else:
             if match != "NotOlderThan":
                 why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"

@@ -98,11 +98,14 @@ def _check_identity(context: Context, new: Object) -> None:
     if name != context.info.name:
         text = f"the name of the object ({name}) does not match the name on the URL ({context.info.name})"
         raise errors.bad_request(text)
-    if metadata.get("namespace", "") != context.info.namespace:
+    if metadata.get("namespace", "") != context.namespace:
         raise errors.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
 
 
 def _unsupported(kind: str, accepted: list[str]) -> errors.ApiError:
-    return errors.unsupported_media_type(accepted)
+    """What is no patch type at all is refused before the kind is asked which it takes."""
+    if kind in (JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY):
+        return errors.unsupported_media_type(accepted)
+    return errors.ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})

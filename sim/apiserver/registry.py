@@ -35,7 +35,7 @@ ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 def get(context: Context) -> Object:
     """Raises ApiError 404."""
     info = context.info
-    obj = context.server.store.get(context.resource.storage, info.namespace, info.name)
+    obj = context.server.store.get(context.resource.storage, context.namespace, info.name)
     if obj is None:
         raise missing(context)
     return obj
@@ -64,7 +64,7 @@ def create(context: Context, obj: Object, name_hint: str = "") -> Steps[Object]:
     if rules.begin_create is not None:
         obj = rules.begin_create(context, obj)
     name = obj["metadata"]["name"]
-    if server.store.get(resource.storage, context.info.namespace, name) is not None:
+    if server.store.get(resource.storage, context.namespace, name) is not None:
         raise _taken(context, obj)
     if context.dry_run:
         return obj
@@ -81,7 +81,7 @@ def _taken(context: Context, obj: Object) -> errors.ApiError:
 def _named(context: Context, obj: Object) -> Object:
     """The object with its namespace, and with a name when it asks for a generated one (FillObjectMetaSystemFields)."""
     metadata = dict(obj.get("metadata") or {})
-    namespace = context.info.namespace
+    namespace = context.namespace
     if namespace and not metadata.get("namespace"):
         metadata["namespace"] = namespace
     base = metadata.get("generateName")
@@ -130,7 +130,7 @@ def update(
     """
     resource, server = context.resource, context.server
     rules = strategy(resource)
-    old = server.store.get(resource.storage, context.info.namespace, context.info.name)
+    old = server.store.get(resource.storage, context.namespace, context.info.name)
     if old is None:
         allowed = rules.create_on_update if create_missing is None else create_missing
         if not allowed or context.info.subresource:
@@ -220,10 +220,28 @@ def _check_version(context: Context, rules: Strategy, new: Object, old: Object) 
         raise errors.conflict(context.resource.group, context.resource.plural, context.info.name)
 
 
+ETCD_PREFIXES = {
+    "nodes": "minions",
+    "replicationcontrollers": "controllers",
+    "services": "services/specs",
+    "endpoints": "services/endpoints",
+    "ingresses.networking.k8s.io": "ingress",
+    "customresourcedefinitions.apiextensions.k8s.io": "apiextensions.k8s.io/customresourcedefinitions",
+    "apiservices.apiregistration.k8s.io": "apiregistration.k8s.io/apiservices",
+}
+
+
+def etcd_prefix(resource: Resource) -> str:
+    """Where a kind's keys begin below /registry: by its plural, but for a few, and custom kinds below their group."""
+    if resource.custom:
+        return f"{resource.group}/{resource.plural}"
+    return ETCD_PREFIXES.get(resource.storage, resource.plural)
+
+
 def _uid_conflict(context: Context, wanted: str, found: str) -> errors.ApiError:
     resource, info = context.resource, context.info
-    group = f"{resource.group}/" if resource.group else ""
-    key = "/".join(part for part in (f"/registry/{group}{resource.plural}", info.namespace, info.name) if part)
+    parts = (f"/registry/{etcd_prefix(resource)}", context.namespace, info.name)
+    key = "/".join(part for part in parts if part)
     why = (
         f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
         f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
@@ -253,9 +271,10 @@ def before_update(context: Context, rules: Strategy, new: Object, old: Object) -
         new = _status_only(rules, new, old)
     elif "status" in context.resource.subresources:
         new = with_field(new, "status", old.get("status"))
-    if rules.prepare_update is not None and subresource != "status":
-        new = rules.prepare_update(context, new, old)
-    if rules.generation and subresource != "status" and changed(new, old):
+    prepare = rules.prepare_status if subresource == "status" else rules.prepare_update
+    if prepare is not None:
+        new = prepare(context, new, old)
+    if rules.generation and subresource != "status" and changed(new, old, rules.generation_metadata):
         new = {**new, "metadata": {**new["metadata"], "generation": before.get("generation", 0) + 1}}
     return new
 
@@ -299,17 +318,21 @@ def delete(context: Context, options: DeleteOptions) -> Steps[tuple[Object, bool
         )
         return stored, False
     if context.dry_run:
-        return old, True
-    return remove(context, rules, _last_state(context, rules, old, new)), True
-
-
-def _last_state(context: Context, rules: Strategy, old: Object, new: Object) -> Object:
-    """A graceful kind is last seen marked for deletion, the others as they were."""
-    return new if rules.grace_s is not None else old
+        return (old if rules.grace_s is None else new), True
+    if rules.grace_s is None:
+        return remove(context, rules, old), True
+    if new is not old:
+        # Graceful kinds are marked first, however short the grace.
+        new = context.server.commit(
+            resource, lambda store: store.update(resource.storage, new, None, context.request.cause)
+        )
+    return remove(context, rules, new), True
 
 
 def _check_preconditions(context: Context, options: DeleteOptions, old: Object) -> None:
     metadata, resource = old["metadata"], context.resource
+    if resource.storage == "namespaces":
+        _check_namespace_preconditions(context, options, metadata)
     if options.uid is not None and options.uid != metadata["uid"]:
         why = (
             f"the UID in the precondition ({options.uid}) does not match the UID in record ({metadata['uid']}). "
@@ -322,6 +345,17 @@ def _check_preconditions(context: Context, options: DeleteOptions, old: Object) 
             f"in record ({metadata['resourceVersion']}). The object might have been modified"
         )
         raise errors.conflict(resource.group, resource.kind, context.info.name, why)
+
+
+def _check_namespace_preconditions(context: Context, options: DeleteOptions, metadata: Object) -> None:
+    """Namespaces check for themselves, in other words (registry/core/namespace/storage)."""
+    for wanted, key, word in (
+        (options.uid, "uid", "UID"),
+        (options.resource_version, "resourceVersion", "ResourceVersion"),
+    ):
+        if wanted is not None and wanted != metadata[key]:
+            why = f"Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {metadata[key]}"
+            raise errors.conflict("", "namespaces", context.info.name, why)
 
 
 def mark_deleted(context: Context, rules: Strategy, old: Object, options: DeleteOptions) -> Object:
@@ -406,7 +440,7 @@ def _attributes(context: Context, operation: str, new: Object | None, old: Objec
     info = context.info
     name = info.name or (new["metadata"].get("name", "") if new is not None else "")
     return Attributes(
-        operation, context.resource, info.subresource, info.namespace, name, new, old, context.user, context.dry_run
+        operation, context.resource, info.subresource, context.namespace, name, new, old, context.user, context.dry_run
     )
 
 

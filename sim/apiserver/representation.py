@@ -75,6 +75,17 @@ def _by_quality(accept: str) -> list[str]:
     return [clause for quality, _, clause in sorted(clauses) if quality < 0]
 
 
+CONVERTED_ANNOTATIONS = {"DaemonSet": "deprecated.daemonset.template.generation"}
+"""Annotations that a kind only gets by its conversion to a version; its bare metadata do not have them."""
+
+
 def metadata_of(obj: Mapping[str, Any]) -> dict[str, Any]:
     """An object as PartialObjectMetadata."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj.get("metadata", {})}
+    metadata = obj.get("metadata", {})
+    converted = CONVERTED_ANNOTATIONS.get(obj.get("kind", ""))
+    if converted in metadata.get("annotations", ()):
+        annotations = {key: value for key, value in metadata["annotations"].items() if key != converted}
+        metadata = {key: value for key, value in metadata.items() if key != "annotations"}
+        if annotations:
+            metadata["annotations"] = annotations
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}

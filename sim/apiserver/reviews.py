@@ -12,7 +12,7 @@ from seatrial.sim.apiserver import bodies
 from seatrial.sim.apiserver.authentication import AUTHENTICATED
 from seatrial.sim.apiserver.authorization import Attributes
 from seatrial.sim.apiserver.context import Context, Steps
-from seatrial.sim.apiserver.handlers import answer, check_namespace
+from seatrial.sim.apiserver.handlers import check_namespace, reply
 from seatrial.sim.apiserver.options import write_options
 from seatrial.sim.apiserver.request import Object, Response, User
 from seatrial.sim.apiserver.tokens import ISSUER
@@ -47,7 +47,7 @@ def token(context: Context) -> Steps[Response]:
             "user": user_info(User(user.name, tuple(groups), user.uid, user.extra)),
             "audiences": list(verdict.audiences),
         }
-    return answer(context, {**review, "status": status}, 201)
+    return reply(context, {**review, "status": status}, 201)
     yield
 
 
@@ -66,7 +66,7 @@ def user_info(user: User) -> dict[str, Any]:
 def self_subject(context: Context) -> Steps[Response]:
     review = _read(context)
     metadata = {**review.get("metadata", {}), "creationTimestamp": context.stamp}
-    return answer(context, {**review, "metadata": metadata, "status": {"userInfo": user_info(context.user)}}, 201)
+    return reply(context, {**review, "metadata": metadata, "status": {"userInfo": user_info(context.user)}}, 201)
     yield
 
 
@@ -143,7 +143,7 @@ def _access(context: Context, review: Object, user: User) -> Response:
     status: dict[str, Any] = {"allowed": allowed}
     if reason:
         status["reason"] = reason
-    return answer(context, {**review, "status": status}, 201)
+    return reply(context, {**review, "status": status}, 201)
 
 
 def self_subject_rules(context: Context) -> Steps[Response]:
@@ -161,7 +161,7 @@ def self_subject_rules(context: Context) -> Steps[Response]:
             other_rules.append(_kept(rule, ("verbs", "nonResourceURLs")))
     status = {"resourceRules": resource_rules, "nonResourceRules": other_rules, "incomplete": False}
     metadata = {key: value for key, value in review.get("metadata", {}).items() if key != "managedFields"}
-    return answer(context, {**review, "metadata": metadata, "spec": {}, "status": status}, 201)
+    return reply(context, {**review, "metadata": metadata, "spec": {}, "status": status}, 201)
     yield
 
 

@@ -49,12 +49,12 @@ def of(context: Context, obj: Object) -> Object:
     status: dict[str, Any] = {"replicas": _at(obj, present) or 0}
     selector = _at(obj, selector_path)
     if selector:
-        status["selector"] = selector if isinstance(selector, str) else selectors.to_text(selector)
+        status["selector"] = selector if isinstance(selector, str) else selectors.text_of(selector)
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": named, "spec": spec, "status": status}
 
 
 def get(context: Context) -> Steps[Response]:
-    return handlers.answer(context, of(context, registry.get(context)))
+    return handlers.reply(context, of(context, registry.get(context)))
     yield
 
 
@@ -114,4 +114,4 @@ def _store(context: Context, change: Any, field_manager: str) -> Steps[Response]
         return apply.update_managed_fields(old, new, manager, subresource, context.stamp, context.resource)
 
     stored, _ = yield from registry.update(context, make)
-    return handlers.answer(context, of(context, stored))
+    return handlers.reply(context, of(context, stored))

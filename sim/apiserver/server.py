@@ -27,6 +27,12 @@ from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.kinds import Kinds, Resource
 from seatrial.sim.store.store import Store
 
+DEPRECATED = {
+    ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+    ("", "v1", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}
+"""What every request for a deprecated kind is warned of (k8s.io/apiserver/pkg/endpoints/deprecation)."""
+
 Write = Callable[[Store], Object]
 
 
@@ -55,6 +61,8 @@ class Apiserver:
         self.authorizer = Authorizer(store)
         self.service_numbers = ServiceNumbers(spec, streams, store)
         self.tokens = Tokens(store, clock, streams)
+        self.metrics: Callable[[], str] = str
+        """What /metrics answers, in Prometheus' text format."""
         self.kubelets = kubelets if kubelets is not None else Kubelets(Topology(), "")
         store.lease("events", spec.apiserver.event_ttl_s * 1_000_000)
 
@@ -105,6 +113,9 @@ class Apiserver:
             if not self.kinds.serves(info.group, info.version):
                 raise errors.PlainError(404, "404 page not found\n")
             raise errors.no_such_resource()
+        deprecated = DEPRECATED.get((info.group, info.version, info.resource))
+        if deprecated:
+            warnings.append(deprecated)
         context = Context(self, request, info, resource, user, request.query, self.clock.stamp(), warnings=warnings)
         return (yield from dispatch(context))
 
@@ -141,6 +152,8 @@ def dispatch(context: Context) -> Steps[Response]:
     if resource.namespaced and info.name and not info.namespace:
         raise errors.no_such_resource()
     verb = "list" if info.verb == "watch" else info.verb
+    if verb in ("update", "patch") and not info.name:
+        raise errors.method_not_allowed()
     if (verb == "create" and info.name) or verb not in resource.verbs:
         raise errors.method_not_allowed()
     if verb == "create":

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial.sim.apiserver import jobs, pods, services
+from seatrial.sim.apiserver import daemonsets, jobs, pods, services, storage
 from seatrial.sim.apiserver.context import Context
+from seatrial.sim.apiserver.options import DeleteOptions
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.machinery.kinds import Resource
 
@@ -27,6 +28,9 @@ class Strategy:
     generation_on_delete: bool = True
     status_on_create: bool = False
     """A created object keeps the status that came with it."""
+    generation_metadata: tuple[str, ...] = ()
+    """Fields of metadata whose changes count for the generation as well."""
+    deletion_warning: Callable[[DeleteOptions], str] | None = None
     unconditional_update: bool = True
     """An update without a resourceVersion is accepted."""
     create_on_update: bool = False
@@ -38,7 +42,8 @@ class Strategy:
     """Labels may be changed through the status subresource."""
     prepare_create: PrepareCreate | None = None
     prepare_update: PrepareUpdate | None = None
-    prepare_delete: PrepareCreate | None = None
+    prepare_status: PrepareUpdate | None = None
+    """The same for an update through the status subresource."""
     grace_s: Callable[[Object, int | None], int] | None = None
     """How long a deletion may take; kinds without it are deleted at once."""
     begin_create: PrepareCreate | None = None
@@ -89,22 +94,31 @@ ROWS: Mapping[str, Strategy] = {
     "podtemplates": Strategy(generation=True, create_on_update=True, returns_deleted=True),
     "resourcequotas": Strategy(create_on_update=True, returns_deleted=True),
     "serviceaccounts": Strategy(returns_deleted=True),
-    "persistentvolumes": Strategy(returns_deleted=True, prepare_create=_phase("Pending")),
+    "persistentvolumes": Strategy(
+        returns_deleted=True, prepare_create=storage.prepare_volume, prepare_status=storage.prepare_volume_status
+    ),
     "persistentvolumeclaims": Strategy(returns_deleted=True, prepare_create=_phase("Pending")),
     "replicationcontrollers": Strategy(generation=True, returns_deleted=True, orphans_by_default=True),
-    "deployments.apps": Strategy(generation=True, labels_on_status=False),
+    "deployments.apps": Strategy(generation=True, generation_metadata=("annotations",), labels_on_status=False),
     "replicasets.apps": Strategy(generation=True),
     "statefulsets.apps": Strategy(generation=True),
-    "daemonsets.apps": Strategy(generation=True),
+    "daemonsets.apps": Strategy(
+        generation=True, prepare_create=daemonsets.prepare_create, prepare_update=daemonsets.prepare_update
+    ),
     "controllerrevisions.apps": Strategy(),
-    "jobs.batch": Strategy(generation=True, orphans_by_default=True, prepare_create=jobs.prepare_create),
+    "jobs.batch": Strategy(
+        generation=True,
+        orphans_by_default=True,
+        prepare_create=jobs.prepare_create,
+        deletion_warning=jobs.deletion_warning,
+    ),
     "cronjobs.batch": Strategy(generation=True),
     "horizontalpodautoscalers.autoscaling": Strategy(generation=True),
     "ingresses.networking.k8s.io": Strategy(generation=True),
     "ingressclasses.networking.k8s.io": Strategy(generation=True),
     "networkpolicies.networking.k8s.io": Strategy(generation=True),
     "servicecidrs.networking.k8s.io": Strategy(),
-    "endpointslices.discovery.k8s.io": Strategy(generation=True),
+    "endpointslices.discovery.k8s.io": Strategy(generation=True, generation_metadata=("labels", "annotations")),
     "poddisruptionbudgets.policy": Strategy(generation=True, unconditional_update=False),
     "priorityclasses.scheduling.k8s.io": Strategy(generation=True, create_on_update=True),
     "roles.rbac.authorization.k8s.io": Strategy(create_on_update=True),
@@ -164,8 +178,12 @@ def strategy(resource: Resource) -> Strategy:
     return ROWS.get(resource.storage) or (CUSTOM if resource.custom else DEFAULT)
 
 
-def changed(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-    """Whether anything but metadata and status differs, which is what a generation counts."""
+def changed(new: Mapping[str, Any], old: Mapping[str, Any], metadata: tuple[str, ...] = ()) -> bool:
+    """Whether anything but metadata and status differs, which is what a generation counts, or one of the named fields
+    of metadata."""
+    ours, theirs = new["metadata"], old["metadata"]
+    if any((ours.get(name) or None) != (theirs.get(name) or None) for name in metadata):
+        return True
     return any(
         new.get(key) != old.get(key)
         for key in (*new, *(key for key in old if key not in new))

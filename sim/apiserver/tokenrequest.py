@@ -9,7 +9,7 @@ from typing import Any
 
 from seatrial.sim.apiserver import bodies, registry
 from seatrial.sim.apiserver.context import Context, Steps
-from seatrial.sim.apiserver.handlers import answer
+from seatrial.sim.apiserver.handlers import reply
 from seatrial.sim.apiserver.options import write_options
 from seatrial.sim.apiserver.request import Object, Response
 from seatrial.sim.apiserver.tokens import ISSUER, Binding
@@ -48,7 +48,7 @@ def create(context: Context) -> Steps[Response]:
         "spec": {**spec, "audiences": audiences, "boundObjectRef": spec.get("boundObjectRef")},
         "status": {"token": token, "expirationTimestamp": expires},
     }
-    return answer(context, body, 201)
+    return reply(context, body, 201)
     yield
 
 

@@ -42,11 +42,13 @@ class WatchStream:
         bookmark: Callable[[int], Object],
         initial: Sequence[Object] = (),
         ending: Object | None = None,
+        after: int = 0,
     ) -> None:
         self._cursor = cursor
         self._keep = keep
         self._show = show
         self._bookmark = bookmark
+        self._after = after
         self._pending: deque[Frame] = deque()
         self._first = True
         self._timers: list[Timer] = []
@@ -84,6 +86,8 @@ class WatchStream:
 
     def _see(self, change: Change) -> None:
         """A change through the selector: an object may come into view or leave it by a modification."""
+        if change.revision <= self._after:
+            return  # the client asked for a revision that was still to come
         keep = self._keep
         if keep is None:
             self._push(change.verb, change.obj, change)

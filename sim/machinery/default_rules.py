@@ -200,6 +200,9 @@ def namespace(obj: Any) -> Any:
     return {**obj, "metadata": {**metadata, "labels": {**labels, "kubernetes.io/metadata.name": name}}}
 
 
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+
+
 def pod_addresses(status: Any) -> Any:
     """podIP is the first of podIPs, whichever of the two was given (Convert_v1_PodStatus_To_core_PodStatus)."""
     first, several = status.get("podIP"), status.get("podIPs")
@@ -232,6 +235,15 @@ def deployment_strategy(strategy: Any) -> Any:
     if kind == "RollingUpdate":
         out["rollingUpdate"] = with_fields(strategy.get("rollingUpdate") or {}, maxUnavailable="25%", maxSurge="25%")
     return out
+
+
+def daemon_set(obj: Any) -> Any:
+    """apps/v1 always shows the template's generation (Convert_apps_DaemonSet_To_v1_DaemonSet)."""
+    metadata = obj.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    if TEMPLATE_GENERATION in annotations:
+        return obj
+    return {**obj, "metadata": {**metadata, "annotations": {**annotations, TEMPLATE_GENERATION: "0"}}}
 
 
 def daemon_set_strategy(strategy: Any) -> Any:
@@ -373,6 +385,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "apiextensions.v1.CustomResourceDefinitionSpec": (crd_spec,),
     "apiextensions.v1.ServiceReference": (("port", 443),),
     "apiregistration.v1.ServiceReference": (("port", 443),),
+    "apps.v1.DaemonSet": (daemon_set,),
     "apps.v1.DaemonSetSpec": (("revisionHistoryLimit", 10),),
     "apps.v1.DaemonSetUpdateStrategy": (daemon_set_strategy,),
     "apps.v1.DeploymentSpec": (

@@ -90,10 +90,11 @@ def _shown(cluster: Cluster, response: Response) -> Any:
             frames += body.read()
             cluster.run(100_000)
         frames += body.read()
-        return [{"type": frame.type, "object": json.loads(encoding.json_bytes(frame.object))} for frame in frames]
+        seen = [{"type": frame.type, "object": json.loads(encoding.json_bytes(frame.object))} for frame in frames]
+        return seen[0] if len(seen) == 1 else seen
     if isinstance(body, bytes):
         text = body.decode()
-        return json.loads(text) if response.content_type == "application/json" else text
+        return json.loads(text) if response.content_type.startswith("application/json") else text
     if response.content_type == "application/yaml":
         return encoding.yaml_bytes(body).decode()
     return json.loads(encoding.json_bytes(body))
@@ -116,8 +117,7 @@ def replay(cluster: Cluster, recorded: list[dict[str, Any]]) -> Iterator[tuple[d
             body = filled(json.dumps(want["body"])).encode()
         elif want.get("raw") is not None:
             body = filled(want["raw"]).encode()
-        headers = {key: filled(value) for key, value in (want.get("headers") or {}).items()}
-        answer = send(cluster, want["method"], filled(want["path"]), body, {**want, "headers": headers})
+        answer = send(cluster, want["method"], filled(want["path"]), body, want)
         if want.get("pause"):
             cluster.run(int(want["pause"] * 1_000_000))
         for variable, pointer in (want.get("save") or {}).items():

@@ -43,7 +43,6 @@ def defaulted(context: Context, attributes: Attributes) -> Object:
             spec[key] = [_filled(container, requests, limits, word, told) for container in spec[key]]
     if not told:
         return obj
-    told.sort()
     metadata = obj["metadata"]
     annotations = {**(metadata.get("annotations") or {}), ANNOTATION: "LimitRanger plugin set: " + "; ".join(told)}
     return {**obj, "metadata": {**metadata, "annotations": annotations}, "spec": spec}
@@ -52,7 +51,7 @@ def defaulted(context: Context, attributes: Attributes) -> Object:
 def _filled(container: Object, requests: Amounts, limits: Amounts, word: str, told: list[str]) -> Object:
     resources = dict(container.get("resources") or {})
     filled = False
-    for key, wanted in (("limits", limits), ("requests", requests)):
+    for key, wanted in (("requests", requests), ("limits", limits)):
         given = resources.get(key) or {}
         missing = {name: amount for name, amount in wanted.items() if name not in given}
         if missing:

@@ -210,9 +210,8 @@ def seccomp_restricted(metadata: Mapping[str, Any], spec: Spec) -> Iterator[str]
     if (context(spec).get("seccompProfile") or {}).get("type") not in SECCOMP:
         silent = offenders(spec, lambda container: not context(container).get("seccompProfile"))
         if silent:
-            found.append(
-                f'pod or {named(silent)} must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"'
-            )
+            wanted = 'securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"'
+            found.append(f"pod or {named(silent)} must set {wanted}")
     if found:
         yield "; ".join(found)
 

@@ -11,9 +11,12 @@ from typing import Any
 
 from seatrial.sim.apiserver.context import Attributes, Context
 from seatrial.sim.apiserver.request import Object
-from seatrial.sim.machinery import errors
+from seatrial.sim.machinery import apply, errors
 from seatrial.sim.machinery.quantity import parse
 from seatrial.sim.machinery.usage import covers, usage
+
+API_SERVER = "kube-apiserver"
+"""The field manager of what the server writes on its own account."""
 
 
 def check(context: Context, attributes: Attributes) -> None:
@@ -76,5 +79,6 @@ def _book(context: Context, quota: Object, used: Mapping[str, Any]) -> None:
     status = quota.get("status") or {}
     figures = {**(status.get("used") or {}), **{key: str(amount) for key, amount in used.items()}}
     new = {**quota, "status": {**status, "used": figures}}
-    resource = context.server.kinds.find("", "v1", "resourcequotas")
+    resource = context.server.kinds.resource("resourcequotas")
+    new = apply.update_managed_fields(quota, new, API_SERVER, "status", context.stamp, resource)
     context.server.commit(resource, lambda store: store.update("resourcequotas", new, None, context.request.cause))
