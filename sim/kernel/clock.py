@@ -11,18 +11,18 @@ Not modelled: time that a computation itself takes. Everything between two yield
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from heapq import heapify, heappop
+from heapq import heapify, heappop, heappush
 from typing import Any, Final, Protocol
 
 import simpy
 
 S = 1_000_000
-LATE: Final = 9
-"""SimPy priority of the marker that ends a run: behind every timer of the same instant."""
 NORMAL: Final = 1
+"""SimPy's priority of all timers: among those of one instant the order of asking decides."""
 CANCELLED_MIN: Final = 64
 """Cancelled timers below which the queue is not worth sweeping."""
 
@@ -39,48 +39,12 @@ TIMEOUT: Final = _TimedOut()
 """What a process gets from a wait whose time was up."""
 
 
-class _Calendar(simpy.Environment):
-    """SimPy's environment, which also forgets what was cancelled."""
-
-    def sweep(self) -> None:
-        """Takes all cancelled timers out of the queue; the order of the others stays."""
-        queue: list[Any] = self._queue
-        queue[:] = [entry for entry in queue if entry[3].call is not None]
-        heapify(queue)
-
-    def head(self) -> Timer | None:
-        """The next live timer; cancelled ones before it leave the queue."""
-        queue: list[Any] = self._queue
-        while queue:
-            timer: Timer = queue[0][3]
-            if timer.call is not None:
-                return timer
-            heappop(queue)
-        return None
-
-    def entries(self) -> list[Any]:
-        """The queue itself, to be read only."""
-        return self._queue
-
-
-def _fire(event: Any) -> None:
-    call = event.call
-    if call is not None:
-        event.call = None
-        call()
-
-
-FIRE: Final[list[Any]] = [_fire]
-
-
-class Timer(simpy.Event):
+class Timer:
     """A call at a time. ``cancel`` may be called at any moment, also more than once and from within the call."""
 
-    _ok = True
+    __slots__ = ("call", "clock", "due", "periodic")
 
     def __init__(self, clock: Clock, due: int, call: Callable[[], Any] | None, periodic: bool) -> None:
-        # SimPy's own constructor builds a callback list per event; all timers share one.
-        self.callbacks = FIRE
         self.clock = clock
         self.due = due
         self.call = call
@@ -102,8 +66,8 @@ class Timer(simpy.Event):
 
     def arm(self, process: Process) -> None:
         """A process sleeps until the timer fires."""
-        if self.callbacks is None:
-            self.clock._at(self.clock.now, process.wake, False)
+        if self.call is None:
+            self.clock.at(self.clock.now, process.wake)
         else:
             self.call = process.wake
 
@@ -131,19 +95,7 @@ class Process:
     ``Clock.run_until``, because an error that nobody sees is worse than a stopped simulation.
     """
 
-    __slots__ = (
-        "_done",
-        "_killed",
-        "_running",
-        "_steps",
-        "_waiting",
-        "alive",
-        "clock",
-        "error",
-        "name",
-        "value",
-        "wake",
-    )
+    __slots__ = ("_done", "_killed", "_send", "_steps", "_waiting", "alive", "clock", "error", "name", "value", "wake")
 
     def __init__(self, clock: Clock, steps: Steps, name: str) -> None:
         self.clock = clock
@@ -151,51 +103,58 @@ class Process:
         self.alive = True
         self.value: Any = None
         self.error: BaseException | None = None
-        self._steps = steps
-        self._waiting: Awaitable | None = None
+        self._steps: Any = steps
+        self._send = steps.send
         self._done: Signal | None = None
-        self._running = False
         self._killed = False
-        self.wake = self._wake
-        self._waiting = clock._at(clock.now, self.wake, False)
+        self.wake = self.resume
+        self._waiting: Awaitable | None = clock.at(clock.now, self.wake)
 
     def __repr__(self) -> str:
         return f"Process({self.name}, {'alive' if self.alive else 'ended'})"
 
-    def _wake(self) -> None:
-        self.resume(None)
-
-    def resume(self, value: Any) -> None:
+    def resume(self, value: Any = None) -> None:
         """Sends the answer that the process waits for; for those who implement ``Awaitable``."""
-        self._advance(self._steps.send, value)
-
-    def throw(self, error: BaseException) -> None:
-        """Raises ``error`` in the process at its yield; for those who implement ``Awaitable``."""
-        self._advance(self._steps.throw, error)
-
-    def _advance(self, step: Callable[[Any], Any], value: Any) -> None:
-        self._running = True
         try:
-            waiting: Awaitable = step(value)
+            waiting = self._send(value)
         except StopIteration as done:
             self.value = done.value
             self._end()
         except BaseException as error:
-            self.error = error
-            if not self._end() or not isinstance(error, Exception):
-                raise
+            self._fail(error)
         else:
-            self._running = False
             self._waiting = waiting
             if self._killed:
-                waiting.disarm()
-                self._close()
+                self._give_up()
+            elif type(waiting) is Timer and waiting.call is not None:
+                waiting.call = self.wake
             else:
                 waiting.arm(self)
 
+    def throw(self, error: BaseException) -> None:
+        """Raises ``error`` in the process at its yield; for those who implement ``Awaitable``."""
+        try:
+            waiting = self._steps.throw(error)
+        except StopIteration as done:
+            self.value = done.value
+            self._end()
+        except BaseException as raised:
+            self._fail(raised)
+        else:
+            self._waiting = waiting
+            if self._killed:
+                self._give_up()
+            else:
+                waiting.arm(self)
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = error
+        if not self._end() or not isinstance(error, Exception):
+            raise error
+
     def _end(self) -> bool:
         """Tells those who joined; returns whether there were any."""
-        self._running = self.alive = False
+        self.alive = False
         self._waiting = None
         done, self._done = self._done, None
         return done is not None and done.fire(self) > 0
@@ -205,15 +164,15 @@ class Process:
         at its next yield."""
         if not self.alive:
             return
-        if self._running:
+        if self._steps.gi_running:
             self._killed = True
-            return
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
         waiting = self._waiting
         if waiting is not None:
             waiting.disarm()
-        self._close()
-
-    def _close(self) -> None:
         # Not alive while the finally blocks run, so that a kill from within them does nothing.
         self.alive = False
         try:
@@ -240,7 +199,7 @@ class Join:
         self._process = process
         other = self._other
         if not other.alive:
-            self._wait = process.clock._at(process.clock.now, self._wake, False)
+            self._wait = process.clock.at(process.clock.now, self._wake)
             return
         if other._done is None:
             other._done = Signal(other.clock)
@@ -286,7 +245,7 @@ class Wait:
         signal._waits[self] = None
         if self._timeout_us is not None:
             clock = signal.clock
-            self._timer = clock._at(clock.now + max(self._timeout_us, 0), self._expire, self._periodic)
+            self._timer = clock.at(clock.now + self._timeout_us, self._expire, self._periodic)
 
     def _expire(self) -> None:
         self._signal._waits.pop(self, None)
@@ -329,7 +288,7 @@ class Signal:
             if wait._timer is not None:
                 wait._timer.cancel()
         clock = self.clock
-        clock._at(clock.now, partial(_deliver, waits, value), False)
+        clock.at(clock.now, partial(_deliver, waits, value))
         return len(waits)
 
 
@@ -342,45 +301,40 @@ class Clock:
     """The one clock of a cluster."""
 
     def __init__(self, now: int = 0) -> None:
-        self._calendar = _Calendar(initial_time=now)
-        self._schedule = self._calendar.schedule
+        self._calendar = simpy.Environment(initial_time=now)
+        # SimPy's own queue and numbering; its ``schedule`` and ``step`` do the same with more calls in between.
+        self._queue: list[Any] = self._calendar._queue
+        self._number = self._calendar._eid
         self._cancelled = 0
         self._running = False
-        self.steps = 0
-        """Calls made so far; two runs of one history agree on it."""
-
-    @property
-    def now(self) -> int:
-        """µs since the Unix epoch."""
-        return self._calendar._now  # type: ignore[return-value]
+        self.now = now
+        """µs since the Unix epoch; to be read only."""
 
     def at(self, when: int, call: Callable[[], Any], periodic: bool = False) -> Timer:
         """Calls at ``when`` (now, if that is past), after what is already due then.
 
         ``periodic`` marks a rhythm: it does not keep a cluster from being settled.
         """
-        return self._at(when, call, periodic)
+        if when < self.now:
+            when = self.now
+        timer = Timer(self, when, call, periodic)
+        heappush(self._queue, (when, NORMAL, next(self._number), timer))
+        return timer
 
     def after(self, delay: int, call: Callable[[], Any], periodic: bool = False) -> Timer:
         """``at``, ``delay`` µs from now."""
-        return self._at(self._calendar._now + delay, call, periodic)  # type: ignore[arg-type]
+        return self.at(self.now + delay, call, periodic)
 
     def sleep(self, us: int, periodic: bool = False) -> Timer:
         """To be yielded by a process."""
-        return self._at(self._calendar._now + us, _nothing, periodic)  # type: ignore[arg-type]
-
-    def _at(self, when: int, call: Callable[[], Any] | None, periodic: bool) -> Timer:
-        now = self._calendar._now
-        if when < now:
-            when = now  # type: ignore[assignment]
-        timer = Timer(self, when, call, periodic)
-        self._schedule(timer, NORMAL, when - now)  # type: ignore[arg-type]
-        return timer
+        return self.at(self.now + us, _nothing, periodic)
 
     def _count_cancelled(self) -> None:
         self._cancelled += 1
-        if self._cancelled > CANCELLED_MIN and self._cancelled * 2 > len(self._calendar.entries()):
-            self._calendar.sweep()
+        if self._cancelled > CANCELLED_MIN and self._cancelled * 2 > len(self._queue):
+            # In place: the queue is SimPy's. The order of the others stays, since every entry has its number.
+            self._queue[:] = [entry for entry in self._queue if entry[3].call is not None]
+            heapify(self._queue)
             self._cancelled = 0
 
     def spawn(self, steps: Steps, name: str) -> Process:
@@ -399,37 +353,44 @@ class Clock:
             raise ValueError(f"{stamp_of(when)} is past: it is {stamp_of(self.now)}")
         if self._running:
             raise RuntimeError("the clock is running: a process waits by yielding, it does not run the clock")
-        calendar = self._calendar
-        marker = Timer(self, when, _nothing, True)
-        calendar.schedule(marker, LATE, when - self.now)  # type: ignore[arg-type]
-        step = calendar.step
         self._running = True
-        done = 0
         try:
-            if calls_max is None:
-                while marker.callbacks is not None:
-                    step()
-                    done += 1
-            else:
-                while marker.callbacks is not None and (done < calls_max or calendar.peek() <= calendar.now):
-                    step()
-                    done += 1
+            if not self._run(when, sys.maxsize if calls_max is None else calls_max):
+                return False
         finally:
             self._running = False
-            self.steps += done
-            marker.cancel()
-        return marker.callbacks is None
+        self.now = self._calendar._now = when
+        return True
+
+    def _run(self, when: int, calls_max: int) -> bool:
+        queue, calendar = self._queue, self._calendar
+        while queue and queue[0][0] <= when:
+            if calls_max <= 0 and queue[0][0] > self.now:
+                return False
+            due, _, _, timer = heappop(queue)
+            call = timer.call
+            if call is not None:
+                timer.call = None
+                self.now = calendar._now = due
+                calls_max -= 1
+                call()
+        return True
 
     @property
     def next_due(self) -> int | None:
         """When the next timer is due; None when nothing ever happens again."""
-        head = self._calendar.head()
-        return None if head is None else head.due
+        queue = self._queue
+        while queue:
+            timer: Timer = queue[0][3]
+            if timer.call is not None:
+                return timer.due
+            heappop(queue)
+        return None
 
     def next_once(self) -> Timer | None:
         """The next timer that is not periodic: what a settled cluster has none of for a while. Looks at all timers."""
         found: Timer | None = None
-        for entry in self._calendar.entries():
+        for entry in self._queue:
             timer: Timer = entry[3]
             if timer.call is not None and not timer.periodic and (found is None or timer.due < found.due):
                 found = timer
@@ -438,7 +399,7 @@ class Clock:
     @property
     def pending(self) -> int:
         """Entries in the queue, cancelled ones included."""
-        return len(self._calendar.entries())
+        return len(self._queue)
 
     def stamp(self, at: int | None = None) -> str:
         """RFC 3339 with seconds, as metav1.Time."""
