@@ -63,7 +63,8 @@ def frame_bytes(kind: str, obj: Mapping[str, Any], media_type: str) -> bytes:
     if media_type == PROTOBUF:
         from seatrial.sim.machinery import protobuf
 
-        return protobuf.encode_watch(kind, obj)
+        event = protobuf.encode_watch_event(kind, obj)
+        return len(event).to_bytes(4, "big") + event
     return b'{"type":"%b","object":%b}\n' % (kind.encode(), json_bytes(obj))
 
 

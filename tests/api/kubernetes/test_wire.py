@@ -209,6 +209,8 @@ def test_a_request_that_waits_holds_up_nobody_else() -> None:
                 pending = asyncio.ensure_future(client.post("/webhook"))
                 assert (await client.get("/other")).json() == POD
                 assert not pending.done()
+                while not waiting_for:
+                    await asyncio.sleep(0)
                 what, back = waiting_for.pop()
                 assert what == "the webhook"
                 back(answer)
