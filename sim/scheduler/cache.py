@@ -31,6 +31,8 @@ from seatrial.sim.scheduler.columns import (
 from seatrial.sim.scheduler.labels import Object
 from seatrial.sim.scheduler.podinfo import PodInfo, Term, Traits, amount
 
+TOUCHED_MAX = 500_000
+"""How long the list of touched rows may grow before everything is worked out anew."""
 FIRST_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 SELECTORS_ONLY = frozenset(("services", "replicationcontrollers", "replicasets.apps", "statefulsets.apps"))
 """Kinds of which plug-ins read nothing but the selector."""
@@ -50,6 +52,8 @@ class Cache:
         self.pods_allowed: Column = np.zeros(0, dtype=np.int64)
         self.layout = 0
         self.touched: list[int] = []
+        self.row_versions: Column = np.zeros(0, dtype=np.int64)
+        """Grows whenever something about the pods of a row changes."""
         self.next_start = 0
         """Where the search for feasible nodes goes on (sched.nextStartNodeIndex)."""
         self.namespace_labels: dict[str, Mapping[str, str]] = {}
@@ -62,6 +66,7 @@ class Cache:
         self.where: dict[str, tuple[PodInfo, str]] = {}
         self.nominated: dict[str, dict[str, PodInfo]] = {}
         """Node -> uid -> pod that is to run there once its victims are gone."""
+        self._nominations: dict[str, str] = {}
         self.images: dict[str, tuple[int, dict[str, None]]] = {}
         """Image -> (bytes, the nodes that have it)."""
         self.claim_users: dict[tuple[str, str], int] = {}
@@ -122,6 +127,7 @@ class Cache:
         self._fill_static()
         self.layout += 1
         self.touched.clear()
+        self.row_versions = np.zeros(len(nodes), dtype=np.int64)
         self._labels.clear()
         self._settle_pods(old_infos)
 
@@ -238,7 +244,14 @@ class Cache:
             tally.total += amount_here
         for volume in traits.volumes:
             self._use_claim(traits, volume, sign)
+        self._touch(row)
+
+    def _touch(self, row: int) -> None:
+        self.row_versions[row] += 1
         self.touched.append(row)
+        if len(self.touched) > TOUCHED_MAX:
+            self.touched.clear()
+            self.layout += 1
 
     def _forget_claims(self, pod: PodInfo) -> None:
         for volume in pod.traits.volumes:
@@ -254,18 +267,20 @@ class Cache:
         """Something about the node's pods-to-be (nominations) changed."""
         row = self.row_of.get(node)
         if row is not None:
-            self.touched.append(row)
+            self._touch(row)
 
     # -- nominations ---------------------------------------------------------------------------------------------
 
     def nominate(self, pod: PodInfo, node: str) -> None:
         """The pod is to run on the node later; ``node`` empty withdraws it."""
-        for name in [name for name, pods in self.nominated.items() if pod.uid in pods]:
-            del self.nominated[name][pod.uid]
-            if not self.nominated[name]:
-                del self.nominated[name]
-            self.touch(name)
+        before = self._nominations.pop(pod.uid, None)
+        if before is not None:
+            del self.nominated[before][pod.uid]
+            if not self.nominated[before]:
+                del self.nominated[before]
+            self.touch(before)
         if node:
+            self._nominations[pod.uid] = node
             self.nominated.setdefault(node, {})[pod.uid] = pod
             self.touch(node)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -48,8 +49,8 @@ class Plan:
         self.only: Rows | None = None
         self._seen = 0
         self._feasible: Rows | None = None
-        self.dry_runs: dict[int, tuple[int, object]] = {}
-        """Row -> (version of the row, what preemption there would take)."""
+        self.memory: Any = None
+        """What preemption remembers of its dry runs for such pods."""
         try:
             self._compile()
         except Rejected as rejected:
@@ -224,9 +225,11 @@ class Plan:
             hit = open_rows & (own != 0)
             if not hit.any():
                 continue
-            for verdict in np.unique(own[hit]).tolist():
+            found_here = own[hit]
+            alike = bool((found_here == found_here[0]).all())
+            for verdict in [found_here.item(0)] if alike else np.unique(found_here).tolist():
                 status = judge.status(verdict)
-                rows = np.flatnonzero(hit & (own == verdict))
+                rows = np.flatnonzero(hit if alike else hit & (own == verdict))
                 found.append(Rejection(Status(status.code, status.reasons, plugin.name), rows))
             open_rows &= ~hit
         return found

@@ -24,6 +24,8 @@ Amounts = dict[str, int]
 
 DEFAULT_NON_ZERO = {"cpu": 100, "memory": 200 * 1024 * 1024}
 """What scoring assumes of a container that requests nothing (pkg/scheduler/util/pod_resources.go)."""
+NOT_STARTED = "~"
+"""Sorts after every time stamp: a pod without a start time counts as started now (util.GetPodStartTime)."""
 VOLUME_SOURCES = (
     "persistentVolumeClaim", "ephemeral", "gcePersistentDisk", "awsElasticBlockStore", "rbd", "iscsi",
     "azureDisk", "csi", "cinder",
@@ -107,7 +109,7 @@ class PodInfo:
         self.name: str = meta.get("name") or ""
         self.namespace: str = traits.namespace
         self.priority = traits.priority
-        self.start: str = status.get("startTime") or meta.get("creationTimestamp") or ""
+        self.start: str = status.get("startTime") or NOT_STARTED
         self.terminating = bool(meta.get("deletionTimestamp"))
         self.nominated: str = status.get("nominatedNodeName") or ""
 
