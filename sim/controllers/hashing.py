@@ -1,4 +1,4 @@
-"""Hashes in the names of ReplicaSets and ControllerRevisions.
+"""Hashes in the names of ReplicaSets, DaemonSets' revisions and ControllerRevisions.
 
 Source: k8s.io/kubernetes/pkg/controller/controller_utils.go (ComputeHash) and pkg/controller/history. *Not modelled*:
 upstream hashes Go's dump of the struct, this hashes the template's canonical JSON with the same FNV-1a; names have the
@@ -15,7 +15,16 @@ from seatrial.sim.kernel.streams import ALPHABET
 FNV_OFFSET, FNV_PRIME = 0x811C9DC5, 0x01000193
 
 
+def fnv32(data: bytes) -> int:
+    """FNV-1."""
+    value = FNV_OFFSET
+    for byte in data:
+        value = ((value * FNV_PRIME) & 0xFFFFFFFF) ^ byte
+    return value
+
+
 def fnv32a(data: bytes) -> int:
+    """FNV-1a."""
     value = FNV_OFFSET
     for byte in data:
         value = ((value ^ byte) * FNV_PRIME) & 0xFFFFFFFF
