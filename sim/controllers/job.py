@@ -7,7 +7,6 @@ Source: k8s.io/kubernetes/pkg/controller/job/job_controller.go. How finished pod
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from seatrial.sim.apiserver.request import Object
@@ -17,6 +16,7 @@ from seatrial.sim.controllers import job_tracking as tracking
 from seatrial.sim.controllers.actions import Action, Batch, Create, Outcome, Record, Steps, Turn, delete_of, slow_start
 from seatrial.sim.controllers.conditions import find, namespace_is_terminating, without
 from seatrial.sim.controllers.informers import controller_of
+from seatrial.sim.controllers.job_run import Run
 from seatrial.sim.controllers.ownership import JOB, children_keys, claim, labels_of, pod_from_template, selector_of
 from seatrial.sim.controllers.podstate import by_activity, is_active, is_ready, is_terminal, is_terminating, phase
 from seatrial.sim.controllers.shell import After, Controller, Seen
@@ -32,44 +32,6 @@ INDEX_ENV = {
     "name": "JOB_COMPLETION_INDEX",
     "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{plan.INDEX}']"}},
 }
-
-
-@dataclass(slots=True)
-class Run:
-    """A job during one reconcile."""
-
-    turn: Turn
-    job: Object
-    pods: list[Object]
-    status: dict[str, Any]
-    active: list[Object]
-    succeeded: int = 0
-    failed: int = 0
-    running: int = 0
-    """How many pods are active now, counting those made and deleted in this sync."""
-    ready: int = 0
-    terminating: int = 0
-    done: list[int] = field(default_factory=list)
-    """Succeeded indexes."""
-    done_before: list[int] = field(default_factory=list)
-    lost: list[int] | None = None
-    """Failed indexes, of a job that limits failures per index."""
-    finish: dict[str, Any] | None = None
-    """The condition with which the job is about to finish."""
-    dirty: bool = False
-    again_us: int | None = None
-    backoff: plan.Backoff = plan.Backoff()
-
-    @property
-    def spec(self) -> Any:
-        return self.job["spec"]
-
-    @property
-    def suspended(self) -> bool:
-        return bool(self.spec.get("suspend"))
-
-    def again(self, wait_us: int) -> None:
-        self.again_us = wait_us if self.again_us is None else min(self.again_us, wait_us)
 
 
 def reconcile(turn: Turn) -> Steps:

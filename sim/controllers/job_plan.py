@@ -156,7 +156,7 @@ def is_failed(job: Object, pod: Object) -> bool:
 def finished_at(pod: Object, now: int) -> int:
     """µs (getFinishedTime)."""
     status = pod.get("status") or {}
-    ends = []
+    ends: list[int] = []
     for each in status.get("containerStatuses") or ():
         ended = (each.get("state") or {}).get("terminated")
         if ended is None or not ended.get("finishedAt"):
@@ -170,7 +170,7 @@ def finished_at(pod: Object, now: int) -> int:
         return parse_stamp(ready["lastTransitionTime"])
     if is_terminating(pod):
         grace = pod["metadata"].get("deletionGracePeriodSeconds", 0)
-        return parse_stamp(pod["metadata"]["deletionTimestamp"]) - grace * S
+        return parse_stamp(pod["metadata"]["deletionTimestamp"]) - int(grace) * S
     return now
 
 

@@ -7,19 +7,17 @@ tracking_utils.go, indexed_job_utils.go).
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers import job_plan as plan
 from seatrial.sim.controllers.actions import Action, Batch, Get, Patch, Record, Steps, Turn, ignoring, update_status
 from seatrial.sim.controllers.conditions import find, without
 from seatrial.sim.controllers.informers import controller_of
+from seatrial.sim.controllers.job_run import Run
 from seatrial.sim.controllers.ownership import JOB
 from seatrial.sim.controllers.podstate import is_active, is_terminating, phase
 from seatrial.sim.machinery.errors import ApiError
-
-if TYPE_CHECKING:
-    from seatrial.sim.controllers.job import Run
 
 UNCOUNTED_MAX = 500
 """Uids in the status at most (MaxUncountedPods)."""
