@@ -6,9 +6,10 @@ import json
 import os
 import re
 import select
-import subprocess
+import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import click
 from seatrial.api.cli import kubeconfig
 from seatrial.api.cli.app import home_text
 from seatrial.api.problem import Problem
-from seatrial.api.server import state
+from seatrial.api.server import detached, state
 from seatrial.api.server.state import Home, Settings
 from seatrial.sim.config import ClusterSpec
 
@@ -37,6 +38,10 @@ fly, `seatrial halt` stops it, `seatrial destroy` removes it."""
 NEXT_BARE = """\
 This is an API server without nodes and controllers: it stores, checks and watches, and nothing acts.
 `seatrial halt` stops it, `seatrial destroy` removes it."""
+
+
+class Defect(Problem):
+    """The server broke without knowing why: its directory, with the log, is left as it is."""
 
 
 def checked_name(name: str) -> str:
@@ -106,6 +111,8 @@ def up(
             run_here(home, ready)
         else:
             ready(spawn(home))
+    except Defect:
+        raise
     except Problem:
         if is_new and not home.running:
             home.remove()
@@ -170,32 +177,22 @@ def run_here(home: Home, ready: Any) -> None:
 
 def spawn(home: Home) -> dict[str, Any]:
     """Starts the server on its own and waits until it answers; its report. Raises Problem."""
-    reading, writing = os.pipe()
-    with home.log.open("ab") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "seatrial.api.server", str(home.path), str(writing)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(writing,),
-            start_new_session=True,
-            cwd="/",
-        )
-    os.close(writing)
+    pid, reading = detached.start(home)
     with os.fdopen(reading, "rb") as pipe:
         arrived, _, _ = select.select([pipe], [], [], START_TIMEOUT_S)
         raw = pipe.readline() if arrived else b""
     if raw:
         report: dict[str, Any] = json.loads(raw)
-        if "problem" in report:
-            server.wait()
-            raise Problem(*report["problem"])
+        for key, kind in (("problem", Problem), ("defect", Defect)):
+            if key in report:
+                os.waitpid(pid, 0)
+                raise kind(*report[key])
         return report
-    if server.poll() is None:
-        server.kill()
-    server.wait()
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
     why = f"its server did not start: {last_words(home.log)}"
-    raise Problem(f"cluster {home.name}", why, f"the log may say more: {home.log}")
+    raise Defect(f"cluster {home.name}", why, f"the log may say more: {home.log}")
 
 
 def last_words(log: Path) -> str:

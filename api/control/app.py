@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field
 
 from seatrial.api.control import durations
 from seatrial.api.kubernetes.wire import request_of
@@ -26,6 +27,20 @@ if TYPE_CHECKING:
 
 PREFIX = "/seatrial/"
 BASE = "/seatrial/v1"
+
+
+class Speed(BaseModel):
+    """How fast time is to pass."""
+
+    model_config = ConfigDict(extra="forbid")
+    speed: float = Field(gt=0, le=SPEED_MAX, description="simulated seconds per second")
+
+
+class Advance(BaseModel):
+    """How far time is to jump."""
+
+    model_config = ConfigDict(extra="forbid")
+    duration: str = Field(description="like 90s, 6m or 1h30m")
 
 
 class Guarded(Protocol):
@@ -69,10 +84,10 @@ class Control:
         self._mounted(incoming, answer)
 
 
-def clock_view(driver: Driver, now: int) -> dict[str, Any]:
+def clock_view(driver: Driver) -> dict[str, Any]:
     """What there is to say about time."""
     return {
-        "now": micro_stamp_of(now),
+        "now": micro_stamp_of(driver.enter()),
         "wall": micro_stamp_of(wall_us()),
         "offset": durations.show(driver.offset_us),
         "offsetMicroseconds": driver.offset_us,
@@ -82,67 +97,55 @@ def clock_view(driver: Driver, now: int) -> dict[str, Any]:
     }
 
 
-def make_app(
-    driver: Driver, now: Callable[[], int], status: Callable[[], Mapping[str, Any]], stop: Callable[[], None]
-) -> FastAPI:
+def make_app(driver: Driver, status: Callable[[], Mapping[str, Any]], stop: Callable[[], None]) -> FastAPI:
     """The FastAPI application. Importing FastAPI takes half a second, so it is made on first use."""
-    from fastapi import FastAPI
-    from fastapi.responses import JSONResponse
-    from pydantic import BaseModel, ConfigDict, Field
+    from fastapi import FastAPI, HTTPException
 
     app = FastAPI(title="Seatrial control API", version="v1", openapi_url=f"{BASE}/openapi.json", docs_url=None)
-
-    class Speed(BaseModel):
-        model_config = ConfigDict(extra="forbid")
-        speed: float = Field(gt=0, le=SPEED_MAX, description="simulated seconds per second")
-
-    class Advance(BaseModel):
-        model_config = ConfigDict(extra="forbid")
-        duration: str = Field(description="how far, like 90s, 6m or 1h30m")
 
     @app.get(f"{BASE}/status")
     async def show_status() -> dict[str, Any]:
         """What runs here, and how it is."""
-        return {**status(), "clock": clock_view(driver, now())}
+        return {**status(), "clock": clock_view(driver)}
 
     @app.get(f"{BASE}/clock")
     async def show_clock() -> dict[str, Any]:
         """Simulated time and its pace."""
-        return clock_view(driver, now())
+        return clock_view(driver)
 
     @app.post(f"{BASE}/clock/pause")
     async def pause() -> dict[str, Any]:
         """Stops simulated time; requests are still answered."""
         driver.pause()
-        return clock_view(driver, now())
+        return clock_view(driver)
 
     @app.post(f"{BASE}/clock/resume")
     async def resume() -> dict[str, Any]:
         """Lets simulated time go on."""
         driver.resume()
-        return clock_view(driver, now())
+        return clock_view(driver)
 
     @app.put(f"{BASE}/clock/speed")
     async def set_speed(body: Speed) -> dict[str, Any]:
         """Changes the pace of simulated time."""
         driver.set_speed(body.speed)
-        return clock_view(driver, now())
+        return clock_view(driver)
 
-    @app.post(f"{BASE}/clock/advance", response_model=None)
-    async def advance(body: Advance) -> dict[str, Any] | JSONResponse:
+    @app.post(f"{BASE}/clock/advance")
+    async def advance(body: Advance) -> dict[str, Any]:
         """Jumps forward; answers when everything of the time between has happened."""
         try:
             span = durations.parse(body.duration)
         except ValueError as problem:
-            return JSONResponse({"detail": str(problem)}, 422)
+            raise HTTPException(422, str(problem)) from None
         await driver.advance(span)
-        return clock_view(driver, now())
+        return clock_view(driver)
 
     @app.post(f"{BASE}/clock/next")
     async def skip() -> dict[str, Any]:
         """Jumps to the next thing that is due."""
         skipped = await driver.skip()
-        return {**clock_view(driver, now()), "skipped": durations.show(skipped)}
+        return {**clock_view(driver), "skipped": durations.show(skipped)}
 
     @app.post(f"{BASE}/stop", status_code=202)
     async def stop_server() -> dict[str, str]:

@@ -100,8 +100,9 @@ class Driver:
 
     @property
     def lag_us(self) -> int:
-        """By how much the simulation is late."""
-        return max(0, self.target - self._clock.now)
+        """By how much the simulation is late: 0 while nothing is overdue."""
+        due, target = self._clock.next_due, self.target
+        return 0 if due is None or due > target else target - self._clock.now
 
     @property
     def speed(self) -> float:
@@ -180,9 +181,10 @@ class Driver:
         self._loop = None
         self._release()
 
-    def enter(self) -> None:
-        """Brings the simulation to the present before a request is served, as far as one slice goes."""
+    def enter(self) -> int:
+        """Brings the simulation to the present before a request is served, as far as one slice goes; the time then."""
         self._run()
+        return self._clock.now
 
     def wake(self) -> None:
         """Looks soon at what is due: to be called after anything that may have added work."""

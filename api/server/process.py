@@ -117,7 +117,7 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
             **live.facts(),
         }
 
-    control = Control(cluster.server, lambda: make_app(driver, lambda: cluster.now, status, stopping.set))
+    control = Control(cluster.server, lambda: make_app(driver, status, stopping.set))
     listener = Listener(Front(kubernetes, control), listening, tls(keys))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
