@@ -96,7 +96,7 @@ class Tip:
 class Watch:
     """A cursor on a channel. It costs nothing while nothing happens there."""
 
-    __slots__ = ("_call", "_channel", "_close", "_next", "_tip", "closed", "namespace", "position")
+    __slots__ = ("_call", "_channel", "_close", "_next", "_position", "_tip", "closed", "namespace")
 
     def __init__(self, channel: Channel, tip: Tip, since: int, namespace: str | None, close: Call) -> None:
         self._channel = channel
@@ -105,9 +105,13 @@ class Watch:
         self._call: Call | None = None
         self._close = close
         self.namespace = namespace
-        self.position = since
-        """The revision up to which everything was read."""
+        self._position = since
         self.closed = False
+
+    @property
+    def position(self) -> int:
+        """The revision up to which everything was read: the store's own when nothing is left to read."""
+        return self._position if self._is_ready() else self._tip.revision
 
     def read(self, limit: int = 500) -> list[Change]:
         """The next changes, at most ``limit``. Raises Compacted when the log no longer holds the next one."""
@@ -118,7 +122,6 @@ class Watch:
         changes, namespace = channel.changes, self.namespace
         end = len(changes)
         if start == end:
-            self.position = self._tip.revision
             return []
         if namespace is None:
             stop = min(start + limit, end)
@@ -132,7 +135,7 @@ class Watch:
                 if change.obj["metadata"].get("namespace", "") == namespace:
                     out.append(change)
         self._next = channel.base + stop
-        self.position = self._tip.revision if stop == end else changes[stop - 1].revision
+        self._position = changes[stop - 1].revision
         return out
 
     def _is_ready(self) -> bool:
