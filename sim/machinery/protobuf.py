@@ -76,7 +76,7 @@ def _signed(value: int) -> int:
 
 
 def _text(raw: bytes) -> str:
-    return bytes(raw).decode("utf-8", "replace")
+    return raw.decode("utf-8", "replace")
 
 
 def _json(raw: bytes) -> Any:
@@ -414,7 +414,15 @@ def decode(raw: bytes) -> dict[str, Any]:
     """An object from its envelope, as it was written: zeros are kept. Raises ValueError."""
     if not raw.startswith(MAGIC):
         raise Malformed("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
-    parts = _first(bytes(raw[len(MAGIC) :]))
+    try:
+        return _object(raw[len(MAGIC) :])
+    except (AttributeError, TypeError, RecursionError):
+        # A number where a message, text or bytes belong, or the reverse, below the fields that are checked.
+        raise Malformed("proto: wrong wireType") from None
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    parts = _first(raw)
     identity = _first(parts.get(1, b""))
     api_version, kind = _text(identity.get(1, b"")), _text(identity.get(2, b""))
     name = message_of_kind(api_version, kind)
