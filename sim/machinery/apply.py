@@ -53,38 +53,54 @@ def apply(
     """
     config = _checked(patch, resource)
     live: Object = MEMBER if old is None else conversion.convert(old, resource)
-    entries = (live.get("metadata") or MEMBER).get("managedFields")
-    shape = fieldsets.of_type(resource.type)
-    if not entries and old is not None:
-        owned = fieldsets.difference(fieldsets.compare(shape, empty(resource), live)[0], UNOWNED)
-        me = Manager(BEFORE_FIRST_APPLY, UPDATE, resource.api_version, subresource)
-        entries = updated((), me, owned, None, stamp)
-    bare = with_entries(live, None)
     me = Manager(manager, APPLY, "", subresource)
-    applying = _Applying(shape, bare, config, decoded(entries), me, reset_fields(resource, subresource))
-    merged, held = applying.result(force)
+    shape = fieldsets.of_type(resource.type)
+    bare = with_entries(live, None)
+    try:
+        entries = _entries(shape, live, me, stamp, resource)
+        merged, held = _Applying(shape, bare, config, decoded(entries), me, reset_fields(resource, subresource)).result(
+            force
+        )
+    except fieldsets.Keyless as problem:
+        what = _named(live, resource.api_version, resource.kind)
+        raise errors.ApiError(500, "", f"failed to create typed live object ({what}): {problem}") from None
     when = stamp
     if merged == bare:
-        when = held[me][0].get("time", "") if me in held else ""
-        merged = bare
+        merged, when = bare, held[me][0].get("time", "")
     return with_entries(_with_last_applied(merged, config, manager), _encoded(held, me, resource, when))
+
+
+def _entries(shape: Shape, live: Object, me: Manager, stamp: str, resource: Resource) -> Sequence[Entry] | None:
+    """The entries of the live object; what an object without any holds belongs to whoever wrote it before."""
+    entries: Sequence[Entry] | None = (live.get("metadata") or MEMBER).get("managedFields")
+    if entries or not live:
+        return entries
+    owned = fieldsets.difference(fieldsets.compare(shape, empty(resource), live)[0], UNOWNED)
+    before = Manager(BEFORE_FIRST_APPLY, UPDATE, resource.api_version, me.subresource)
+    return updated((), before, owned, None, stamp)
+
+
+def _named(obj: Object, version: str, kind: str) -> str:
+    """Namespace, name and kind as upstream's errors give them."""
+    metadata = obj.get("metadata") or MEMBER
+    gvk = f"{version if '/' in version else '/' + version}, Kind={kind}"
+    return f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {gvk}"
 
 
 def _checked(patch: Any, resource: Resource) -> Object:
     """The configuration, if it is one of the kind. Raises ApiError."""
     if not isinstance(patch, dict):
         raise errors.bad_request("error decoding YAML: not an object")
-    metadata, version, kind = patch.get("metadata") or MEMBER, patch.get("apiVersion", ""), patch.get("kind", "")
-    gvk = f"{version if '/' in version else '/' + version}, Kind={kind}"
+    version, kind = patch.get("apiVersion", ""), patch.get("kind", "")
+    what = _named(patch, version, kind)
     if (version, kind) != (resource.api_version, resource.kind):
-        raise errors.bad_request(f"invalid object type: {gvk}")
-    if metadata.get("managedFields") is not None:
+        raise errors.bad_request(f"invalid object type: {what.partition('; ')[2]}")
+    if (patch.get("metadata") or MEMBER).get("managedFields") is not None:
         raise errors.bad_request("metadata.managedFields must be nil")
     found = list(configuration.problems(resource.type, patch))
     if found:
-        name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
         listed = found[0] if len(found) == 1 else "\n".join(["errors:", *(f"  {text}" for text in found)])
-        raise errors.ApiError(500, "", f"failed to create typed patch object ({name}; {gvk}): {listed}")
+        raise errors.ApiError(500, "", f"failed to create typed patch object ({what}): {listed}")
     return patch
 
 

@@ -94,9 +94,8 @@ def _list_problems(field: Field, element: Field, items: list[Any], path: str) ->
         if shape.kind in ("list", "set"):
             try:
                 key = element_key(shape, item)
-            except KeyError as lack:
-                why = f"associative list with keys has an element that omits key field {quoted(lack.args[0])}"
-                yield f"{path}: element {position}: {why} (and doesn't have default value)"
+            except fieldsets.Keyless as problem:
+                yield f"{path}: element {position}: {problem}"
                 continue
             here = path + element_text(key)
             if key in seen:

@@ -100,8 +100,12 @@ def is_granular(shape: Shape, value: Any) -> bool:
     return isinstance(value, list) if shape.kind in ("list", "set") else isinstance(value, dict)
 
 
+class Keyless(ValueError):
+    """An item of a list that is owned by key lacks one of its keys."""
+
+
 def element_key(shape: Shape, item: Any) -> str:
-    """The path element of a list's item. Raises KeyError with the name of a key that the item lacks."""
+    """The path element of a list's item. Raises Keyless."""
     if shape.kind == "set":
         return "v:" + orjson.dumps(item).decode()
     values = []
@@ -109,7 +113,8 @@ def element_key(shape: Shape, item: Any) -> str:
         value = item.get(name, MISSING) if isinstance(item, dict) else MISSING
         if value is MISSING:
             if name not in shape.defaults:
-                raise KeyError(name)
+                why = f"associative list with keys has an element that omits key field {quoted(name)}"
+                raise Keyless(f"{why} (and doesn't have default value)")
             value = shape.defaults[name]
         values.append(value)
     return _key(shape.keys, *values)
@@ -121,17 +126,14 @@ def _key(names: tuple[str, ...], *values: Any) -> str:
 
 
 def parts(shape: Shape, value: Any) -> Iterator[tuple[str, Shape, Any]]:
-    """(path element, shape, value) of each part of a granular value; items without their keys are passed over."""
+    """(path element, shape, value) of each part of a granular value. Raises Keyless."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield "f:" + name, shape.below(name), part
         return
     element = shape.element or ANY
     for item in value:
-        try:
-            yield element_key(shape, item), element, item
-        except KeyError:
-            continue
+        yield element_key(shape, item), element, item
 
 
 def fresh(shape: Shape, value: Any) -> Set:

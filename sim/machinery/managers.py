@@ -116,7 +116,7 @@ def update_managed_fields(
     """The new object with its managedFields as an update by ``manager`` leaves them.
 
     ``old`` is what is stored, None for a creation; ``stamp`` the time in RFC 3339. A list of one empty entry in the
-    new object asks for all ownership to be dropped.
+    new object asks for all ownership to be dropped. So does, as upstream, a list whose items lack their keys.
     """
     before = MEMBER if old is None else old["metadata"]
     given, stored = (new.get("metadata") or MEMBER).get("managedFields"), before.get("managedFields")
@@ -129,7 +129,10 @@ def update_managed_fields(
         shown_new = conversion.convert(new, resource)
         shown_old = None if old is None else conversion.convert(old, resource)
     shape = fieldsets.of_type(resource.type)
-    changed, removed = fieldsets.compare(shape, empty(resource) if shown_old is None else shown_old, shown_new)
+    try:
+        changed, removed = fieldsets.compare(shape, empty(resource) if shown_old is None else shown_old, shown_new)
+    except fieldsets.Keyless:
+        return with_entries(new, None)
     ignored = reset_fields(resource, subresource)
     if ignored is not None:
         changed, removed = fieldsets.excluding(changed, ignored), fieldsets.excluding(removed, ignored)
