@@ -15,7 +15,7 @@ def prepare_create(context: Context, obj: Object) -> Object:
     if spec.get("manualSelector"):
         return obj
     metadata = obj["metadata"]
-    uid, name = metadata["uid"], metadata["name"]
+    uid, name = metadata["uid"], metadata.get("name", "")
     template = spec.get("template") or {}
     given = (template.get("metadata") or {}).get("labels") or {}
     labels = {
