@@ -43,19 +43,22 @@ class FrameBytes:
         self._offset_us = offset_us
         self._shared: dict[tuple[str, str, int, int], bytes] = {}
 
-    def encode(self, frame: Frame, media_type: str) -> bytes:
-        """The bytes of a frame; shared when the frame shows a change as it is in the log."""
-        change, offset_us = frame.change, self._offset_us()
-        key = (frame.type, media_type, change.revision if change is not None else 0, offset_us)
-        found = self._shared.get(key) if change is not None else None
-        if found is None:
-            obj = self._outward(frame.object, offset_us) if offset_us else frame.object
-            found = frame_bytes(frame.type, obj, media_type)
-            if change is not None:
-                if len(self._shared) >= SHARED_FRAMES_MAX:
-                    self._shared.clear()
-                self._shared[key] = found
-        return found
+    def encode(self, frames: list[Frame], media_type: str) -> bytes:
+        """The bytes of frames; those of a change as it is in the log are made once for all."""
+        offset_us, shared = self._offset_us(), self._shared
+        if len(shared) > SHARED_FRAMES_MAX:
+            shared.clear()
+        parts = []
+        for kind, obj, change in frames:
+            key = (kind, media_type, change.revision if change is not None else 0, offset_us)
+            found = shared.get(key) if change is not None else None
+            if found is None:
+                shown = self._outward(obj, offset_us) if offset_us else obj
+                found = frame_bytes(kind, shown, media_type)
+                if change is not None:
+                    shared[key] = found
+            parts.append(found)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def frame_bytes(kind: str, obj: Mapping[str, Any], media_type: str) -> bytes:
@@ -79,10 +82,7 @@ class WatchBody:
 
     def read(self) -> bytes:
         frames = self._stream.read(READ_FRAMES)
-        if not frames:
-            return b""
-        encode, media_type = self._frames.encode, self._media_type
-        return b"".join([encode(frame, media_type) for frame in frames])
+        return self._frames.encode(frames, self._media_type) if frames else b""
 
     @property
     def closed(self) -> bool:

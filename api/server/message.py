@@ -67,7 +67,7 @@ class Stream(Protocol):
         """Nothing will come any more, except what ``read`` still gives."""
 
     def on_ready(self, call: Callable[[], None]) -> None:
-        """Calls once when there is something to read or the stream has ended."""
+        """Calls once when there is something to read or the stream has ended; never from within this call."""
 
     def close(self) -> None:
         """The client is gone."""

@@ -251,18 +251,20 @@ class Connection(asyncio.Protocol):
                 return
 
     def _pump_stream(self, stream: Stream) -> None:
-        while not self._paused:
-            piece = stream.read()
-            if piece:
-                self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-                continue
-            if stream.closed:
-                self._stream = None
-                self._transport.write(b"0\r\n\r\n")
-                self._done()
-                return
-            stream.on_ready(self._pump)
+        """Sends what the stream has, a batch in each turn of the loop, unless the client is behind."""
+        if self._paused:
             return
+        piece = stream.read()
+        if piece:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            if self._paused:
+                return
+        elif stream.closed:
+            self._stream = None
+            self._transport.write(b"0\r\n\r\n")
+            self._done()
+            return
+        stream.on_ready(self._pump)
 
     def _done(self) -> None:
         incoming, self._current = self._current, None
