@@ -273,10 +273,29 @@ class Cluster:
         change = history[0] if history else None
         while change is not None:
             chain.append(change)
-            cause = change.cause
-            before = cause[2] if cause is not None else None
-            change = self.store.change(before) if before is not None and before < change.revision else None
+            change = self._before(change)
         return chain[::-1]
+
+    def _before(self, change: Change) -> Change | None:
+        """What made the writer of a change write: the change it names or, when it names none, its owner's last one."""
+        if change.cause is None:
+            return None
+        revision = change.cause[2]
+        if revision is not None:
+            return self.store.change(revision) if revision < change.revision else None
+        for owner in change.obj["metadata"].get("ownerReferences") or ():
+            resource = self.kinds.of(owner)
+            if resource is None:
+                continue
+            namespace = change.obj["metadata"].get("namespace", "") if resource.namespaced else ""
+            earlier = [
+                each
+                for each in self.store.history(resource.storage, namespace, owner["name"])
+                if each.revision < change.revision
+            ]
+            if earlier:
+                return earlier[-1]
+        return None
 
     @classmethod
     def replay(cls, journal: Journal) -> Cluster:

@@ -183,7 +183,7 @@ class Client:
         self.user_agent = user_agent
         self._bucket = TokenBucket(qps, burst) if qps > 0 else None
         self._timeout_us = timeout_us
-        self._loss: Random | None = None
+        self._luck: Random | None = None
         self._connected = False
 
     def call(self, request: Request) -> Steps:
@@ -216,28 +216,25 @@ class Client:
         """One message's way. While there is none, it is sent again and again, as TCP does."""
         clock, began, wait = self._clock, self._clock.now, RETRANSMIT_US
         while True:
-            latency = self._topology.latency(a, b)
-            if latency is not None and not self._lost(a, b):
-                yield clock.sleep(latency)
+            way = self._topology.way(a, b)
+            if way is not None and (way.passes == 1.0 or self._arrives(way.passes)):
+                yield clock.sleep(way.latency_us)
                 return
-            while latency is None:
+            while way is None:
                 if clock.now >= deadline:
                     raise self._gone()
                 moved = yield self._endpoint.moved.wait(deadline - clock.now)
                 if moved is TIMEOUT:
                     raise self._gone()
-                latency = self._topology.latency(a, b)
+                way = self._topology.way(a, b)
             while began + wait <= clock.now:
                 wait *= 2
             yield clock.sleep(began + wait - clock.now)
 
-    def _lost(self, a: str, b: str) -> bool:
-        loss = self._topology.loss(a, b)
-        if not loss:
-            return False
-        if self._loss is None:
-            self._loss = self._wiring.streams(f"loss/{self.host}/{self.user.name}")
-        return self._loss.random() < loss
+    def _arrives(self, share: float) -> bool:
+        if self._luck is None:
+            self._luck = self._wiring.streams(f"loss/{self.host}/{self.user.name}")
+        return self._luck.random() < share
 
     def _gone(self) -> Unreachable:
         if self._connected and not self._timeout_us:

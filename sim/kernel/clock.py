@@ -51,7 +51,9 @@ class Timer:
         self.periodic = periodic
 
     def __repr__(self) -> str:
-        return f"Timer({stamp_of(self.due)}, {self.call!r})"
+        owner = getattr(self.call, "__self__", None)
+        what = owner.name if isinstance(owner, Process) else repr(self.call)
+        return f"timer of {what}, due at {micro_stamp_of(self.due)}"
 
     @property
     def active(self) -> bool:

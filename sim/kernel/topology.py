@@ -7,30 +7,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
-import networkx as nx
+
+class Way(NamedTuple):
+    """What a message goes through."""
+
+    latency_us: int
+    passes: float
+    """The share of messages that arrive."""
+
+    def then(self, other: Way) -> Way:
+        """One after the other."""
+        return Way(self.latency_us + other.latency_us, self.passes * other.passes)
+
+
+HERE = Way(0, 1.0)
 
 
 class Topology:
     """Hosts and the links between them. Messages take the quickest way; each direction of a link can be cut alone."""
 
     def __init__(self) -> None:
-        self._links: Any = nx.DiGraph()
+        self._loopback_us: dict[str, int] = {}
+        self._links: dict[str, dict[str, Way]] = {}
         self._cut: dict[tuple[str, str], None] = {}
-        self._ways: dict[tuple[str, str], tuple[int, float] | None] = {}
+        self._ways: dict[tuple[str, str], Way | None] = {}
+        self._routes: dict[tuple[str, str], Way | None] = {}
+        self._graph: Any = None
         self._listeners: dict[int, Callable[[], None]] = {}
         self._listened = 0
 
     def add_host(self, name: str, loopback_us: int = 0) -> None:
         """A host, or anything links meet at; ``loopback_us`` is how long it takes to reach itself."""
-        self._links.add_node(name, loopback_us=loopback_us)
+        self._loopback_us[name] = loopback_us
+        self._links.setdefault(name, {})
         self._changed()
 
     def remove_host(self, name: str) -> None:
         """Takes a host and its links away. Raises KeyError for one that does not exist."""
         self._known(name)
-        self._links.remove_node(name)
+        for other in self._links.pop(name):
+            del self._links[other][name]
+        del self._loopback_us[name]
         self._cut = {pair: None for pair in self._cut if name not in pair}
         self._changed()
 
@@ -42,8 +61,7 @@ class Topology:
         """Links two hosts both ways, or changes their link. Raises KeyError for an unknown host."""
         self._known(a)
         self._known(b)
-        for one, other in ((a, b), (b, a)):
-            self._links.add_edge(one, other, latency_us=latency_us, loss=loss)
+        self._links[a][b] = self._links[b][a] = Way(latency_us, 1.0 - loss)
         self._changed()
 
     def cut(self, a: str, b: str, one_way: bool = False) -> None:
@@ -68,20 +86,24 @@ class Topology:
 
     def latency(self, a: str, b: str) -> int | None:
         """µs from ``a`` to ``b``; None when there is no way through. Raises KeyError for an unknown host."""
-        way = self._way(a, b)
-        return None if way is None else way[0]
+        way = self.way(a, b)
+        return None if way is None else way.latency_us
 
     def loss(self, a: str, b: str) -> float:
         """The share of messages that get lost on the way from ``a`` to ``b``; 1.0 when there is none."""
-        way = self._way(a, b)
-        return 1.0 if way is None else way[1]
+        way = self.way(a, b)
+        return 1.0 if way is None else 1.0 - way.passes
 
     def on_change(self, call: Callable[[], None]) -> Callable[[], None]:
         """Calls after every change; returns what ends that."""
         self._listened += 1
         number = self._listened
         self._listeners[number] = call
-        return lambda: void(self._listeners.pop(number, None))
+
+        def end() -> None:
+            self._listeners.pop(number, None)
+
+        return end
 
     def _known(self, name: str) -> None:
         if name not in self._links:
@@ -89,10 +111,13 @@ class Topology:
 
     def _changed(self) -> None:
         self._ways.clear()
+        self._routes.clear()
+        self._graph = None
         for call in list(self._listeners.values()):
             call()
 
-    def _way(self, a: str, b: str) -> tuple[int, float] | None:
+    def way(self, a: str, b: str) -> Way | None:
+        """Latency and share of arrivals from ``a`` to ``b``; None when there is no way through. Raises KeyError."""
         pair = (a, b)
         try:
             return self._ways[pair]
@@ -100,29 +125,54 @@ class Topology:
             way = self._ways[pair] = self._find(a, b)
             return way
 
-    def _find(self, a: str, b: str) -> tuple[int, float] | None:
+    def _find(self, a: str, b: str) -> Way | None:
         self._known(a)
         self._known(b)
-        cut, links = self._cut, self._links
-        if (a, b) in cut and (a == b or not links.has_edge(a, b)):
+        if (a, b) in self._cut and b not in self._links[a]:
             return None
+        return Way(self._loopback_us[a], 1.0) if a == b else self._route(a, b)
+
+    def _route(self, a: str, b: str) -> Way | None:
+        """Along the links that are whole."""
         if a == b:
-            return links.nodes[a]["loopback_us"], 0.0
+            return HERE
+        pair = (a, b)
+        if pair not in self._routes:
+            self._routes[pair] = self._leave(a, b)
+        return self._routes[pair]
 
-        def weight(one: str, other: str, link: Any) -> int | None:
-            return None if (one, other) in cut else link["latency_us"]
+    def _leave(self, a: str, b: str) -> Way | None:
+        """A host with a single link has no choice, at either end: most of a cluster's hosts are such."""
+        links = self._links
+        if len(links[a]) == 1:
+            (hub,) = links[a]
+            step, rest = (a, hub), self._beyond(hub, hub, b)
+        elif len(links[b]) == 1:
+            (hub,) = links[b]
+            step, rest = (hub, b), self._beyond(hub, a, hub)
+        else:
+            return self._search(a, b)
+        return None if rest is None or step in self._cut else links[step[0]][step[1]].then(rest)
 
+    def _beyond(self, hub: str, a: str, b: str) -> Way | None:
+        """The rest of the way; none where the hub of a leaf leads back to the leaf alone."""
+        return None if a != b and len(self._links[hub]) == 1 else self._route(a, b)
+
+    def _search(self, a: str, b: str) -> Way | None:
+        # Only meshes need it, and it takes as long to import as the rest of the kernel.
+        import networkx as nx
+
+        if self._graph is None:
+            self._graph = nx.DiGraph()
+            for one, links in self._links.items():
+                for other, way in links.items():
+                    if (one, other) not in self._cut:
+                        self._graph.add_edge(one, other, way=way, weight=way.latency_us)
         try:
-            path = nx.bidirectional_dijkstra(links, a, b, weight)[1]
-        except nx.NetworkXNoPath:
+            path = nx.bidirectional_dijkstra(self._graph, a, b)[1]
+        except (nx.NetworkXNoPath, nx.NodeNotFound):
             return None
-        latency, passes = 0, 1.0
+        found = HERE
         for one, other in pairwise(path):
-            link = links.edges[one, other]
-            latency += link["latency_us"]
-            passes *= 1.0 - link["loss"]
-        return latency, 1.0 - passes
-
-
-def void(_: object) -> None:
-    """Drops a value."""
+            found = found.then(self._links[one][other])
+        return found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seatrial.sim.kernel.topology import Topology
 
@@ -84,3 +87,43 @@ def test_unknown_hosts_are_named() -> None:
     topology.remove_host("w1")
     with pytest.raises(KeyError, match="w1"):
         topology.latency("m", "w1")
+
+
+Links = list[tuple[str, str, int]]
+Cuts = list[tuple[str, str, bool]]
+LINKS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef"), st.integers(1, 9)), max_size=12)
+CUTS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef"), st.booleans()), max_size=4)
+
+
+@given(LINKS, CUTS)
+def test_latency_is_that_of_the_shortest_path(
+    links: list[tuple[str, str, int]], cuts: list[tuple[str, str, bool]]
+) -> None:
+    topology, plain = Topology(), nx.DiGraph()
+    for host in "abcdef":
+        topology.add_host(host)
+        plain.add_node(host)
+    for a, b, latency in links:
+        if a != b:
+            topology.link(a, b, latency)
+            plain.add_edge(a, b, weight=latency)
+            plain.add_edge(b, a, weight=latency)
+    parted = set()
+    for a, b, one_way in cuts:
+        if plain.has_edge(a, b):
+            topology.cut(a, b, one_way)
+            parted |= {(a, b)} if one_way else {(a, b), (b, a)}
+    plain.remove_edges_from(parted)
+    lengths = dict(nx.all_pairs_dijkstra_path_length(plain))
+    for a in "abcdef":
+        for b in "abcdef":
+            assert topology.latency(a, b) == lengths[a].get(b)
+
+
+def test_thousands_of_hosts_cost_next_to_nothing() -> None:
+    topology = Topology()
+    topology.add_host("lan")
+    for number in range(2000):
+        topology.add_host(f"w{number}")
+        topology.link(f"w{number}", "lan", 10)
+    assert {topology.latency("w0", f"w{number}") for number in range(1, 2000)} == {20}
