@@ -61,8 +61,9 @@ class NotSettled(Exception):
 class Cluster:
     """A simulated cluster. Two of them never meet.
 
-    ``state`` keeps it on disk; ``now`` (µs since the Unix epoch) is where its calendar begins instead of the
-    specification's ``epoch_us``; ``boot`` counts restarts, each of which draws from random streams of its own;
+    ``state`` keeps it on disk; ``now`` (µs since the Unix epoch) is where its calendar begins, by default where the
+    state was left, or at the specification's ``epoch_us``; ``boot`` counts restarts, each of which draws from random
+    streams of its own;
     ``verify`` makes the store look for objects changed in place (slower).
     """
 
@@ -79,7 +80,8 @@ class Cluster:
     ) -> None:
         self.spec = spec = spec if spec is not None else ClusterSpec()
         self.seed = seed
-        now = spec.epoch_us if now is None else now
+        if now is None:
+            now = int((state.fact("now") if state is not None else None) or spec.epoch_us)
         header = {"seed": seed, "boot": boot, "now": now, "spec": spec.model_dump(mode="json")}
         self.journal = Journal({**header, "ca": ca_certificate})
         self.clock = Clock(now)

@@ -90,7 +90,7 @@ class Durable:
         return Damaged(self.path, str(problem), MEND)
 
     def fact(self, name: str) -> str | None:
-        """A fact about the whole state (the clock, the seed), as ``set_fact`` kept it."""
+        """A fact about the whole state: ``revision``, ``now`` (µs, of the last change) and what ``set_fact`` kept."""
         row = self._file.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
@@ -125,6 +125,7 @@ class Durable:
         key = (change.storage, order_of(place_of(change.obj)))
         self._gathered[key] = change.obj if change.verb != "DELETED" else None
         self._revision = change.revision
+        self._facts["now"] = str(change.at_us)
 
     @property
     def dirty(self) -> bool:

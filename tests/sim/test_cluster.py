@@ -167,13 +167,14 @@ def test_journal_of_a_story_replays_to_the_same_digest(cluster: Cluster) -> None
 
 def test_kept_state_is_there_after_a_restart(tmp_path: Path) -> None:
     first = Cluster(BARE, seed=3, state=Durable(tmp_path / "state.db"))
+    first.advance("10m")
     first.apply(MANIFEST)
     kept = {storage: first.store.list(storage) for storage in first.store.storages()}
     assert first.state is not None
     first.state.close()
-    second = Cluster(BARE, seed=3, boot=1, now=first.now, state=Durable(tmp_path / "state.db"))
+    second = Cluster(BARE, seed=3, boot=1, state=Durable(tmp_path / "state.db"))
     assert {storage: second.store.list(storage) for storage in kept} == kept
-    assert second.store.revision == first.store.revision
+    assert (second.store.revision, second.now) == (first.store.revision, first.now)
     (obj,) = second.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new"}})
     uids = [each["metadata"]["uid"] for storage in kept for each in kept[storage]]
     assert obj["metadata"]["uid"] not in uids
