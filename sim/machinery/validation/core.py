@@ -176,7 +176,7 @@ def node(value: Object) -> Errors:
     if found := spec.get("taints"):
         errors += at("metadata.taints", taints(found))
     errors += _node_resources(value)
-    cidrs = spec.get("podCIDRs") or []
+    cidrs = _cidrs(spec)
     errors += at("spec", each("podCIDRs", cidrs, addresses.is_cidr))
     if len(cidrs) > 1:
         if not addresses.is_dual_stack(cidrs) or len(cidrs) > 2:
@@ -184,6 +184,12 @@ def node(value: Object) -> Errors:
             errors.append(invalid("spec.podCIDRs", cidrs, told))
         errors += [duplicate(f"spec.podCIDRs[{i}]", cidr) for i, cidr in enumerate(cidrs) if cidr in cidrs[:i]]
     return errors
+
+
+def _cidrs(spec: Object) -> list[str]:
+    """All ranges of a node, as the internal version has them: podCIDR is the first."""
+    first, given = spec.get("podCIDR") or "", list(spec.get("podCIDRs") or [])
+    return [first, *given[1:]] if first else given
 
 
 def _node_resources(value: Object) -> Errors:
@@ -205,8 +211,8 @@ def node_update(new: Object, old: Object) -> Errors:
     ]
     if after is before:
         return errors
-    cidrs = before.get("podCIDRs") or []
-    if cidrs and list(after.get("podCIDRs") or []) != list(cidrs):
+    cidrs = _cidrs(before)
+    if cidrs and _cidrs(after) != cidrs:
         errors.append(forbidden("spec.podCIDRs", CIDRS_ONCE))
     if before.get("providerID") and after.get("providerID") != before["providerID"]:
         errors.append(forbidden("spec.providerID", PROVIDER_ONCE))

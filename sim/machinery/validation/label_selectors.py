@@ -34,8 +34,10 @@ def labels(value: Mapping[str, str]) -> Errors:
     """A map of labels; its errors do not say which one, they show it."""
     errors: list[FieldError] = []
     for key, text in value.items():
-        errors += [invalid("", key, wrong) for wrong in qualified_name(key)]
-        errors += [invalid("", text, wrong) for wrong in label_value(text)]
+        if found := qualified_name(key):
+            errors += [invalid("", key, wrong) for wrong in found]
+        if found := label_value(text):
+            errors += [invalid("", text, wrong) for wrong in found]
     return errors or NONE
 
 

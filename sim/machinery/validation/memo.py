@@ -1,8 +1,8 @@
 """Remembers what was said of a value by the value's identity.
 
 Committed objects are never mutated, and pods of one template share its parts; what was found in a part once holds for
-every object that shares it. A memo keeps the value itself, so that its identity is not used again, and forgets the
-oldest when it is full.
+every object that shares it. A memo keeps the value itself, so that its identity is not used again, and forgets
+everything when it is full: what is still in use comes back at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def remembered(check: Check, entries_max: int = ENTRIES_MAX) -> Check:
             return entry[1]
         found = check(value)
         if len(kept) >= entries_max:
-            del kept[next(iter(kept))]
+            kept.clear()
         kept[key] = (value, found)
         return found
 

@@ -100,7 +100,8 @@ def owners(references: Sequence[Object]) -> Errors:
     errors: list[FieldError] = []
     controllers: list[str] = []
     for reference in references:
-        errors += at("ownerReferences", _owner(reference))
+        if found := _owner(reference):
+            errors += at("ownerReferences", found)
         if reference.get("controller"):
             controllers.append(f"{reference.get('kind', '')}/{reference.get('name', '')}")
     if len(controllers) > 1:
@@ -114,7 +115,8 @@ def _owner(value: Object) -> Errors:
     version = value.get("apiVersion") or ""
     if not version or version.endswith("/") or version.count("/") > 1:
         errors.append(invalid("apiVersion", version, "version must not be empty"))
-    errors += [invalid(key, "", "must not be empty") for key in ("kind", "name", "uid") if not value.get(key)]
+    if not (value.get("kind") and value.get("name") and value.get("uid")):
+        errors += [invalid(key, "", "must not be empty") for key in ("kind", "name", "uid") if not value.get(key)]
     if version == "v1" and value.get("kind") == "Event":
         told = "/v1, Kind=Event is disallowed from being an owner"
         errors.append(invalid("", dict(value), told))

@@ -6,6 +6,7 @@ Source: k8s.io/kubernetes/pkg/apis/core/validation and pkg/apis/core/helper.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from seatrial.sim.machinery.fields import FieldError
@@ -157,10 +158,13 @@ def resource_requirements(value: Object, name_check: Check, claims: Sequence[str
     errors: list[FieldError] = []
     limits, requests = value.get("limits") or {}, value.get("requests") or {}
     for name, limit in limits.items():
-        errors += at(f"limits[{name}]", _entry(name, limit, name_check))
+        if found := _entry(name, limit, name_check):
+            errors += at(f"limits[{name}]", found)
     for name, request in requests.items():
-        errors += at(f"requests[{name}]", _entry(name, request, name_check))
-        errors += _against_limit(name, request, limits)
+        if found := _entry(name, request, name_check):
+            errors += at(f"requests[{name}]", found)
+        if found := _against_limit(name, request, limits):
+            errors += found
     names = (*limits, *requests)
     if any(map(is_huge_pages, names)) and not ("cpu" in names or "memory" in names):
         errors.append(forbidden("", "HugePages require cpu or memory"))
@@ -169,13 +173,14 @@ def resource_requirements(value: Object, name_check: Check, claims: Sequence[str
     return errors or NONE
 
 
+@lru_cache(maxsize=4096)
 def _entry(name: str, value: Any, name_check: Check) -> Errors:
     errors = [*name_check(name), *resource_amount(name, value)]
     if is_huge_pages(name):
         quantity = amount(value)
         if not _divisible(name, quantity):
             errors.append(invalid("", str(quantity), f"{quantity} is not positive integer multiple of {name}"))
-    return errors
+    return errors or NONE
 
 
 def _divisible(name: str, quantity: Quantity) -> bool:

@@ -90,7 +90,7 @@ ROWS: Mapping[str, Row] = {
     ),
     "services": Row(services.service, update=services.service_update, status=services.service_status, name=label),
     "endpoints": Row(endpoints.endpoints),
-    "events": Row(events.event),
+    "events": Row(events.event, name=path_segment),
     "namespaces": Row(
         core.namespace,
         recheck=_nothing,
@@ -149,7 +149,7 @@ ROWS: Mapping[str, Row] = {
     "ipaddresses.networking.k8s.io": Row(
         networking.ip_address, update=networking.ip_address_update, name=networking.ip_name
     ),
-    "poddisruptionbudgets.policy": Row(core.disruption_budget, status=core.disruption_budget_status),
+    "poddisruptionbudgets.policy": Row(core.disruption_budget, status=core.disruption_budget_status, name=path_segment),
     "priorityclasses.scheduling.k8s.io": Row(core.priority_class, recheck=_nothing, update=core.priority_class_update),
     "runtimeclasses.node.k8s.io": Row(core.runtime_class, update=core.runtime_class_update),
     "leases.coordination.k8s.io": Row(core.lease),

@@ -12,6 +12,7 @@ from seatrial.sim.machinery.validation import volume_sources as sources
 from seatrial.sim.machinery.validation.claims import claim_template
 from seatrial.sim.machinery.validation.environment import VOLUME_FIELDS, field_ref, resource_field_ref
 from seatrial.sim.machinery.validation.label_selectors import label_selector
+from seatrial.sim.machinery.validation.memo import remembered
 from seatrial.sim.machinery.validation.names import is_label, subdomain
 from seatrial.sim.machinery.validation.paths import file_mode, local_path
 from seatrial.sim.machinery.validation.problems import (
@@ -154,14 +155,14 @@ def _certificate(value: Object) -> Errors:
     return errors
 
 
-PROJECTIONS = (
-    ("secret", _projected_keys),
-    ("configMap", _projected_keys),
-    ("downwardAPI", lambda value: [error for file in value.get("items") or () for error in _downward_file(file)]),
-    ("serviceAccountToken", _token),
-    ("clusterTrustBundle", _trust_bundle),
-    ("podCertificate", _certificate),
-)
+PROJECTIONS = {
+    "secret": _projected_keys,
+    "configMap": _projected_keys,
+    "downwardAPI": lambda value: [error for file in value.get("items") or () for error in _downward_file(file)],
+    "serviceAccountToken": _token,
+    "clusterTrustBundle": _trust_bundle,
+    "podCertificate": _certificate,
+}
 
 
 def _projected(value: Object) -> Errors:
@@ -170,19 +171,20 @@ def _projected(value: Object) -> Errors:
         errors += at("defaultMode", file_mode(value["defaultMode"]))
     paths: list[str] = []
     for index, source in enumerate(value.get("sources") or ()):
-        prefix, count = f"sources[{index}]", 0
-        for name, check in PROJECTIONS:
-            if (projection := source.get(name)) is None:
+        names = source if len(source) == 1 else [name for name in PROJECTIONS if source.get(name) is not None]
+        for name in names:
+            if (projection := source[name]) is None or name not in PROJECTIONS:
                 continue
-            count += 1
-            errors += at(f"{prefix}.{name}", check(projection))
+            if found := PROJECTIONS[name](projection):
+                errors += at(f"sources[{index}].{name}", found)
             if name == "serviceAccountToken":
                 path = projection.get("path") or ""
                 errors += at("path", local_path(path)) if path else [required("path")]
             errors += _conflicts(name, projection, paths)
-        if count > 1:
-            errors.append(forbidden(prefix, "may not specify more than 1 volume type per source"))
-    return errors
+        if len(names) > 1:
+            told = "may not specify more than 1 volume type per source"
+            errors.append(forbidden(f"sources[{index}]", told))
+    return errors or NONE
 
 
 def _conflicts(name: str, projection: Object, paths: list[str]) -> Errors:
@@ -228,7 +230,7 @@ TYPES = (
     Type("portworxVolume", sources.portworx),
     Type("azureDisk", sources.azure_disk),
     Type("storageos", sources.storage_os),
-    Type("projected", _projected),
+    Type("projected", remembered(_projected)),
     Type("scaleIO", sources.scale_io),
     Type("csi", sources.csi),
     Type("ephemeral", _ephemeral),
