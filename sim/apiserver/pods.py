@@ -17,10 +17,9 @@ def prepare_create(context: Context, obj: Object) -> Object:
         status["conditions"] = [
             {
                 "type": "PodScheduled",
-                "observedGeneration": 1,
                 "status": "False",
                 "lastProbeTime": None,
-                "lastTransitionTime": None,
+                "lastTransitionTime": context.stamp,
                 "reason": "SchedulingGated",
                 "message": "Scheduling is blocked due to non-empty scheduling gates",
             }

@@ -65,10 +65,6 @@ def _namespace_update(context: Context, obj: Object, old: Object) -> Object:
     return {**obj, "spec": {key: value for key, value in spec.items() if value is not None}}
 
 
-def _phase(phase: str) -> PrepareCreate:
-    return lambda context, obj: {**obj, "status": {"phase": phase}}
-
-
 ROWS: Mapping[str, Strategy] = {
     "pods": Strategy(
         generation=True,
@@ -97,7 +93,7 @@ ROWS: Mapping[str, Strategy] = {
     "persistentvolumes": Strategy(
         returns_deleted=True, prepare_create=storage.prepare_volume, prepare_status=storage.prepare_volume_status
     ),
-    "persistentvolumeclaims": Strategy(returns_deleted=True, prepare_create=_phase("Pending")),
+    "persistentvolumeclaims": Strategy(returns_deleted=True, prepare_create=storage.prepare_claim),
     "replicationcontrollers": Strategy(generation=True, returns_deleted=True, orphans_by_default=True),
     "deployments.apps": Strategy(generation=True, generation_metadata=("annotations",), labels_on_status=False),
     "replicasets.apps": Strategy(generation=True),

@@ -104,8 +104,13 @@ def with_runtime_class(context: Context, attributes: Attributes) -> Object:
     obj = _object(attributes)
     spec = obj["spec"]
     name = spec.get("runtimeClassName")
-    if not name:
+    if name is None:
+        if spec.get("overhead") is not None:
+            why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+            raise errors.forbidden("", "pods", attributes.name, why)
         return obj
+    if not name:
+        raise errors.ApiError(500, "", "resource name may not be empty")
     found = context.server.store.get("runtimeclasses.node.k8s.io", "", name)
     if found is None:
         why = f'pod rejected: RuntimeClass "{name}" not found'
