@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.sim.config import S
-from seatrial.sim.kernel.clock import Clock, S
+from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.store.integrity import Mutated
 from seatrial.sim.store.store import Change, Compacted, Conflict, KeyExists, KeyMissing, NoSpace, Store, Watch
 
