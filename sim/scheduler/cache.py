@@ -77,7 +77,7 @@ class Cache:
         self._tallied: dict[tuple[Traits, bool], list[Tally]] = {}
         self._labels: dict[str, LabelColumn] = {}
 
-    # -- nodes ---------------------------------------------------------------------------------------------------
+    # nodes
 
     def set_node(self, node: Object) -> None:
         """A node is there or has changed; a heartbeat changes nothing here."""
@@ -196,11 +196,20 @@ class Cache:
             column = self._labels[key] = LabelColumn(self.nodes, key)
         return column
 
-    # -- pods ----------------------------------------------------------------------------------------------------
+    # pods
 
     def add_pod(self, pod: PodInfo, node: str) -> None:
         """The pod occupies the node: bound, or assumed to be."""
-        self.remove_pod(pod.uid)
+        known = self.where.get(pod.uid)
+        if known is not None:
+            before, place = known
+            if place == node and before.traits is pod.traits and before.terminating == pod.terminating:
+                self.where[pod.uid] = (pod, node)
+                row = self.row_of.get(node)
+                if row is not None and pod.uid in self.nodes[row].pods:
+                    self.nodes[row].pods[pod.uid] = pod
+                return
+            self.remove_pod(pod.uid)
         self.where[pod.uid] = (pod, node)
         row = self.row_of.get(node)
         if row is None or (self._stale and node not in self._listed):
@@ -269,7 +278,7 @@ class Cache:
         if row is not None:
             self._touch(row)
 
-    # -- nominations ---------------------------------------------------------------------------------------------
+    # nominations
 
     def nominate(self, pod: PodInfo, node: str) -> None:
         """The pod is to run on the node later; ``node`` empty withdraws it."""
@@ -291,7 +300,7 @@ class Cache:
             return []
         return [pod for pod in pods.values() if pod.priority >= priority and pod.uid != but]
 
-    # -- other objects -------------------------------------------------------------------------------------------
+    # other objects
 
     def set_object(self, storage: str, obj: Object) -> None:
         """An object that plug-ins read is there or has changed."""
@@ -339,7 +348,7 @@ class Cache:
             if where == namespace:
                 yield obj
 
-    # -- tallies -------------------------------------------------------------------------------------------------
+    # tallies
 
     def tally(self, key: Hashable, counts: Callable[[Traits, bool], int]) -> Tally:
         """The tally of that key; a new one counts the pods that are there once."""

@@ -167,6 +167,13 @@ class Profile:
     post_filters: tuple[str, ...] = ("DynamicResources", "DefaultPreemption")
     percentage_of_nodes_to_score: int = 0
     preemption: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of DefaultPreemption."""
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """Every plug-in that filters or scores, once."""
+        every = (*self.filters, *(plugin for plugin, _ in self.scores))
+        return tuple({plugin.name: plugin for plugin in every}.values())
 
 
 class PerNode(Plugin):

@@ -88,7 +88,7 @@ class Plan:
         self._changes = self.cache.changes
         return any(self.cache.version(*key) != seen for key, seen in self.read)
 
-    # -- filtering -------------------------------------------------------------------------------------------------
+    # filtering
 
     @cached_property
     def verdicts(self) -> dict[int, Column]:
@@ -234,7 +234,7 @@ class Plan:
             open_rows &= ~hit
         return found
 
-    # -- scoring ---------------------------------------------------------------------------------------------------
+    # scoring
 
     @cached_property
     def scores(self) -> list[tuple[Plugin, int, Score]]:

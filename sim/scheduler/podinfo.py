@@ -124,9 +124,9 @@ class Intern:
         self._known: dict[bytes, Traits] = {}
         self._size = size
 
-    def info(self, pod: Object) -> PodInfo:
-        """The scheduler's view of a pod in wire form."""
-        key = traits_key(pod)
+    def info(self, pod: Object, placed: bool = False) -> PodInfo:
+        """The scheduler's view of a pod in wire form. ``placed``: it has its node, whose name is no trait then."""
+        key = traits_key(pod, placed)
         traits = self._known.get(key)
         if traits is None:
             if len(self._known) >= self._size:
@@ -135,7 +135,7 @@ class Intern:
         return PodInfo(pod, traits)
 
 
-def traits_key(pod: Object) -> bytes:
+def traits_key(pod: Object, placed: bool = False) -> bytes:
     """Bytes that are equal exactly for pods that every plug-in treats alike."""
     meta, spec = pod["metadata"], pod["spec"]
     get = spec.get
@@ -159,7 +159,7 @@ def traits_key(pod: Object) -> bytes:
             get("topologySpreadConstraints"),
             get("overhead"),
             get("resources"),
-            get("nodeName"),
+            None if placed else get("nodeName"),
             get("preemptionPolicy"),
             kept,
             (meta.get("name"), meta.get("uid")) if owned else None,

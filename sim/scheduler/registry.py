@@ -35,6 +35,14 @@ PLUGINS: dict[str, type[Plugin]] = {
 SHELL_PLUGINS = ("SchedulingGates", "PrioritySort", "DefaultPreemption", "DefaultBinder")
 """Plug-ins whose work the queue, preemption and the binding cycle do."""
 
+DEFAULT_ORDER = (
+    "SchedulingGates", "PrioritySort", "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts",
+    "NodeResourcesFit", "VolumeRestrictions", "NodeVolumeLimits", "VolumeBinding", "VolumeZone", "PodTopologySpread",
+    "InterPodAffinity", "DynamicResources", "DefaultPreemption", "NodeResourcesBalancedAllocation", "ImageLocality",
+    "DefaultBinder",
+)  # fmt: skip
+"""The default multiPoint set."""
+
 DEFAULT_WEIGHTS: Mapping[str, int] = {
     "TaintToleration": 3,
     "NodeAffinity": 2,

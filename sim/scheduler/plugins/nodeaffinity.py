@@ -23,7 +23,7 @@ class NodeAffinity(Plugin):
     profile's own, for every pod."""
 
     name = "NodeAffinity"
-    events = ("Node/Add", "Node/UpdateLabel", "Pod/UpdateTarget")
+    events = ("Node/Add", "Node/UpdateLabel")
 
     def __init__(self, args: Mapping[str, Any], cache: Cache) -> None:
         super().__init__(args, cache)

@@ -16,7 +16,7 @@ class NodeName(Plugin):
     """Filters on spec.nodeName."""
 
     name = "NodeName"
-    events = ("Node/Add", "Pod/UpdateTarget")
+    events = ("Node/Add",)
 
     def filter(self, traits: Traits) -> Filter | None:
         return _NodeNameFilter(self.cache, traits.node_name) if traits.node_name else None

@@ -1,0 +1,282 @@
+"""kube-scheduler as a process of the cluster: it watches, decides, binds and reports.
+
+A scheduling cycle takes one pod from the queue, decides, and lets the cache assume the pod is on its node; binding
+follows in a process of its own, so that the next cycle need not wait. What could not be placed goes back to the queue
+with the plug-ins that objected, an event and a condition.
+
+Source: k8s.io/kubernetes/pkg/scheduler (scheduler.go, schedule_one.go, eventhandlers.go).
+
+*Not modelled*: the time that a cycle takes; leader election (the one that runs leads); Permit plug-ins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from random import Random
+from typing import Any
+
+from seatrial.sim.apiserver.client import Client
+from seatrial.sim.apiserver.informer import Informer
+from seatrial.sim.apiserver.request import User
+from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.config import S
+from seatrial.sim.kernel.clock import Process, Signal
+from seatrial.sim.scheduler.binding import Binder
+from seatrial.sim.scheduler.cache import Cache
+from seatrial.sim.scheduler.config import SchedulerConfig, default_config, frameworks
+from seatrial.sim.scheduler.decide import Decision, Framework
+from seatrial.sim.scheduler.framework import Code
+from seatrial.sim.scheduler.intake import OTHER_KINDS, Intake
+from seatrial.sim.scheduler.labels import Object
+from seatrial.sim.scheduler.podinfo import Intern, PodInfo
+from seatrial.sim.scheduler.preemption import Preemption, preempt
+from seatrial.sim.scheduler.queue import PREEMPTION, SCHEDULING_GATES, QueuedPod, SchedulingQueue
+from seatrial.sim.scheduler.recorder import Recorder
+
+Steps = Generator[Any, Any, Any]
+USER = User("system:kube-scheduler", ("system:authenticated",))
+AGENT = "kube-scheduler"
+FLUSH_US = 30 * S
+"""How often pods that wait too long are looked for (flushUnschedulablePodsLeftover)."""
+STRATEGIC = "application/strategic-merge-patch+json"
+LIVE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
+DYNAMIC_RESOURCES_LOST = "not found"
+"""What DynamicResources' PostFilter says when PreFilter never came to it: its state was not found."""
+
+
+class Scheduler:
+    """One scheduler on a host."""
+
+    name = "kube-scheduler"
+
+    def __init__(self, wiring: Wiring, host: str, config: SchedulerConfig | None = None) -> None:
+        self.wiring, self.host = wiring, host
+        self.config = config or default_config()
+        self._processes: list[Process] = []
+        self._rng: Random = wiring.streams(f"scheduler/{host}")
+
+    @property
+    def running(self) -> bool:
+        """Whether the process runs."""
+        return bool(self._processes)
+
+    def start(self) -> None:
+        """Begin with an empty memory."""
+        if self._processes:
+            return
+        wiring, config = self.wiring, self.config
+        limits = wiring.spec.client
+        qps = limits.scheduler_qps if config.qps is None else config.qps
+        burst = limits.scheduler_burst if config.burst is None else config.burst
+        self.client = Client(wiring, self.host, USER, AGENT, max(qps, 0), burst)
+        sender = Client(wiring, self.host, USER, AGENT, max(qps, 0), burst)
+        kinds = wiring.kinds
+        events = kinds.find("events.k8s.io", "v1", "events")
+        if events is None:
+            raise LookupError("the cluster serves no events.k8s.io/v1")
+        self.recorder = Recorder(wiring.clock, sender, events, self.host)
+        self.cache = Cache()
+        self.intern = Intern()
+        self.frameworks: dict[str, Framework] = frameworks(config, self.cache)
+        plugins = {p.name: p for f in self.frameworks.values() for p in f.profile.plugins}
+        self.queue = SchedulingQueue(plugins.values(), self._gate, config.initial_backoff_us, config.max_backoff_us)
+        self.preempting: dict[str, PodInfo | None] = {}
+        """Pods whose victims are being evicted -> the last of these once only it is left."""
+        self.woken = Signal(wiring.clock)
+        self.binder = Binder(self)
+        self._informers = self._watch()
+        self._processes = [wiring.clock.spawn(i.run(), f"scheduler/{i.resource.storage}") for i in self._informers]
+        self._processes.append(wiring.clock.spawn(self._run(), "scheduler"))
+        self._processes.append(wiring.clock.spawn(self._flush(), "scheduler/flush"))
+        self.recorder.start()
+
+    def _watch(self) -> list[Informer]:
+        """The informers, wired to the cache and the queue."""
+        intake = Intake(self)
+        unlimited = Client(self.wiring, self.host, USER, AGENT)
+        informers = []
+        for storage in ("pods", "nodes", *OTHER_KINDS):
+            selector = LIVE_PODS if storage == "pods" else ""
+            informer = Informer(self.wiring, unlimited, self.wiring.kinds.resource(storage), field_selector=selector)
+            informer.on_change(intake.handler(storage))
+            informers.append(informer)
+        self.pods = informers[0]
+        return informers
+
+    def stop(self) -> None:
+        """Kill it: whatever it knew is gone, bindings under way are left as they are."""
+        if not self._processes:
+            return
+        for process in (*self._processes, *self.binder.processes):
+            process.kill()
+        self._processes = []
+        self.binder.processes.clear()
+        self.recorder.stop()
+
+    def busy(self) -> list[str]:
+        """What it is about to do."""
+        if not self._processes:
+            return []
+        found = [text for informer in self._informers if (text := informer.busy())]
+        if self.queue.ready():
+            found.append("pods to schedule")
+        if self.binder.processes:
+            found.append("pods to bind")
+        if self.recorder.busy:
+            found.append("events to send")
+        return found
+
+    # the loop
+
+    def _run(self) -> Steps:
+        clock = self.wiring.clock
+        while not all(informer.synced for informer in self._informers):
+            waiting = next(informer for informer in self._informers if not informer.synced)
+            yield waiting.changed.wait()
+        while True:
+            pod = self.queue.pop(clock.now)
+            if pod is None:
+                ends = self.queue.next_flush()
+                yield self.woken.wait(None if ends is None else max(ends - clock.now, 0))
+                self.queue.flush_backoff(clock.now)
+                continue
+            self._schedule(pod)
+            yield clock.sleep(0)
+
+    def _flush(self) -> Steps:
+        clock = self.wiring.clock
+        while True:
+            yield clock.sleep(FLUSH_US, periodic=True)
+            self.queue.flush_unschedulable(clock.now)
+            self.woken.fire()
+
+    def _gate(self, info: PodInfo) -> str | None:
+        """Which plug-in keeps the pod from being queued (PreEnqueue)."""
+        if info.pod["spec"].get("schedulingGates"):
+            return SCHEDULING_GATES
+        if info.uid in self.preempting:
+            last = self.preempting[info.uid]
+            if last is None:
+                return PREEMPTION
+            victim = self.pods.view.get(last.namespace, last.name)
+            if victim is not None and not victim["metadata"].get("deletionTimestamp"):
+                return PREEMPTION
+        return None
+
+    def framework_of(self, pod: Object) -> Framework | None:
+        """The profile that is responsible for the pod."""
+        return self.frameworks.get(pod["spec"].get("schedulerName") or "default-scheduler")
+
+    def _schedule(self, queued: QueuedPod) -> None:
+        """One scheduling cycle."""
+        info = queued.info
+        framework = self.framework_of(info.pod)
+        if framework is None or self.cache.node_of(info.uid) is not None:
+            return
+        if info.terminating:
+            note = f"skip schedule deleting pod: {info.namespace}/{info.name}"
+            self.recorder.event(framework.profile.name, info.pod, "Warning", "FailedScheduling", "Scheduling", note)
+            return
+        decision = framework.decide(info, self._rng)
+        if decision.node is None:
+            self._failed(queued, framework, decision)
+            return
+        self.cache.add_pod(info, decision.node)
+        self.cache.nominate(info, "")
+        self.binder.begin(queued, framework, decision.node)
+
+    # failures
+
+    def _failed(self, queued: QueuedPod, framework: Framework, decision: Decision) -> None:
+        """No node suits: see whether others can make room, and put the pod back."""
+        outcome = self._post_filter(queued.info, framework, decision)
+        decision.post_filter = outcome.message
+        node: str | None = None
+        if outcome.candidate is not None:
+            node = outcome.candidate.node
+        elif outcome.clears_nomination:
+            node = ""
+        self.back_to_queue(queued, framework, decision.plugins, decision.message, "Unschedulable", node)
+        if outcome.candidate is not None:
+            self.binder.evict(queued.info, framework, outcome.candidate)
+
+    def _post_filter(self, info: PodInfo, framework: Framework, decision: Decision) -> Preemption:
+        if decision.nodes == 0:
+            return Preemption()
+        if decision.pre_filter is not None:
+            if decision.pre_filter.code == Code.ERROR:
+                return Preemption()
+            lost = "DynamicResources" in framework.profile.post_filters
+            return Preemption(message=DYNAMIC_RESOURCES_LOST) if lost else Preemption()
+        if PREEMPTION not in framework.profile.post_filters:
+            return Preemption()
+        return preempt(framework, info, decision, self._rng, framework.profile.preemption)
+
+    def back_to_queue(
+        self,
+        queued: QueuedPod,
+        framework: Framework,
+        plugins: list[str],
+        message: str,
+        reason: str,
+        nominate: str | None = None,
+    ) -> None:
+        """The attempt failed (handleSchedulingFailure). ``nominate``: the node to wait for, empty for none any more."""
+        clock, info = self.wiring.clock, queued.info
+        current = self.pods.view.get(info.namespace, info.name)
+        if current is not None and not current["spec"].get("nodeName") and current["metadata"].get("uid") == info.uid:
+            if current is not info.pod:
+                queued.info = info = PodInfo(current, self.intern.info(current).traits)
+            self.queue.fail(queued, plugins, clock.now)
+            if nominate is not None:
+                info.nominated = nominate
+                self.cache.nominate(info, nominate)
+        self.recorder.event(framework.profile.name, info.pod, "Warning", "FailedScheduling", "Scheduling", message)
+        if current is not None:
+            patch = failure_patch(info.pod, message, reason, clock.stamp(), nominate)
+            if patch:
+                self.binder.patch_status(info, patch)
+
+    # what if
+
+    def explain(self, pod: Object) -> tuple[Decision, Framework]:
+        """What would become of the pod now, with every plug-in's verdict and score; nothing changes by asking.
+
+        Raises LookupError when no profile is responsible for the pod.
+        """
+        framework = self.framework_of(pod)
+        if framework is None:
+            raise LookupError(f"no profile is responsible for schedulerName {pod['spec'].get('schedulerName')!r}")
+        start = self.cache.next_start
+        info = self.intern.info(pod, placed=True)
+        decision = framework.decide(info, Random(0), detail=True)
+        self.cache.next_start = start
+        if decision.node is None:
+            decision.post_filter = self._post_filter(info, framework, decision).message
+        return decision, framework
+
+
+def failure_patch(
+    pod: Object, message: str, reason: str, stamp: str, nominate: str | None = None
+) -> Mapping[str, Any] | None:
+    """What to patch of a pod's status after a failed attempt; None when it says so already."""
+    status: dict[str, Any] = {}
+    known = (pod.get("status") or {}).get("conditions") or ()
+    before = next((c for c in known if c.get("type") == "PodScheduled"), None)
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": reason,
+        "message": message,
+        "lastProbeTime": None,
+        "lastTransitionTime": stamp,
+    }
+    if pod["metadata"].get("generation"):
+        condition["observedGeneration"] = pod["metadata"]["generation"]
+    if before is not None and before.get("status") == "False":
+        condition["lastTransitionTime"] = before.get("lastTransitionTime") or stamp
+    if before is None or any(before.get(key) != value for key, value in condition.items()):
+        status["conditions"] = [condition]
+    if nominate is not None and nominate != ((pod.get("status") or {}).get("nominatedNodeName") or ""):
+        status["nominatedNodeName"] = nominate or None
+    return {"status": status} if status else None
