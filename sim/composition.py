@@ -6,7 +6,9 @@ from typing import Any, Final, Protocol
 
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import ClusterSpec
+from seatrial.sim.controllers.manager import ControllerManager
 from seatrial.sim.kernel.topology import Topology
+from seatrial.sim.scheduler.scheduler import Scheduler
 
 CONTROL_PLANE: Final = "m-k8s"
 """The control plane's machine."""
@@ -51,15 +53,7 @@ def topology(spec: ClusterSpec) -> Topology:
 
 def components(wiring: Wiring, ca_certificate: str) -> list[Any]:
     """The components of the specification, not started yet."""
-    spec = wiring.spec
-    found: list[Any] = []
-    if spec.controllers == "all":
-        found += control_plane(wiring, ca_certificate)
-    return found
-
-
-def control_plane(wiring: Wiring, ca_certificate: str) -> list[Any]:
-    """Controller manager and scheduler."""
-    from seatrial.sim.controllers.manager import ControllerManager
-
-    return [ControllerManager(wiring, CONTROL_PLANE, shared={"root_ca": ca_certificate})]
+    if wiring.spec.controllers != "all":
+        return []
+    manager = ControllerManager(wiring, CONTROL_PLANE, shared={"root_ca": ca_certificate})
+    return [manager, Scheduler(wiring, CONTROL_PLANE)]
