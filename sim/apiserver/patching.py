@@ -54,7 +54,8 @@ class Patcher:
         assert old is not None
         shown = conversion.convert(old, resource)
         patched = self._patched(shown)
-        obj, warnings = decode.decode_value(resource, patched, self.options.field_validation)
+        given = self._patch if self._kind == STRATEGIC else None
+        obj, warnings = decode.decode_patched(resource, patched, self.options.field_validation, given)
         context.warnings.extend(warnings)
         new = conversion.to_storage(defaults.default(resource, obj), resource)
         _check_identity(context, new)

@@ -15,7 +15,7 @@ from seatrial.sim.apiserver.request import Object
 from seatrial.sim.apiserver.strategy import NARROW, Strategy, changed, strategy
 from seatrial.sim.kernel.clock import parse_stamp, stamp_of
 from seatrial.sim.kernel.streams import suffix, uuid4
-from seatrial.sim.machinery import errors, validation
+from seatrial.sim.machinery import dropping, errors, validation
 from seatrial.sim.machinery.fields import FieldError
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.store.store import Conflict, KeyExists, KeyMissing
@@ -106,6 +106,7 @@ def _system_metadata(context: Context, obj: Object) -> Object:
 
 def _prepared(context: Context, rules: Strategy, obj: Object) -> Object:
     """The object as its strategy wants a new one: no status yet, first generation."""
+    obj = dropping.drop(context.resource, obj)
     metadata = obj["metadata"]
     if rules.generation:
         obj = {**obj, "metadata": {**metadata, "generation": 1}}
@@ -251,6 +252,7 @@ def _uid_conflict(context: Context, wanted: str, found: str) -> errors.ApiError:
 
 def before_update(context: Context, rules: Strategy, new: Object, old: Object) -> Object:
     """What no client may change comes from the stored object; the generation counts (rest.BeforeUpdate)."""
+    new = dropping.drop(context.resource, new)
     metadata, before = dict(new["metadata"]), old["metadata"]
     for key in SYSTEM_METADATA:
         if key in before:

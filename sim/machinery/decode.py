@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from seatrial.sim.machinery import errors, protobuf, reading, schema
+from seatrial.sim.machinery.fields import FieldError, quoted
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.schema import Type
 from seatrial.sim.machinery.typed import Mistyped, Reading, json_kind, struct_decoder
@@ -67,6 +68,35 @@ def decode_value(resource: Resource, value: Any, strictness: str) -> tuple[dict[
     return _typed(resource, value, strictness, [])
 
 
+def decode_patched(
+    resource: Resource, value: Any, strictness: str, strategic: Any = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The same for what a patch made of an object: a wrong type makes the patch invalid.
+
+    ``strategic`` is the strategic merge patch, if it was one. Raises ApiError 422.
+    """
+    if type(value) is dict:
+        try:
+            read_as(root_type(resource), value, resource.custom)
+        except Mistyped as problem:
+            text = orjson.dumps(value).decode() if strategic is None else go_value(strategic)
+            why = str(problem) if strategic is None else problem.unstructured
+            wrong = FieldError("FieldValueInvalid", "patch", f"Invalid value: {quoted(text)}: {why}")
+            raise errors.invalid("", "", "", [wrong]) from None
+    return decode_value(resource, value, strictness)
+
+
+def go_value(value: Any) -> str:
+    """A plain value as Go's %v prints it."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{go_value(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(go_value, value))}]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _typed(
     resource: Resource, value: dict[str, Any], strictness: str, duplicates: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
@@ -75,7 +105,7 @@ def _typed(
         raise _foreign(resource, kind, api_version)
     try:
         obj, unknown = read_as(root_type(resource), value, resource.custom)
-    except ValueError as problem:
+    except Mistyped as problem:
         raise _unhandled(resource, kind, api_version, str(problem)) from None
     obj = {"kind": kind, "apiVersion": api_version, **obj, "metadata": obj.get("metadata") or {}}
     if strictness == "Ignore" or not (unknown or duplicates):
@@ -89,12 +119,12 @@ def _typed(
 def read_as(type: Type, value: Any, open: bool = False) -> tuple[dict[str, Any], list[str]]:
     """A value as a type, and the paths of fields that the type does not have.
 
-    ``open``: fields that the type does not name are kept as they are. Raises ValueError in encoding/json's words.
+    ``open``: fields that the type does not name are kept as they are. Raises Mistyped in encoding/json's words.
     """
     state = Reading(type)
     obj = struct_decoder(type)(value, state, ())
     if state.error:
-        raise Mistyped(state.error)
+        raise Mistyped(state.error, state.unstructured)
     if open and len(obj) != len(value):
         obj = {**{key: item for key, item in value.items() if key not in obj}, **obj}
         state.unknown = [path for path in state.unknown if path not in value]

@@ -213,6 +213,18 @@ def pod_addresses(status: Any) -> Any:
     return status
 
 
+def _first_of(single: str, many: str) -> Callable[[Any], Any]:
+    """A field that once was single and the list that came after it: the single one is the list's first."""
+
+    def same(obj: Any) -> Any:
+        one, listed = obj.get(single), obj.get(many)
+        if not one:
+            return {**obj, single: listed[0]} if listed else obj
+        return obj if listed and listed[0] == one else {**obj, many: [one]}
+
+    return same
+
+
 def node_status(status: Any) -> Any:
     if status.get("capacity") and not status.get("allocatable"):
         return {**status, "allocatable": status["capacity"]}
@@ -305,8 +317,8 @@ def autoscaler_behavior(behavior: Any) -> Any:
     up, down = behavior.get("scaleUp") or {}, behavior.get("scaleDown") or {}
     up = with_fields(up, stabilizationWindowSeconds=0, selectPolicy="Max")
     down = with_fields(down, selectPolicy="Max")
-    up = up if up.get("policies") else {**up, "policies": SCALE_UP}
-    down = down if down.get("policies") else {**down, "policies": SCALE_DOWN}
+    up = up if up.get("policies") is not None else {**up, "policies": SCALE_UP}
+    down = down if down.get("policies") is not None else {**down, "policies": SCALE_DOWN}
     return {**behavior, "scaleUp": up, "scaleDown": down}
 
 
@@ -427,6 +439,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "core.v1.LoadBalancerIngress": (load_balancer_ingress,),
     "core.v1.Namespace": (namespace,),
     "core.v1.NamespaceStatus": (("phase", "Active"),),
+    "core.v1.NodeSpec": (_first_of("podCIDR", "podCIDRs"),),
     "core.v1.NodeStatus": (node_status,),
     "core.v1.ObjectFieldSelector": (("apiVersion", "v1"),),
     "core.v1.PersistentVolumeClaimSpec": (("volumeMode", "Filesystem"),),

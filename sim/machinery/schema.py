@@ -105,12 +105,12 @@ class Field:
         self.pointer = pointer
         self.present = present
         """Whether the field is on the wire even when empty: it has no ``omitempty``, or is a struct by value."""
-        self.keeps_empty = pointer or (present and kind not in ("list", "map"))
-        """Whether an empty value that was given stays; stored as protobuf, an empty list or map is none at all."""
+        self.keeps_empty = present or pointer
+        """Whether an empty value that was given stays."""
         self.default = default
         """The default that the schema itself names."""
         self.disabled = disabled
-        """Whether the field's feature gate is off: its value is read and dropped."""
+        """Whether the field's feature gate is off: its value is read and validated, and never stored."""
         self.index = index
 
     def __repr__(self) -> str:

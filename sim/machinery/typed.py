@@ -30,18 +30,27 @@ SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPro
 
 
 class Mistyped(ValueError):
-    """A value that its own type cannot read: ends the reading at once."""
+    """A value of a wrong type, in encoding/json's words; ``unstructured`` has the converter's for the same."""
+
+    def __init__(self, text: str, unstructured: str = "") -> None:
+        super().__init__(text, unstructured)
+        self.unstructured = unstructured or text
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Reading:
     """One object being read: what was found wrong on the way."""
 
-    __slots__ = ("error", "root", "unknown")
+    __slots__ = ("error", "root", "unknown", "unstructured")
 
     def __init__(self, root: Type) -> None:
         self.root = root
         self.error = ""
         """The first wrong type, in encoding/json's words; reading goes on after it."""
+        self.unstructured = ""
+        """The same in the words of runtime.UnstructuredConverter, through which strategic merge patches go."""
         self.unknown: list[str] = []
         """Paths of unknown fields, in reading order."""
 
@@ -49,9 +58,9 @@ class Reading:
         """Notes a value of a wrong type."""
         if not self.error:
             struct, dotted = located(self.root, path)
-            self.error = (
-                f"json: cannot unmarshal {json_kind(value)} into Go struct field {struct}.{dotted} of type {wanted}"
-            )
+            found = f"number {value}" if wanted in INTEGERS and type(value) in (int, float) else json_kind(value)
+            self.error = f"json: cannot unmarshal {found} into Go struct field {struct}.{dotted} of type {wanted}"
+            self.unstructured = unconverted(value, wanted)
 
 
 def json_kind(value: Any) -> str:
@@ -65,6 +74,29 @@ def json_kind(value: Any) -> str:
     if isinstance(value, list):
         return "array"
     return "number"
+
+
+def unconverted(value: Any, wanted: str) -> str:
+    """Why runtime.UnstructuredConverter cannot make a Go type of a value."""
+    kind = next((name for type, name in REFLECTED if isinstance(value, type)), "invalid")
+    if wanted.startswith("[]"):
+        return f"cannot restore slice from {kind}"
+    if wanted.startswith("map["):
+        return f"cannot restore map from {kind}"
+    if "." in wanted:
+        return f"cannot restore struct from: {kind}"
+    return f"unrecognized type: {wanted}"
+
+
+REFLECTED: tuple[tuple[type, str], ...] = (
+    (bool, "bool"),
+    (str, "string"),
+    (int, "int64"),
+    (float, "float64"),
+    (dict, "map"),
+    (list, "slice"),
+)
+"""What Go's reflection calls a value that JSON gave."""
 
 
 def steps(path: Path) -> list[Any]:
@@ -121,13 +153,7 @@ def _integer(kind: str) -> Decoder:
     def decode(value: Any, reading: Reading, path: Path) -> Any:
         if type(value) is int and low <= value <= high:
             return value
-        if type(value) in (int, float):
-            if not reading.error:
-                struct, dotted = located(reading.root, path)
-                where = f"{struct}.{dotted} of type {kind}"
-                reading.error = f"json: cannot unmarshal number {value} into Go struct field {where}"
-        else:
-            reading.mismatch(value, kind, path)
+        reading.mismatch(value, kind, path)
         return 0
 
     return decode
@@ -317,13 +343,13 @@ def _map(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Decod
     return strings if item_decoder is _string else decode
 
 
-Row = tuple[Decoder, bool, int, bool, bool]
-"""Of a field: how it is read, whether it stays when empty, its place, whether it is a string, whether it is dropped."""
+Row = tuple[Decoder, bool, int, bool]
+"""Of a field: how it is read, whether it stays when empty, its place, whether it is a string."""
 
 
 def _rows(struct: Type) -> dict[str, Row]:
     return {
-        name: (decoder(field), field.keeps_empty, field.index, field.kind == "string", field.disabled)
+        name: (decoder(field), field.keeps_empty, field.index, field.kind == "string")
         for name, field in struct.fields.items()
     }
 
@@ -352,10 +378,10 @@ def struct_decoder(struct: Type) -> Decoder:
                 continue
             if item is None:
                 continue
-            read, keeps_empty, index, plain, dropped = row
+            read, keeps_empty, index, plain = row
             if not plain or type(item) is not str:
                 item = read(item, reading, (path, key))
-            if (item or keeps_empty) and not dropped:
+            if item or keeps_empty:
                 out[key] = item
                 if index < last:
                     in_order = False

@@ -170,6 +170,7 @@ apiregistration.v1.ServiceReference port
 _PRESENT = """
 rbac.v1.ClusterRole rules
 rbac.v1.Role rules
+autoscaling.v2.HPAScalingRules policies
 autoscaling.v2.HorizontalPodAutoscalerStatus currentMetrics
 discovery.v1.EndpointSlice endpoints ports
 apiextensions.v1.CustomResourceDefinitionStatus conditions storedVersions
@@ -244,11 +245,13 @@ def _table(text: str) -> dict[str, frozenset[str]]:
 POINTERS = _table(_POINTERS)
 """Scalars that are pointers, by group.version.Type."""
 PRESENT = _table(_PRESENT)
-"""Optional fields without ``omitempty``, and times by value, which know no empty: on the wire even when empty."""
+"""Optional fields without ``omitempty``, and times by value, which know no empty: on the wire even when empty.
+
+A scaling rule's policies are here because their default tells an empty list from none."""
 OMITTED = _table(_OMITTED)
 """Fields with ``omitempty`` whose schema names their zero as the default."""
 DISABLED = _table(_DISABLED)
-"""Fields of feature gates that are off, and of what is no longer supported: read, then dropped."""
+"""Fields of feature gates that are off, and of what is no longer supported: read, but never stored."""
 
 
 def short(name: str) -> str:

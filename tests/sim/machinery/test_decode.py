@@ -168,3 +168,16 @@ def test_options_of_a_deletion() -> None:
     )
     with pytest.raises(ApiError):
         decode.decode_options(b'{"gracePeriodSeconds":"x"}', "application/json")
+
+
+def test_a_patch_that_gives_a_field_a_wrong_type_is_invalid() -> None:
+    obj = {"spec": {"activeDeadlineSeconds": "x"}}
+    with pytest.raises(ApiError) as caught:
+        decode.decode_patched(pods(), obj, "Warn", {"spec": {"activeDeadlineSeconds": "x", "a": [1, None]}})
+    assert caught.value.code == 422
+    assert caught.value.message == (
+        ' "" is invalid: patch: Invalid value: "map[spec:map[a:[1 <nil>] activeDeadlineSeconds:x]]": '
+        "unrecognized type: int64"
+    )
+    with pytest.raises(ApiError, match=r"json: cannot unmarshal string into Go struct field PodSpec"):
+        decode.decode_patched(pods(), obj, "Warn")

@@ -10,7 +10,7 @@ import pytest
 from conformance.creations import BUILTIN, creations, files
 from conformance.masks import differences, masked
 
-from seatrial.sim.machinery import conversion, decode, defaults
+from seatrial.sim.machinery import conversion, decode, defaults, dropping
 
 LATER = (
     (r"pods", r"^\.spec\.(priority|tolerations|preemptionPolicy|serviceAccount|serviceAccountName|volumes)"),
@@ -40,7 +40,7 @@ def test_an_accepted_object_gets_the_servers_defaults(path: Path) -> None:
             continue
         resource = creation.resource
         obj, _ = decode.decode(resource, creation.raw, creation.content_type, creation.validation)
-        stored = conversion.to_storage(defaults.default(resource, obj), resource)
+        stored = dropping.drop(resource, conversion.to_storage(defaults.default(resource, obj), resource))
         shown = conversion.convert(stored, resource)
         both = ({key: value for key, value in each.items() if key not in ("metadata", "status")}
                 for each in (creation.response, shown))  # fmt: skip
