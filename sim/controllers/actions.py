@@ -117,6 +117,14 @@ class Batch(NamedTuple):
 Action = Create | Update | Patch | Delete | Evict | Get | ListAll | Call | Record | Batch
 
 
+class After(NamedTuple):
+    """A key that becomes due later."""
+
+    key: Key
+    delay_us: int
+    periodic: bool = False
+
+
 class Outcome(NamedTuple):
     """What a reconcile says when it is through."""
 
@@ -126,8 +134,8 @@ class Outcome(NamedTuple):
     """The next run is a rhythm of its own and does not keep a cluster from being settled."""
     retry: bool = False
     """Run again after the key's back-off, as after a rejected request."""
-    also: tuple[Key, ...] = ()
-    """Other keys that have become due."""
+    also: tuple[Any, ...] = ()
+    """Other keys that have become due, now or ``After`` a while."""
 
 
 Steps = Generator[Action, Any, Outcome | None]

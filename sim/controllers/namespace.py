@@ -11,8 +11,19 @@ from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
-from seatrial.sim.controllers.actions import Action, Call, Get, ListAll, Outcome, Steps, Turn, Update, update_status
-from seatrial.sim.controllers.shell import After, Controller, Seen
+from seatrial.sim.controllers.actions import (
+    Action,
+    After,
+    Call,
+    Get,
+    ListAll,
+    Outcome,
+    Steps,
+    Turn,
+    Update,
+    update_status,
+)
+from seatrial.sim.controllers.shell import Controller, Seen
 from seatrial.sim.machinery.errors import ApiError, group_resource
 from seatrial.sim.machinery.kinds import Resource
 

@@ -6,14 +6,22 @@ Source: k8s.io/kubernetes/cmd/kube-controller-manager/app/controllermanager.go (
 from __future__ import annotations
 
 from seatrial.sim.controllers import (
+    daemonset,
     deployment,
+    disruption,
     endpoints,
     endpointslice,
     garbagecollector,
+    job,
     namespace,
+    nodeipam,
+    nodelifecycle,
+    podgc,
     replicaset,
     rootca,
     serviceaccounts,
+    statefulset,
+    tainteviction,
 )
 from seatrial.sim.controllers.shell import Controller
 
@@ -21,10 +29,19 @@ CONTROLLERS: tuple[Controller, ...] = (
     endpoints.CONTROLLER,
     endpointslice.CONTROLLER,
     replicaset.REPLICATION,
+    podgc.CONTROLLER,
     namespace.CONTROLLER,
     serviceaccounts.CONTROLLER,
     garbagecollector.CONTROLLER,
+    daemonset.CONTROLLER,
+    job.CONTROLLER,
     deployment.CONTROLLER,
     replicaset.CONTROLLER,
+    disruption.CONTROLLER,
+    statefulset.CONTROLLER,
+    nodeipam.TTL_CONTROLLER,
+    nodeipam.CONTROLLER,
+    nodelifecycle.CONTROLLER,
+    tainteviction.CONTROLLER,
     rootca.CONTROLLER,
 )

@@ -20,6 +20,7 @@ from seatrial.sim.apiserver.request import Object, Request, User
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.controllers.actions import (
     Action,
+    After,
     Batch,
     Call,
     Create,
@@ -45,14 +46,6 @@ from seatrial.sim.store.view import View
 ACCOUNT_GROUPS = ("system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
 """Of every service account in kube-system."""
 Working = Generator[Any, Any, None]
-
-
-class After(NamedTuple):
-    """A key that a change makes due later."""
-
-    key: Key
-    delay_us: int
-    periodic: bool = False
 
 
 @dataclass(slots=True)
@@ -305,7 +298,10 @@ class Shell:
             self.queue.forget(key)
             return
         for other in outcome.also:
-            self.queue.add(other)
+            if type(other) is After:
+                self.queue.add_after(*other)
+            else:
+                self.queue.add(other)
         if outcome.retry:
             self._put_back(key)
             return

@@ -1,0 +1,154 @@
+"""PodDisruptionBudgets: how many pods may go, kept current for the eviction API.
+
+Source: k8s.io/kubernetes/pkg/controller/disruption/disruption.go. *Not modelled*: the clean-up of DisruptionTarget
+conditions of pods that were never deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Any
+
+from seatrial.sim.apiserver.request import Object
+from seatrial.sim.controllers import disruption_plan as plan
+from seatrial.sim.controllers.actions import Action, Get, Outcome, Record, Steps, Turn, ignoring, update_status
+from seatrial.sim.controllers.informers import controller_of
+from seatrial.sim.controllers.ownership import DEPLOYMENT, REPLICA_SET, labels_of
+from seatrial.sim.controllers.podstate import is_ready, is_terminating
+from seatrial.sim.controllers.shell import Controller, Seen, object_key
+from seatrial.sim.machinery import selectors
+from seatrial.sim.machinery.errors import ApiError
+
+BUDGETS = "poddisruptionbudgets.policy"
+SCALED = {
+    "ReplicationController": "replicationcontrollers",
+    "ReplicaSet": "replicasets.apps",
+    "StatefulSet": "statefulsets.apps",
+}
+"""Controllers whose size is read from the view."""
+UNMANAGED = (
+    "Pods selected by this PodDisruptionBudget (selector: {}) were found to be unmanaged. As a result, the status of"
+    " the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set"
+    ' ".spec.minAvailable" field of the PDB to an integer value.'
+)
+
+
+def reconcile(turn: Turn) -> Steps:
+    namespace, name = turn.key
+    budget = turn.view(BUDGETS).get(namespace, name)
+    if budget is None:
+        return None
+    matches = selectors.labels(budget["spec"].get("selector"))
+    pods = [pod for pod in turn.view("pods").list(namespace) if matches(labels_of(pod))]
+    if not pods:
+        yield Record(budget, "Normal", "NoPods", "No matching pods found")
+    scale = 0
+    if plan.needs_scale(budget):
+        try:
+            scale, unmanaged = yield from _scale(turn, pods)
+        except ApiError as error:
+            text = f"Failed to calculate the number of expected pods: {error}"
+            yield Record(budget, "Warning", "CalculateExpectedPodCountFailed", text)
+            yield from _fail_safe(turn, budget, text)
+            raise
+        if unmanaged:
+            text = UNMANAGED.format(selectors.text_of(budget["spec"].get("selector")))
+            yield Record(budget, "Warning", "UnmanagedPods", text)
+    now = turn.clock_now()
+    before = (budget.get("status") or {}).get("disruptedPods") or {}
+    disrupted, overdue, recheck = plan.still_disrupted(pods, before, now)
+    for pod in overdue:
+        text = f"Pod was expected by PDB {namespace}/{name} to be deleted but it wasn't"
+        yield Record(pod, "Warning", "NotDeleted", text)
+    healthy = plan.healthy_count(pods, disrupted, now)
+    wanted = plan.expected(budget, len(pods), scale)
+    yield from _write(budget, plan.status(budget, healthy, wanted, disrupted, turn.stamp))
+    return None if recheck is None else Outcome(recheck)
+
+
+def _write(budget: Object, status: Mapping[str, Any]) -> Generator[Action, Any, None]:
+    before = budget.get("status") or {}
+    unchanged = all(before.get(key, 0) == value for key, value in status.items() if key != "conditions")
+    if not unchanged or before.get("disruptedPods") != status.get("disruptedPods") or "conditions" not in before:
+        yield update_status(BUDGETS, budget, status)
+
+
+def _fail_safe(turn: Turn, budget: Object, why: str) -> Generator[Action, Any, None]:
+    """Nothing may be disrupted while it is not known what is there (failSafe)."""
+    before = budget.get("status") or {}
+    failed = {
+        "type": "DisruptionAllowed",
+        "status": "False",
+        "reason": "SyncFailed",
+        "message": why,
+        "observedGeneration": before.get("observedGeneration", 0),
+        "lastTransitionTime": turn.stamp,
+    }
+    yield update_status(BUDGETS, budget, {**before, "disruptionsAllowed": 0, "conditions": [failed]})
+
+
+def _scale(turn: Turn, pods: Sequence[Object]) -> Generator[Action, Any, tuple[int, bool]]:
+    """(what the pods' controllers ask for, whether a pod has none) (getExpectedScale)."""
+    scales: dict[str, int] = {}
+    unmanaged = False
+    for pod in pods:
+        ref = controller_of(pod)
+        if ref is None:
+            unmanaged = True
+        elif ref["uid"] not in scales:
+            namespace = pod["metadata"]["namespace"]
+            uid, replicas = yield from _controller_scale(turn, namespace, ref)
+            scales[uid] = replicas
+            scales.setdefault(ref["uid"], 0 if uid != ref["uid"] else replicas)
+    return sum(scales.values()), unmanaged
+
+
+def _controller_scale(turn: Turn, namespace: str, ref: Mapping[str, Any]) -> Generator[Action, Any, tuple[str, int]]:
+    """(uid, replicas) of the controller, a ReplicaSet's Deployment in its place."""
+    storage = SCALED.get(ref["kind"])
+    if storage is not None:
+        owner = turn.view(storage).get(namespace, ref["name"])
+        if owner is None or owner["metadata"]["uid"] != ref["uid"]:
+            return ref["uid"], 0
+        above = controller_of(owner) if storage == REPLICA_SET.storage else None
+        deployment = DEPLOYMENT.resolve(turn.view, namespace, above)
+        if deployment is not None:
+            owner = deployment
+        return owner["metadata"]["uid"], owner["spec"].get("replicas", 1)
+    group, _, version = ref["apiVersion"].rpartition("/")
+    resource = turn.shared["kinds"].by_kind(group, version, ref["kind"])
+    if resource is None or "scale" not in resource.subresources:
+        plural = resource.plural if resource is not None else ref["kind"].lower() + "s"
+        raise ApiError(404, "NotFound", f"{plural}.{group} does not implement the scale subresource")
+    scale = yield from ignoring(Get(resource, namespace, ref["name"], "scale"), 404)
+    return ref["uid"], ((scale or {}).get("spec") or {}).get("replicas", 0)
+
+
+def pod_keys(seen: Seen) -> Iterable[tuple[str, str]]:
+    """The budgets whose selector matches the pod as it is or as it was."""
+    new, old = seen.new, seen.old
+    if new is not None and old is not None and _shown(new) == _shown(old):
+        return ()
+    namespace = seen.obj["metadata"]["namespace"]
+    budgets = seen.view(BUDGETS).list(namespace)
+    if not budgets:
+        return ()
+    labels = [labels_of(pod) for pod in (new, old) if pod is not None]
+    return [
+        (namespace, budget["metadata"]["name"])
+        for budget in budgets
+        if any(selectors.labels(budget["spec"].get("selector"))(each) for each in labels)
+    ]
+
+
+def _shown(pod: Object) -> tuple[Any, ...]:
+    return is_ready(pod), is_terminating(pod), labels_of(pod), controller_of(pod)
+
+
+CONTROLLER = Controller(
+    name="disruption-controller",
+    component="controllermanager",
+    reconcile=reconcile,
+    watches=((BUDGETS, object_key), ("pods", pod_keys)),
+    reads=(*SCALED.values(), DEPLOYMENT.storage),
+)
