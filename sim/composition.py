@@ -6,9 +6,7 @@ from typing import Any, Final, Protocol
 
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import ClusterSpec
-from seatrial.sim.controllers.manager import ControllerManager
 from seatrial.sim.kernel.topology import Topology
-from seatrial.sim.scheduler.scheduler import Scheduler
 
 CONTROL_PLANE: Final = "m-k8s"
 """The control plane's machine."""
@@ -55,5 +53,9 @@ def components(wiring: Wiring, ca_certificate: str) -> list[Any]:
     """The components of the specification, not started yet."""
     if wiring.spec.controllers != "all":
         return []
+    # A bare API server needs neither, and they (numpy above all) take longest to import.
+    from seatrial.sim.controllers.manager import ControllerManager
+    from seatrial.sim.scheduler.scheduler import Scheduler
+
     manager = ControllerManager(wiring, CONTROL_PLANE, shared={"root_ca": ca_certificate})
     return [manager, Scheduler(wiring, CONTROL_PLANE)]

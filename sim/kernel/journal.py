@@ -6,7 +6,7 @@ Seed, specification and journal together are the whole history: a replay of them
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import orjson
 
@@ -42,16 +42,26 @@ class Journal:
     def __init__(self, header: Mapping[str, Any] | None = None, entries: Iterable[Entry] = ()) -> None:
         self.header: dict[str, Any] = dict(header or {})
         self.entries: list[Entry] = list(entries)
+        self._file: BinaryIO | None = None
 
     def append(self, at: int, kind: str, value: Any) -> None:
         """Adds what came at ``at`` (µs)."""
-        self.entries.append(Entry(at, kind, value))
+        entry = Entry(at, kind, value)
+        if self._file is None:
+            self.entries.append(entry)
+        else:
+            self._file.write(_line(entry))
+
+    def write_to(self, file: BinaryIO) -> None:
+        """From now on entries go to ``file`` alone, after those that are there: for a journal that grows for days."""
+        file.write(self.dump())
+        self.entries.clear()
+        self._file = file
 
     def dump(self) -> bytes:
         """The journal as JSON lines."""
-        lines = [orjson.dumps({"seatrialJournal": VERSION, **self.header})]
-        lines += [orjson.dumps({"at": at, "kind": kind, "value": value}) for at, kind, value in self.entries]
-        return b"\n".join(lines) + b"\n"
+        header = orjson.dumps({"seatrialJournal": VERSION, **self.header}) + b"\n"
+        return header + b"".join(_line(entry) for entry in self.entries)
 
     @classmethod
     def load(cls, raw: bytes) -> Journal:
@@ -75,6 +85,10 @@ class Journal:
             except KeyError as missing:
                 raise JournalError(number, f"has no {missing.args[0]!r}") from None
         return journal
+
+
+def _line(entry: Entry) -> bytes:
+    return orjson.dumps({"at": entry.at, "kind": entry.kind, "value": entry.value}) + b"\n"
 
 
 def _read(number: int, line: bytes) -> dict[str, Any]:

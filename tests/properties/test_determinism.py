@@ -53,8 +53,8 @@ cluster = Cluster.replay(Journal.load(open(sys.argv[1], "rb").read()))
 print(cluster.store.revision, cluster.digest())
 """
 
+BARE = ClusterSpec(nodes=0, controllers="none")
 SPECS = {
-    "bare": ClusterSpec(nodes=0, controllers="none"),
     "control plane": ClusterSpec(control_plane_only=True),
     "whole": ClusterSpec(nodes=3),
 }
@@ -81,11 +81,11 @@ def test_history_is_the_same_in_every_process_and_from_its_journal(name: str, tm
 
 
 def test_other_seed_other_history() -> None:
-    assert Cluster(SPECS["bare"], seed=1).digest() != Cluster(SPECS["bare"], seed=2).digest()
+    assert Cluster(BARE, seed=1).digest() != Cluster(BARE, seed=2).digest()
 
 
 def test_replay_in_one_process_does_not_disturb_the_original() -> None:
-    cluster = Cluster(SPECS["bare"], seed=5)
+    cluster = Cluster(BARE, seed=5)
     cluster.apply(MANIFEST)
     cluster.advance("5s")
     before = cluster.digest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from seatrial.sim.kernel.journal import Entry, Journal, JournalError
@@ -22,6 +24,15 @@ def test_what_is_written_is_read() -> None:
 
 def test_line_that_a_crash_cut_off_is_dropped() -> None:
     assert Journal.load(journal().dump()[:-5]).entries == [Entry(10, "request", {"path": "/api"})]
+
+
+def test_journal_in_a_file_is_the_same_and_keeps_nothing_in_memory() -> None:
+    whole, spooled, file = journal(), journal(), io.BytesIO()
+    spooled.write_to(file)
+    for each in (whole, spooled):
+        each.append(30, "run", None)
+    assert file.getvalue() == whole.dump()
+    assert spooled.entries == []
 
 
 @pytest.mark.parametrize(
