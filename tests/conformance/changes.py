@@ -40,7 +40,10 @@ class Change(NamedTuple):
 
 
 def changes(path: Path) -> Iterator[Change]:
-    """Every request of a group about a built-in kind, in order, with the object as the answers before showed it."""
+    """Every request of a group about a built-in kind, in order, with the object as the answers before showed it.
+
+    Nothing is known of an object whose scale was changed until an answer shows it again.
+    """
     stored: dict[tuple[str, str], dict[str, Any]] = {}
     for exchange in exchanges(path):
         url = urlsplit(exchange["path"].replace("{NS}", "x"))
@@ -57,5 +60,7 @@ def changes(path: Path) -> Iterator[Change]:
             exchange["name"], exchange["method"], resource, info, query, kind, body, old, exchange["status"], response
         )
         yield change
-        if change.accepted and "dryRun" not in query and exchange["accept"] in PLAIN:
+        if info.subresource == "scale" and exchange["method"] != "GET":
+            stored.pop((resource.storage, info.name), None)
+        elif change.accepted and "dryRun" not in query and exchange["accept"] in PLAIN:
             stored[resource.storage, response["metadata"].get("name", "")] = response
