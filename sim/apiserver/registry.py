@@ -18,7 +18,7 @@ from seatrial.sim.kernel.streams import suffix, uuid4
 from seatrial.sim.machinery import dropping, errors, validation
 from seatrial.sim.machinery.fields import FieldError
 from seatrial.sim.machinery.kinds import Resource
-from seatrial.sim.store.store import Conflict, KeyExists, KeyMissing
+from seatrial.sim.store.store import KeyExists, KeyMissing, NoSpace
 
 GENERATED_BASE_MAX = 58
 """Bytes of generateName that a generated name keeps (names.maxGeneratedNameLength)."""
@@ -446,12 +446,13 @@ def _attributes(context: Context, operation: str, new: Object | None, old: Objec
     )
 
 
-def store_error(resource: Resource, name: str, error: Exception) -> errors.ApiError:
-    """What a refusal by the store looks like from outside."""
+def store_error(resource: Resource, error: Exception) -> errors.ApiError:
+    """What a refusal by the store looks like from outside: another write came in between, or there is no room."""
+    if isinstance(error, NoSpace):
+        return errors.ApiError(500, "", str(error))
+    name = error.args[-1]
     if isinstance(error, KeyExists):
         return errors.already_exists(resource.group, resource.plural, name)
     if isinstance(error, KeyMissing):
         return errors.not_found(resource.group, resource.plural, name)
-    if isinstance(error, Conflict):
-        return errors.conflict(resource.group, resource.plural, name)
-    return errors.ApiError(500, "", str(error))
+    return errors.conflict(resource.group, resource.plural, name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from seatrial.sim.apiserver import authentication, handlers, indexes, nonresource, subresources
+from seatrial.sim.apiserver import authentication, handlers, indexes, nonresource, registry, subresources
 from seatrial.sim.apiserver.authorization import STORAGES as RBAC_STORAGES
 from seatrial.sim.apiserver.authorization import Attributes as Asked
 from seatrial.sim.apiserver.authorization import Authorizer, refusal
@@ -25,7 +25,7 @@ from seatrial.sim.kernel.streams import Streams
 from seatrial.sim.kernel.topology import Topology
 from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.kinds import Kinds, Resource
-from seatrial.sim.store.store import Store
+from seatrial.sim.store.store import Conflict, KeyExists, KeyMissing, NoSpace, Store
 
 DEPRECATED = {
     ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
@@ -34,6 +34,7 @@ DEPRECATED = {
 """What every request for a deprecated kind is warned of (k8s.io/apiserver/pkg/endpoints/deprecation)."""
 
 Write = Callable[[Store], Object]
+REFUSALS = (Conflict, KeyExists, KeyMissing, NoSpace)
 
 
 class Apiserver:
@@ -67,8 +68,11 @@ class Apiserver:
         store.lease("events", spec.apiserver.event_ttl_s * 1_000_000)
 
     def commit(self, resource: Resource, write: Write) -> Object:
-        """The one place that writes to the store."""
-        obj = write(self.store)
+        """The one place that writes to the store. Raises ApiError for what the store refuses."""
+        try:
+            obj = write(self.store)
+        except REFUSALS as error:
+            raise registry.store_error(resource, error) from None
         if resource.storage in RBAC_STORAGES:
             self.authorizer.forget()
         return obj

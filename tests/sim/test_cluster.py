@@ -10,7 +10,7 @@ import pytest
 from seatrial.sim import invariants
 from seatrial.sim.apiserver.request import Request, User
 from seatrial.sim.cluster import Cluster, NotSettled, duration_us, objects_of
-from seatrial.sim.config import ClusterSpec, S
+from seatrial.sim.config import ApiserverSpec, ClusterSpec, S
 from seatrial.sim.kernel.journal import Journal
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.store.sqlite import Durable
@@ -187,3 +187,14 @@ def test_log_and_objects_agree(cluster: Cluster) -> None:
     cluster.delete("cm", "b")
     assert list(invariants.revisions_are_contiguous(cluster.store)) == []
     assert list(invariants.objects_carry_their_revision(cluster.store)) == []
+
+
+def test_full_database_refuses_writes_and_takes_deletions() -> None:
+    cluster = Cluster(ClusterSpec(nodes=0, controllers="none", apiserver=ApiserverSpec(quota_bytes=1_000_000)))
+    filler = "x" * 100_000
+    with pytest.raises(ApiError, match="etcdserver: mvcc: database space exceeded") as caught:
+        for number in range(20):
+            metadata = {"name": f"full-{number}"}
+            cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"x": filler}})
+    assert caught.value.code == 500
+    cluster.delete("cm", "full-0")
