@@ -173,7 +173,7 @@ class Kubernetes:
 
     def _streaming(self, incoming: Incoming, response: Response, headers: Headers) -> Outgoing:
         """Answers that go on: a watch, a followed log, a connection into a pod."""
-        body, release = response.body, self._driver.release
+        body, release = response.body, self._driver.stream
         if isinstance(body, WatchStream):
             if response.content_type == PROTOBUF:
                 headers[2] = ("Content-Type", PROTOBUF_STREAM)

@@ -85,6 +85,9 @@ class Driver:
         self._planned = NEVER
         self._leaving: list[Callable[[], None]] = []
         self._release_due = False
+        self._streaming: list[Callable[[], None]] = []
+        self._stream_due = False
+        self._stream_not_before = 0.0
         self._arrivals: list[tuple[int, asyncio.Future[None]]] = []
         self.failure: BaseException | None = None
         self.on_failure: Callable[[BaseException], None] = lambda problem: None
@@ -180,6 +183,7 @@ class Driver:
             self._wake.cancel()
         self._loop = None
         self._release()
+        self._stream()
 
     def enter(self) -> int:
         """Brings the simulation to the present before a request is served, as far as one slice goes; the time then."""
@@ -262,15 +266,53 @@ class Driver:
 
     def _release(self) -> None:
         self._release_due = False
-        if self._flush is not None:
-            try:
-                self._flush()
-            except Exception:
-                log.exception("what was written cannot be made durable; nobody is told of it until it is")
-                if self._loop is not None:
-                    self._release_due = True
-                    self._loop.call_later(FLUSH_RETRY_S, self._release)
-                return
-        leaving, self._leaving = self._leaving, []
-        for call in leaving:
-            call()
+        if self._made_durable(self._release_later):
+            leaving, self._leaving = self._leaving, []
+            for call in leaving:
+                call()
+
+    def _release_later(self) -> None:
+        self._release_due = True
+        if self._loop is not None:
+            self._loop.call_later(FLUSH_RETRY_S, self._release)
+
+    def stream(self, call: Callable[[], None]) -> None:
+        """``release`` for those who watch: all together, and so seldom that they take half of the loop's time at most.
+
+        After a quiet moment they hear at once; while much happens, what happens meanwhile goes in one piece.
+        """
+        self._streaming.append(call)
+        if not self._stream_due and self._loop is not None:
+            self._stream_due = True
+            wait_s = self._stream_not_before - time.perf_counter()
+            if wait_s > 0:
+                self._loop.call_later(wait_s, self._stream)
+            else:
+                self._loop.call_soon(self._stream)
+
+    def _stream(self) -> None:
+        self._stream_due = False
+        if self._made_durable(self._stream_later):
+            streaming, self._streaming = self._streaming, []
+            began = time.perf_counter()
+            for call in streaming:
+                call()
+            ended = time.perf_counter()
+            self._stream_not_before = ended + (ended - began)
+
+    def _stream_later(self) -> None:
+        self._stream_due = True
+        if self._loop is not None:
+            self._loop.call_later(FLUSH_RETRY_S, self._stream)
+
+    def _made_durable(self, otherwise: Callable[[], None]) -> bool:
+        """Flushes; when the disk refuses, nobody is told anything and it is tried again later."""
+        if self._flush is None:
+            return True
+        try:
+            self._flush()
+        except Exception:
+            log.exception("what was written cannot be made durable; nobody is told of it until it is")
+            otherwise()
+            return False
+        return True
