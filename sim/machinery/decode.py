@@ -39,7 +39,7 @@ def decode(resource: Resource, raw: bytes, content_type: str, strictness: str) -
     duplicates: list[str] = []
     try:
         if media == YAML:
-            value, twice = reading.yaml_value(raw)
+            value, twice = _yaml(raw)
             duplicates = [f"yaml: unmarshal errors:\n  {text}" for text in twice]
         else:
             value = reading.json_value(raw)
@@ -50,6 +50,13 @@ def decode(resource: Resource, raw: bytes, content_type: str, strictness: str) -
     if type(value) is not dict:
         raise _unrecognized(resource, raw, _why_no_object(value))
     return _typed(resource, value, strictness, duplicates)
+
+
+def _yaml(raw: bytes) -> tuple[Any, list[str]]:
+    """As yamltext.yaml_value; the parser is loaded when the first client sends YAML, as few do."""
+    from seatrial.sim.machinery.yamltext import yaml_value
+
+    return yaml_value(raw)
 
 
 def media_type(resource: Resource, content_type: str) -> str:
@@ -233,7 +240,7 @@ def decode_options(raw: bytes, content_type: str) -> dict[str, Any]:
     try:
         if media == PROTOBUF:
             return protobuf.decode(raw)
-        value = reading.yaml_value(raw)[0] if media == YAML else reading.json_value(raw)
+        value = _yaml(raw)[0] if media == YAML else reading.json_value(raw)
         if not isinstance(value, dict):
             raise Mistyped(_why_no_object(value))
         return read_as(type, value)[0]
@@ -258,7 +265,7 @@ def read_json(raw: bytes, strictness: str, warnings: list[str]) -> Any:
 def read_yaml(raw: bytes, strictness: str, warnings: list[str]) -> Any:
     """An applied configuration as a plain value; ``warnings`` gets duplicate keys. Raises ApiError 400."""
     try:
-        value, twice = reading.yaml_value(raw)
+        value, twice = _yaml(raw)
     except reading.Unreadable as problem:
         raise errors.bad_request(f"error decoding YAML: {problem}") from None
     if twice and strictness != "Ignore":

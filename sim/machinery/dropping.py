@@ -64,14 +64,13 @@ def compiled(type: Type) -> Change | None:
             below.update(_below(type))
             ready = True
         new = obj if here is None else here(obj)
-        changed = {}
-        for name in new:
-            inner = below.get(name)
-            if inner is not None and new[name]:
-                value = inner(new[name])
-                if value is not new[name]:
-                    changed[name] = value
-        return {**new, **changed} if changed else new
+        out = new
+        for name, value in new.items():
+            if value and name in below:
+                kept = below[name](value)
+                if kept is not value:
+                    out = {**out, name: kept}
+        return out
 
     return change
 
@@ -113,8 +112,12 @@ def _inner(field: Field) -> Change | None:
 
 def _items(inner: Change) -> Change:
     def change(value: Any) -> Any:
-        out = [inner(item) for item in value]
-        return out if any(new is not old for new, old in zip(out, value, strict=True)) else value
+        out, lost = [], False
+        for item in value:
+            new = inner(item)
+            lost = lost or new is not item
+            out.append(new)
+        return out if lost else value
 
     return change
 

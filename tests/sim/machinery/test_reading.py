@@ -1,8 +1,7 @@
-"""JSON and YAML texts: what they mean, and what Go says of those that mean nothing."""
+"""JSON texts: what they mean, and what Go says of those that mean nothing."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Any
 
@@ -91,39 +90,3 @@ def test_a_repeated_key_is_always_found(value: dict[str, Any]) -> None:
     text = json.dumps(value, ensure_ascii=False)
     raw = f"{text[:-1]}, {json.dumps(key, ensure_ascii=False)}: 1}}".encode()
     assert reading.json_duplicates(raw, json.loads(raw)) == [key]
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("a: 0644", {"a": 420}),
-        ("a: 0o17", {"a": 15}),
-        ("a: 0x1F", {"a": 31}),
-        ("a: 1_000", {"a": 1000}),
-        ("a: yes\nb: off", {"a": True, "b": False}),
-        ("a: 2020-01-01", {"a": "2020-01-01"}),
-        ("a: 1:30", {"a": "1:30"}),
-        ("a: 1e3", {"a": 1000.0}),
-        ("a: 1.2.3\nb: 123abc", {"a": "1.2.3", "b": "123abc"}),
-        ("1: a\ntrue: b\n~: c", {"1": "a", "true": "b", "null": "c"}),
-        ("a: &x {b: 1}\nc: {<<: *x, d: 2}", {"a": {"b": 1}, "c": {"b": 1, "d": 2}}),
-        ("a: ~", {"a": None}),
-        ("---\n", None),
-        ("a: 1\n---\nb: 2", {"a": 1}),
-    ],
-)
-def test_yaml_as_the_server_reads_it(text: str, value: Any) -> None:
-    assert reading.yaml_value(text.encode()) == (value, [])
-
-
-def test_yaml_keys_that_stand_twice_are_named_with_their_line() -> None:
-    assert reading.yaml_value(b"a: 1\nb:\n  c: 1\n  c: 2\n") == (
-        {"a": 1, "b": {"c": 2}},
-        ['line 4: key "c" already set in map'],
-    )
-
-
-@given(st.binary(max_size=30) | st.text("ab:-[]{}&*!|>\n '\"?,#%@`\t", max_size=20).map(str.encode))
-def test_any_bytes_are_yaml_or_are_refused(raw: bytes) -> None:
-    with contextlib.suppress(reading.Unreadable):
-        reading.yaml_value(raw)
