@@ -166,7 +166,8 @@ class Cache:
                 if name == "pods":
                     self.pods_allowed[row] = amount(name, text)
                 else:
-                    self.allocatable[self.resource(name), row] = amount(name, text)
+                    index = self.resource(name)
+                    self.allocatable[index, row] = amount(name, text)
 
     def _settle_pods(self, old: Mapping[str, NodeInfo]) -> None:
         """Pods that waited for their node move in; pods of nodes that are gone move out of every count."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from seatrial.sim.machinery.validation.names import label_value
+
 Object = Mapping[str, Any]
 ValueMatch = Callable[[str | None], bool]
 """On the value of one label; None where the object does not have it."""
@@ -16,9 +18,21 @@ ValueMatch = Callable[[str | None], bool]
 def requirement(r: Object) -> ValueMatch:
     """One expression (key, operator, values) as a function of the label's value.
 
-    NotIn and DoesNotExist hold where the label is absent. Gt and Lt want one integer; anything else matches nothing.
+    NotIn and DoesNotExist hold where the label is absent. Values that no label can have, values where there must be
+    none, and limits that are not one integer make an expression that matches nothing.
     """
     operator, values = r.get("operator"), tuple(r.get("values") or ())
+    if any(label_value(value) for value in values) or (bool(values) is (operator in ("Exists", "DoesNotExist"))):
+        return _nothing
+    return value_match(operator, values)
+
+
+def _nothing(value: str | None) -> bool:
+    return False
+
+
+def value_match(operator: str | None, values: tuple[str, ...]) -> ValueMatch:
+    """An operator with its values as a function of what is compared, a label's or a field's value."""
     if operator == "In":
         wanted = frozenset(values)
         return lambda value: value in wanted
@@ -31,7 +45,7 @@ def requirement(r: Object) -> ValueMatch:
         return lambda value: value is None
     limit = integer(values[0]) if len(values) == 1 else None
     if limit is None or operator not in ("Gt", "Lt"):
-        return lambda value: False
+        return _nothing
     sign = 1 if operator == "Gt" else -1
 
     def compare(value: str | None) -> bool:

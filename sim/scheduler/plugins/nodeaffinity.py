@@ -10,7 +10,7 @@ import numpy as np
 from seatrial.sim.scheduler.cache import Cache
 from seatrial.sim.scheduler.columns import Column, Mask, NodeInfo, Rows
 from seatrial.sim.scheduler.framework import Filter, Plugin, Rejected, Score, Status, stretch, unresolvable
-from seatrial.sim.scheduler.labels import Object, requirement
+from seatrial.sim.scheduler.labels import Object, requirement, value_match
 from seatrial.sim.scheduler.podinfo import PREFERRED, REQUIRED, PodInfo, Traits
 
 REASON_POD = "node(s) didn't match Pod's node affinity/selector"
@@ -98,7 +98,7 @@ def required_mask(
     """The rows that match a nodeSelector and required terms."""
     mask = np.ones(len(cache.nodes) if rows is None else len(rows), dtype=np.bool_)
     for key, value in selector.items():
-        mask &= _holds(cache, key, value.__eq__, rows)
+        mask &= _holds(cache, key, requirement({"operator": "In", "values": [value]}), rows)
     if required is not None:
         mask &= terms_mask(cache, required, rows)
     return mask
@@ -122,7 +122,7 @@ def term_mask(cache: Cache, term: Object, rows: Rows | None = None) -> Mask:
     for expression in expressions:
         mask &= _holds(cache, expression["key"], requirement(expression), rows)
     for field in fields:
-        matches = requirement(field)
+        matches = value_match(field.get("operator"), tuple(field.get("values") or ()))
         chosen = cache.nodes if rows is None else [cache.nodes[row] for row in rows.tolist()]
         named = field.get("key") == "metadata.name"
         mask &= np.fromiter((named and matches(info.name) for info in chosen), dtype=np.bool_, count=count)
@@ -150,7 +150,9 @@ def matches_term(name: str, labels: Mapping[str, str], term: Object) -> bool:
     if not expressions and not fields:
         return False
     return all(requirement(e)(labels.get(e["key"])) for e in expressions) and all(
-        field.get("key") == "metadata.name" and requirement(field)(name) for field in fields
+        field.get("key") == "metadata.name"
+        and value_match(field.get("operator"), tuple(field.get("values") or ()))(name)
+        for field in fields
     )
 
 
