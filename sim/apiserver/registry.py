@@ -150,7 +150,7 @@ def update(
     problems = validation.validate_update(resource, new, old, context.info.subresource)
     if problems:
         raise errors.invalid(resource.group, resource.kind, context.info.name, problems)
-    context.warnings.extend(validation.warnings(resource, new, old))
+    context.warnings.extend(validation.warnings(resource, new, old, context.info.subresource))
     yield from admission.validate(context, _attributes(context, "UPDATE", new, old))
     if rules.begin_update is not None and not context.info.subresource:
         new = rules.begin_update(context, new, old)
