@@ -61,6 +61,8 @@ def _namespace_create(context: Context, obj: Object) -> Object:
 
 
 def _namespace_update(context: Context, obj: Object, old: Object) -> Object:
+    if context.info.subresource == "finalize":
+        return obj
     spec = {**(obj.get("spec") or {}), "finalizers": (old.get("spec") or {}).get("finalizers")}
     return {**obj, "spec": {key: value for key, value in spec.items() if value is not None}}
 
