@@ -1,6 +1,7 @@
 """The values by which the API server finds objects without looking at all of them, as upstream's watch cache does.
 
-Source: k8s.io/kubernetes/pkg/registry/core/pod/strategy.go (NodeNameTriggerFunc, Indexers).
+Source: k8s.io/kubernetes/pkg/registry/core/pod/strategy.go (NodeNameTriggerFunc, Indexers), and the same for nodes,
+secrets and configmaps, which kubelets watch one by one, by name.
 """
 
 from __future__ import annotations
@@ -20,7 +21,17 @@ def node_name(pod: Object) -> str:
     return name
 
 
-INDEXES: Final = (("pods", "spec.nodeName", node_name),)
+def own_name(obj: Object) -> str:
+    name: str = obj["metadata"]["name"]
+    return name
+
+
+INDEXES: Final = (
+    ("pods", "spec.nodeName", node_name),
+    ("nodes", "metadata.name", own_name),
+    ("secrets", "metadata.name", own_name),
+    ("configmaps", "metadata.name", own_name),
+)
 EQUALS: Final = re.compile(r"([\w.]+)==?([^,=!\\]+)")
 """A field selector of one term that wants equality."""
 

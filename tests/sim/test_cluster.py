@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from seatrial.sim import invariants
+from seatrial.sim.apiserver.context import ExternalCall
 from seatrial.sim.apiserver.request import Request, User
 from seatrial.sim.cluster import Cluster, NotSettled, duration_us, objects_of
 from seatrial.sim.config import ApiserverSpec, ClusterSpec, S
@@ -198,3 +199,31 @@ def test_full_database_refuses_writes_and_takes_deletions() -> None:
             cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"x": filler}})
     assert caught.value.code == 500
     cluster.delete("cm", "full-0")
+
+
+def test_answers_from_outside_are_replayed_from_the_journal() -> None:
+    """A component asks the world; the replay, which has no world, gets the same answer at the same moment."""
+
+    def asks(cluster: Cluster) -> Any:
+        answer = yield from cluster.wiring.external(ExternalCall("https://hook", {"ask": 1}, 10 * S))
+        heard.append((answer, cluster.now))
+
+    def world(call: ExternalCall) -> Any:
+        yield cluster.clock.sleep(1234)
+        return {"echo": call.body}
+
+    def poke(cluster: Cluster) -> None:
+        cluster.on_replay("poke", lambda _: cluster.clock.spawn(asks(cluster), "asks"))
+
+    heard: list[tuple[Any, int]] = []
+    cluster = Cluster(BARE)
+    cluster.connect(world)
+    poke(cluster)
+    cluster.journal.append(cluster.now, "poke", None)
+    cluster.clock.spawn(asks(cluster), "asks")
+    cluster.advance("1s")
+    again = Cluster(BARE)
+    poke(again)
+    again.follow(Journal.load(cluster.journal.dump()))
+    assert heard == [({"echo": {"ask": 1}}, BARE.epoch_us + 1234)] * 2
+    assert again.journal.dump() == cluster.journal.dump()
