@@ -42,11 +42,20 @@ class Codec(NamedTuple):
     decode: Decode
     zero: Any
 
+    @property
+    def second(self) -> bytes:
+        """The tag of such a value in the entry of a map."""
+        return SMALL[2 << 3 | self.wire]
+
+
+SMALL = tuple(bytes((value,)) for value in range(0x80))
+"""Integers of one byte."""
+
 
 def varint(value: int) -> bytes:
     """An integer in base 128; negative ones take ten bytes."""
     if 0 <= value < 0x80:
-        return bytes((value,))
+        return SMALL[value]
     value &= 0xFFFFFFFFFFFFFFFF
     out = bytearray()
     while value > 0x7F:
@@ -101,6 +110,7 @@ SCALARS: Mapping[str, Codec] = {
 }
 
 
+@cache
 def tag(number: int, wire: int) -> bytes:
     return varint(number << 3 | wire)
 
@@ -113,22 +123,25 @@ def _fields(raw: bytes) -> list[tuple[int, int, Any]]:
     """The fields of a message as they come: number, wire type, value. Raises Malformed."""
     found, at, end = [], 0, len(raw)
     while at < end:
-        key, at = _read_varint(raw, at)
-        number, wire = key >> 3, key & 7
+        key = raw[at]
+        at += 1
+        if key > 0x7F:
+            key, at = _read_varint(raw, at - 1)
+        wire = key & 7
         value: Any
-        if wire == VARINT:
+        if wire == BYTES:
+            size, at = (raw[at], at + 1) if at < end and raw[at] < 0x80 else _read_varint(raw, at)
+            value, at = raw[at : at + size], at + size
+        elif wire == VARINT:
             value, at = _read_varint(raw, at)
         elif wire in (FIXED64, FIXED32):
             size = 8 if wire == FIXED64 else 4
-            value, at = raw[at : at + size], at + size
-        elif wire == BYTES:
-            size, at = _read_varint(raw, at)
             value, at = raw[at : at + size], at + size
         else:
             raise Malformed(f"proto: illegal wireType {wire}")
         if at > end:
             raise Malformed("unexpected EOF")
-        found.append((number, wire, value))
+        found.append((key >> 3, wire, value))
     return found
 
 
@@ -254,6 +267,7 @@ class Row(NamedTuple):
     many: str
     """repeated, map, or empty."""
     codec: Codec
+    tag: bytes
     always: bool
     """Whether it is written even when the object does not have it."""
     inlined: bool
@@ -265,42 +279,49 @@ class Message:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._rows: list[Row] = []
+        self._rows: list[Row] | None = None
         self._by_number: dict[int, Row] = {}
+        self._absent: dict[int, bytes] = {}
 
-    @property
     def rows(self) -> list[Row]:
-        if not self._rows:
+        """The fields in the order of their numbers."""
+        if self._rows is None:
             type = _type_of(self.name)
             self._rows = [_row(type, *given) for given in schema.data("protobuf")[self.name]]
             self._by_number = {row.number: row for row in self._rows}
+            for row in self._rows:
+                if row.always:
+                    self._absent[row.number] = _value(row.tag, row.codec, row.codec.zero)
         return self._rows
 
     def encode(self, obj: Any) -> bytes:
         """The message of an object."""
-        out = bytearray()
-        for row in self.rows:
+        out: list[bytes] = []
+        for row in self.rows():
             if row.inlined:
-                out += _delimited(row.number, row.codec.encode(obj))
+                out.append(_value(row.tag, row.codec, obj))
                 continue
             value = obj.get(row.name)
-            if row.many == "repeated":
-                for item in value or ():
-                    out += _one(row, item)
-            elif row.many == "map":
-                for key in sorted(value or ()):
-                    entry = _delimited(1, key.encode()) + _value(2, row.codec, value[key])
-                    out += _delimited(row.number, entry)
-            elif value is not None or row.always:
-                out += _one(row, value)
-        return bytes(out)
+            if value is None:
+                if row.always:
+                    out.append(self._absent[row.number])
+            elif not row.many:
+                out.append(_value(row.tag, row.codec, value))
+            elif row.many == "repeated":
+                out += [_value(row.tag, row.codec, row.codec.zero if item is None else item) for item in value]
+            else:
+                for key in sorted(value):
+                    item = row.codec.zero if value[key] is None else value[key]
+                    entry = _delimited(1, key.encode()) + _value(row.codec.second, row.codec, item)
+                    out.append(row.tag + varint(len(entry)) + entry)
+        return b"".join(out)
 
     def decode(self, raw: bytes) -> dict[str, Any]:
         """The object of a message; unknown fields are skipped. Raises Malformed."""
-        rows, out = self.rows, dict[str, Any]()
-        assert rows or not schema.data("protobuf")[self.name]
+        self.rows()
+        by_number, out = self._by_number, dict[str, Any]()
         for number, wire, value in _fields(raw):
-            row = self._by_number.get(number)
+            row = by_number.get(number)
             if row is None:
                 continue
             if row.many == "map":
@@ -308,39 +329,34 @@ class Message:
                 given = entry.get(2)
                 key = _text(entry.get(1, b""))
                 out.setdefault(row.name, {})[key] = row.codec.zero if given is None else row.codec.decode(given)
-                continue
-            if wire != row.codec.wire:
-                if row.many and wire == BYTES and row.codec.wire == VARINT:
-                    out.setdefault(row.name, []).extend(row.codec.decode(item) for item in _packed(value))
-                    continue
-                raise Malformed(f"proto: wrong wireType = {wire} for field {row.name}")
-            item = row.codec.decode(value)
-            if row.inlined:
-                out.update(item)
+            elif wire != row.codec.wire:
+                out.setdefault(row.name, []).extend(_packed(row, wire, value))
+            elif row.inlined:
+                out.update(row.codec.decode(value))
             elif row.many:
-                out.setdefault(row.name, []).append(item)
+                out.setdefault(row.name, []).append(row.codec.decode(value))
             else:
-                out[row.name] = item
+                out[row.name] = row.codec.decode(value)
         return out
 
 
-def _packed(raw: bytes) -> list[int]:
+def _packed(row: Row, wire: int, raw: Any) -> list[Any]:
+    """Numbers that a client packed into one field. Raises Malformed for any other field of a foreign wire type."""
+    if not row.many or wire != BYTES or row.codec.wire != VARINT:
+        raise Malformed(f"proto: wrong wireType = {wire} for field {row.name}")
     found, at = [], 0
     while at < len(raw):
         value, at = _read_varint(raw, at)
-        found.append(value)
+        found.append(row.codec.decode(value))
     return found
 
 
-def _one(row: Row, value: Any) -> bytes:
-    return _value(row.number, row.codec, row.codec.zero if value is None else value)
-
-
-def _value(number: int, codec: Codec, value: Any) -> bytes:
+def _value(tag: bytes, codec: Codec, value: Any) -> bytes:
     raw = codec.encode(value)
-    if codec.wire == BYTES:
-        return _delimited(number, raw)
-    return tag(number, codec.wire) + raw
+    if codec.wire != BYTES:
+        return tag + raw
+    size = len(raw)
+    return tag + (SMALL[size] if size < 0x80 else varint(size)) + raw
 
 
 def _type_of(name: str) -> schema.Type | None:
@@ -363,7 +379,7 @@ def _row(type: schema.Type | None, number: int, name: str, many: str, kind: str)
     field = None if type is None else type.fields.get(name)
     inlined = type is not None and field is None and not many and codec.wire == BYTES and "." in kind
     always = not many and field is not None and not field.pointer and field.kind in ALWAYS
-    return Row(number, name, many, codec, always, inlined)
+    return Row(number, name, many, codec, tag(number, BYTES if many == "map" else codec.wire), always, inlined)
 
 
 @cache

@@ -16,6 +16,10 @@ import yaml
 from seatrial.sim.machinery.reading import Unreadable
 
 
+INTEGRAL_MAX = 1e21
+"""Whole numbers below this have no exponent when Go writes them as JSON, from which the server reads on."""
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML as the API server reads it: no dates, no base-60 numbers, keys are text, duplicate keys are noted."""
 
@@ -46,7 +50,8 @@ def _whole(loader: Any, node: Any) -> Any:
 
 def _real(loader: Any, node: Any) -> Any:
     text = loader.construct_scalar(node).replace("_", "").lower()
-    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+    value = float(text.replace(".inf", "inf").replace(".nan", "nan"))
+    return int(value) if value.is_integer() and abs(value) < INTEGRAL_MAX else value
 
 
 def _mapping(loader: Any, node: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from seatrial.sim.machinery.yamltext import yaml_value
         ("a: yes\nb: off", {"a": True, "b": False}),
         ("a: 2020-01-01", {"a": "2020-01-01"}),
         ("a: 1:30", {"a": "1:30"}),
-        ("a: 1e3", {"a": 1000.0}),
+        ("a: 1e3\nb: 1.5", {"a": 1000, "b": 1.5}),
         ("a: 1.2.3\nb: 123abc", {"a": "1.2.3", "b": "123abc"}),
         ("1: a\ntrue: b\n~: c", {"1": "a", "true": "b", "null": "c"}),
         ("a: &x {b: 1}\nc: {<<: *x, d: 2}", {"a": {"b": 1}, "c": {"b": 1, "d": 2}}),
