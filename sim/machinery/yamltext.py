@@ -15,7 +15,6 @@ import yaml
 
 from seatrial.sim.machinery.reading import Unreadable
 
-
 INTEGRAL_MAX = 1e21
 """Whole numbers below this have no exponent when Go writes them as JSON, from which the server reads on."""
 
