@@ -84,6 +84,7 @@ PRINTERS: Mapping[str, Printer] = {
 COLUMN_KEYS = ("name", "type", "format", "description", "priority")
 WITHOUT_PRINTER = "/api/v1/limitranges"
 """A kind with the two columns of kinds that have no printer of their own."""
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 PATH_DESCRIPTION = "Custom resource definition column (in JSONPath format): "
 
 
@@ -132,11 +133,21 @@ def _row(obj: Object, cells: list[Any], include: str) -> dict[str, Any]:
         row["object"] = {
             "kind": "PartialObjectMetadata",
             "apiVersion": "meta.k8s.io/v1",
-            "metadata": obj.get("metadata", {}),
+            "metadata": _metadata(obj),
         }
     else:
         row["object"] = obj if include == "Object" else None
     return row
+
+
+def _metadata(obj: Object) -> Object:
+    """The metadata that a row carries: without what only the conversion to apps/v1 adds."""
+    metadata: Object = obj.get("metadata", {})
+    if obj.get("kind") != "DaemonSet" or TEMPLATE_GENERATION not in metadata.get("annotations", {}):
+        return metadata
+    annotations = {key: text for key, text in metadata["annotations"].items() if key != TEMPLATE_GENERATION}
+    rest = {key: value for key, value in metadata.items() if key != "annotations"}
+    return {**rest, "annotations": annotations} if annotations else rest
 
 
 @cache
