@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from seatrial.sim.apiserver.wiring import Wiring
@@ -12,6 +14,12 @@ CONTROL_PLANE: Final = "m-k8s"
 """The control plane's machine."""
 LAN: Final = "lan"
 """Where the machines' links meet."""
+CONTROL_PLANE_OCTET, WORKERS_OCTET = 10, 100
+"""Where the machines' addresses begin in their subnet: the control plane is .10, workers are .101 on."""
+NODE_PREFIX: Final = 24
+"""--node-cidr-mask-size-ipv4."""
+EXCLUDE_FROM_BALANCERS: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
+"""kubeadm's label of a control plane."""
 
 
 class Component(Protocol):
@@ -53,9 +61,55 @@ def components(wiring: Wiring, ca_certificate: str) -> list[Any]:
     """The components of the specification, not started yet."""
     if wiring.spec.controllers != "all":
         return []
-    # A bare API server needs neither, and they (numpy above all) take longest to import.
+    # A bare API server needs none of these, and they (numpy above all) take longest to import.
     from seatrial.sim.controllers.manager import ControllerManager
     from seatrial.sim.scheduler.scheduler import Scheduler
 
     manager = ControllerManager(wiring, CONTROL_PLANE, shared={"root_ca": ca_certificate})
-    return [manager, Scheduler(wiring, CONTROL_PLANE)]
+    return [manager, Scheduler(wiring, CONTROL_PLANE), *machines(wiring)]
+
+
+def machines(wiring: Wiring) -> list[Any]:
+    """The control plane's machine and the workers; none where outside kubelets are to register."""
+    spec = wiring.spec
+    names = workers(spec)
+    if not names:
+        return []
+    try:
+        from seatrial.sim.workloads.world import World
+    except ImportError:
+        return []
+    from seatrial.sim.nodes.machine import MachineSpec
+    from seatrial.sim.nodes.node import CONTROL_PLANE as ROLE
+    from seatrial.sim.nodes.node import CONTROL_PLANE_TAINT, Node
+    from seatrial.sim.workloads.world import World
+
+    size, workloads = spec.node, World(wiring)
+    ranges = pod_ranges(spec.network.pod_cidr, len(names) + 1)
+    subnet = ip_address(f"{spec.network.node_subnet}.0")
+    found = []
+    for number, name in enumerate((CONTROL_PLANE, *names)):
+        first = number == 0
+        machine = MachineSpec(
+            name,
+            str(subnet + (CONTROL_PLANE_OCTET if first else WORKERS_OCTET + number)),
+            size.cpus,
+            size.memory,
+            size.ephemeral_storage,
+            size.pods,
+            {ROLE: "", EXCLUDE_FROM_BALANCERS: ""} if first else {},
+            (CONTROL_PLANE_TAINT,) if first else (),
+            ranges[number],
+        )
+        found.append(Node(wiring, machine, workloads))
+    return found
+
+
+def pod_ranges(cidr: str, count: int) -> list[str]:
+    """One range of 254 pods for each machine. Raises ValueError when the pod network is too small."""
+    network = ip_network(cidr)
+    ranges = [str(each) for each in islice(network.subnets(new_prefix=NODE_PREFIX), count)]
+    if len(ranges) < count:
+        fits = f"/{NODE_PREFIX - (count - 1).bit_length()}"
+        raise ValueError(f"network.pod_cidr {cidr} holds {len(ranges)} of {count} nodes: give it a range of {fits}")
+    return ranges
