@@ -199,6 +199,8 @@ class Informer:
         """Whether the first list has arrived."""
         self.changed = Signal(wiring.clock)
         """Fires after every batch of deliveries."""
+        self.problem = ""
+        """Why the last attempt to list or watch failed, as the reflector would log it."""
         self._handlers: list[Handler] = []
         self._connection: Connection | None = None
         self._unavailable = False
@@ -213,7 +215,7 @@ class Informer:
     def busy(self) -> str:
         """What the view still waits for; empty when it is as current as it can be."""
         if not self.synced:
-            return f"first list of {self.resource.storage}"
+            return f"first list of {self.resource.storage} {self.problem}".rstrip()
         connection = self._connection
         if connection is None or connection.end is not None:
             return f"new watch of {self.resource.storage}"
@@ -229,8 +231,9 @@ class Informer:
                 try:
                     yield from self._list()
                     yield from self._watch(backoff, rng)
-                except (ApiError, Unreachable):
-                    pass
+                    self.problem = ""
+                except (ApiError, Unreachable) as error:
+                    self.problem = str(error)
                 yield self._clock.sleep(backoff.next())
         finally:
             self._wiring.informers.pop(self, None)

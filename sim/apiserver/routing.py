@@ -65,3 +65,13 @@ def parse(method: str, path: str, watch: bool = False) -> RequestInfo:
         elif verb == "delete":
             verb = "deletecollection"
     return RequestInfo(True, verb, path, group, version, namespace, resource, subresource, name, behind)
+
+
+def selected_name(field_selector: str) -> str:
+    """The one name that a list or watch is limited to, else empty: authorization takes it as the request's name."""
+    for term in field_selector.split(","):
+        field, equals, value = term.partition("=")
+        if field == "metadata.name" and equals:
+            name = value.removeprefix("=")
+            return "" if name in (".", "..") or "/" in name or "%" in name else name
+    return ""

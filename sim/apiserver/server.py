@@ -15,8 +15,9 @@ from seatrial.sim.apiserver.authorization import Attributes as Asked
 from seatrial.sim.apiserver.authorization import Authorizer, refusal
 from seatrial.sim.apiserver.context import Context, ExternalCall, Steps
 from seatrial.sim.apiserver.kubelets import Kubelets
+from seatrial.sim.apiserver.options import first
 from seatrial.sim.apiserver.request import Object, Request, Response, User
-from seatrial.sim.apiserver.routing import RequestInfo, parse
+from seatrial.sim.apiserver.routing import RequestInfo, parse, selected_name
 from seatrial.sim.apiserver.services import ServiceNumbers
 from seatrial.sim.apiserver.tokens import Tokens
 from seatrial.sim.config import ClusterSpec
@@ -109,7 +110,7 @@ class Apiserver:
         user = self.user_of(request)
         watch = bool(request.query.get("watch")) and request.query["watch"][0] not in ("0", "false")
         info = parse(request.method, request.path, watch)
-        self._authorize(user, info)
+        self._authorize(user, info, first(request.query, "fieldSelector"))
         if not info.is_resource:
             return nonresource.answer(self, request, info, user)
         resource = self.kinds.find(info.group, info.version, info.resource)
@@ -132,11 +133,12 @@ class Apiserver:
                 user = authentication.impersonated(request, user, self.authorizer)
         return user
 
-    def _authorize(self, user: User, info: RequestInfo) -> None:
+    def _authorize(self, user: User, info: RequestInfo, field_selector: str) -> None:
         if info.is_resource:
-            asked = Asked(
-                info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name
-            )
+            name = info.name
+            if not name and field_selector and info.verb in ("list", "watch"):
+                name = selected_name(field_selector)
+            asked = Asked(info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, name)
         else:
             asked = Asked(info.verb, path=info.path)
         if not self.authorizer.allowed(user, asked):
