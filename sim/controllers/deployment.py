@@ -136,7 +136,9 @@ def _refresh_new(state: Rollout, new: Object, number: int) -> Generator[Action, 
     annotations = plan.set_annotations(deployment, current, number, True)
     min_ready = deployment["spec"].get("minReadySeconds", 0)
     if annotations != current or new["spec"].get("minReadySeconds", 0) != min_ready:
-        spec = {**new["spec"], "minReadySeconds": min_ready}
+        spec = {key: value for key, value in new["spec"].items() if key != "minReadySeconds"}
+        if min_ready:
+            spec["minReadySeconds"] = min_ready
         changed = {**new, "metadata": {**metadata, "annotations": annotations}, "spec": spec}
         state.new = yield Update(SETS, changed)
         return

@@ -28,8 +28,8 @@ SCALED = {
 """Controllers whose size is read from the view."""
 UNMANAGED = (
     "Pods selected by this PodDisruptionBudget (selector: {}) were found to be unmanaged. As a result, the status of"
-    " the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set"
-    ' ".spec.minAvailable" field of the PDB to an integer value.'
+    " the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods"
+    ' please set ".spec.minAvailable" field of the PDB to an integer value.'
 )
 
 

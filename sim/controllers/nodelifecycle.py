@@ -88,7 +88,7 @@ def _judge(turn: Turn, node: Object, health: dict[str, plan.Health]) -> Generato
     """The node, with unknown conditions if it has been silent for too long."""
     name = node["metadata"]["name"]
     before = condition(node, "Ready")
-    if turn.now - health[name].probed_at <= plan.grace_us(node):
+    if turn.now - health[name].probed_at < plan.grace_us(node):
         silent = node
     else:
         wanted = plan.unknown_conditions(node, turn.stamp)
@@ -130,7 +130,7 @@ def _taint_by_health(turn: Turn, node: Object) -> Generator[Action, Any, list[An
     name, ready = node["metadata"]["name"], condition(node, "Ready")
     status = ready["status"] if ready is not None else "Unknown"
     zone = plan.zone_of(node)
-    pending: dict[str, None] = turn.memory.setdefault(("pending", zone), {})
+    pending: dict[str, str] = turn.memory.setdefault(("pending", zone), {})
     here, there = taints.UNREACHABLE, taints.NOT_READY
     if status != "Unknown":
         here, there = there, here
@@ -143,16 +143,17 @@ def _taint_by_health(turn: Turn, node: Object) -> Generator[Action, Any, list[An
     if taints.has_taint(node, there, "NoExecute"):
         yield from taints.change(name, "NoExecute", [here], [there], turn.stamp)
         return []
-    if taints.has_taint(node, here, "NoExecute") or name in pending:
+    if taints.has_taint(node, here, "NoExecute"):
         return []
-    pending[name] = None
-    return [("noexecute", zone)]
+    fresh = name not in pending
+    pending[name] = status
+    return [("noexecute", zone)] if fresh else []
 
 
 def _noexecute(turn: Turn, zone: str) -> Steps:
     """Taints the next nodes of a zone as its rate allows (doNoExecuteTaintingPass)."""
     memory = turn.memory
-    pending: dict[str, None] = memory.setdefault(("pending", zone), {})
+    pending: dict[str, str] = memory.setdefault(("pending", zone), {})
     while pending:
         rate = memory.get(("rate", zone), plan.EVICTION_RATE)
         free_at = memory.get(("free", zone), 0)
@@ -161,14 +162,13 @@ def _noexecute(turn: Turn, zone: str) -> Steps:
         if free_at > turn.clock_now():
             return Outcome(free_at - turn.clock_now())
         memory["free", zone] = turn.clock_now() + int(S / rate)
-        name = next(iter(pending))
-        node = turn.view("nodes").get("", name)
-        ready = condition(node, "Ready") if node is not None else None
-        if node is not None and (ready is None or ready["status"] != "True"):
-            unknown = ready is None or ready["status"] == "Unknown"
-            add, remove = (taints.UNREACHABLE, taints.NOT_READY) if unknown else (taints.NOT_READY, taints.UNREACHABLE)
-            if not (yield from taints.change(name, "NoExecute", [add], [remove], turn.stamp)):
-                return Outcome(RETRY_US)
+        name, status = next(iter(pending.items()))
+        add, remove = taints.UNREACHABLE, taints.NOT_READY
+        if status != "Unknown":
+            add, remove = remove, add
+        if not (yield from taints.change(name, "NoExecute", [add], [remove], turn.stamp)):
+            memory["free", zone] = 0
+            return Outcome(RETRY_US)
         pending.pop(name, None)
     return None
 

@@ -73,9 +73,8 @@ def change(
 
 
 def _replacement(node: Object, taints: list[Taint]) -> Patch:
-    """A strategic merge patch for exactly these taints of exactly this revision (PatchNodeTaints)."""
+    """A patch for exactly these taints of exactly this revision (PatchNodeTaints)."""
     metadata = node["metadata"]
-    value: list[Any] = [{"$patch": "replace"}, *taints] if taints else []
-    spec: dict[str, Any] = {"taints": value if taints else None}
+    spec: dict[str, Any] = {"taints": taints or None}
     patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": spec}
     return Patch("nodes", "", metadata["name"], patch, STRATEGIC_PATCH)

@@ -6,7 +6,7 @@ Pods are steered by annotations: ``t.example.com/ready-after`` (seconds, default
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from seatrial.sim.apiserver.client import Client
@@ -160,17 +160,22 @@ class StandIns:
 
     def _run(self, node: str, pod: Any, setting: Any) -> None:
         running = {"running": {"startedAt": self.clock.stamp()}}
-        self._status(node, pod, "Running", not setting("never-ready"), running)
-        if setting("run-for"):
-            code = 1 if setting("fail") else 0
-            self.clock.after(int(float(setting("run-for")) * S), lambda: self._exit(node, pod, code))
+        code = 1 if setting("fail") else 0
+
+        def told() -> None:
+            if setting("run-for"):
+                self.clock.after(int(float(setting("run-for")) * S), lambda: self._exit(node, pod, code))
+
+        self._status(node, pod, "Running", not setting("never-ready"), running, told)
 
     def _exit(self, node: str, pod: Any, code: int) -> None:
         stamp = self.clock.stamp()
         ended = {"exitCode": code, "reason": "Error" if code else "Completed", "startedAt": stamp, "finishedAt": stamp}
         self._status(node, pod, "Failed" if code else "Succeeded", False, {"terminated": ended})
 
-    def _status(self, node: str, pod: Any, phase: str, ready: bool, state: Any) -> None:
+    def _status(
+        self, node: str, pod: Any, phase: str, ready: bool, state: Any, told: Callable[[], None] = lambda: None
+    ) -> None:
         if node in self.dead:
             return
         stamp = self.clock.stamp()
@@ -197,9 +202,8 @@ class StandIns:
         ]
         self._ips += 1
         ip = f"10.244.{self.nodes[node]}.{self._ips % 250 + 1}"
-        ip = ((self.pods.view.get(pod["metadata"]["namespace"], pod["metadata"]["name"]) or pod).get("status") or {}).get(
-            "podIP", ip
-        )
+        known = self.pods.view.get(pod["metadata"]["namespace"], pod["metadata"]["name"]) or pod
+        ip = (known.get("status") or {}).get("podIP", ip)
         status = {
             "phase": phase,
             "podIP": ip,
@@ -211,7 +215,12 @@ class StandIns:
         metadata = pod["metadata"]
         patch = {"metadata": {"uid": metadata["uid"]}, "status": status}
         pods = self.kinds.resource("pods")
-        self.do(self.client.patch(pods, metadata["namespace"], metadata["name"], patch, PATCH, "status"))
+
+        def tell() -> Generator[Any, Any, None]:
+            yield from self.client.patch(pods, metadata["namespace"], metadata["name"], patch, PATCH, "status")
+            told()
+
+        self.do(tell())
 
     def _remove(self, node: str, pod: Any) -> None:
         if node in self.dead:
