@@ -31,6 +31,7 @@ from seatrial.sim.machinery.managers import (
     entry_of,
     in_order,
     reset_fields,
+    shape_of,
     update_managed_fields,
     updated,
     with_entries,
@@ -54,7 +55,7 @@ def apply(
     config = _checked(patch, resource)
     live: Object = MEMBER if old is None else conversion.convert(old, resource)
     me = Manager(manager, APPLY, "", subresource)
-    shape = fieldsets.of_type(resource.type)
+    shape = shape_of(resource)
     bare = with_entries(live, None)
     try:
         entries = _entries(shape, live, me, stamp, resource)
@@ -97,7 +98,7 @@ def _checked(patch: Any, resource: Resource) -> Object:
         raise errors.bad_request(f"invalid object type: {what.partition('; ')[2]}")
     if (patch.get("metadata") or MEMBER).get("managedFields") is not None:
         raise errors.bad_request("metadata.managedFields must be nil")
-    found = list(configuration.problems(resource.type, patch))
+    found = list(configuration.problems(resource.type, patch, resource.custom))
     if found:
         listed = found[0] if len(found) == 1 else "\n".join(["errors:", *(f"  {text}" for text in found)])
         raise errors.ApiError(500, "", f"failed to create typed patch object ({what}): {listed}")

@@ -11,7 +11,7 @@ from typing import Any
 from seatrial.sim.machinery import fieldsets
 from seatrial.sim.machinery.fields import printed, quoted
 from seatrial.sim.machinery.fieldsets import MISSING, Shape, element_key, element_text, is_granular
-from seatrial.sim.machinery.schema import Field, Type
+from seatrial.sim.machinery.schema import Field, Type, type_named
 
 
 def _is_number(value: Any) -> bool:
@@ -47,8 +47,15 @@ SCALARS: Mapping[str, Check] = {
 }  # fmt: skip
 
 
-def problems(type: Type | None, value: Any) -> Iterator[str]:
+IMPLIED = ("apiVersion", "kind", "metadata")
+"""What every kind has, whether or not its own schema says so."""
+
+
+def problems(type: Type | None, value: Mapping[str, Any], custom: bool = False) -> Iterator[str]:
     """What does not fit the schema, in upstream's words, each with its path."""
+    if custom:
+        yield from _struct_problems(type_named(fieldsets.OBJECT_META), value.get("metadata") or {}, ".metadata")
+        value = {name: part for name, part in value.items() if name not in IMPLIED}
     if type is not None:
         yield from _struct_problems(type, value, "")
 

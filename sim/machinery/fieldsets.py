@@ -11,17 +11,18 @@ Source: sigs.k8s.io/structured-merge-diff/v6 (fieldpath, typed/compare.go, typed
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from seatrial.sim.machinery.fields import quoted
-from seatrial.sim.machinery.schema import Field, Type
+from seatrial.sim.machinery.schema import Field, Type, type_named
 
 Set = Mapping[str, Any]
 MEMBER: Set = {}
 SELF = "."
+OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 HOLDERS = (dict, list)
 MISSING: Any = object()
 """No value at all, which is not the same as null."""
@@ -68,13 +69,20 @@ class Shape:
 LEAF, ANY = Shape("leaf"), Shape("any")
 
 
-@cache
+@lru_cache(maxsize=2048)
 def of_type(type: Type | None) -> Shape:
-    """The shape of a kind's objects; without a schema maps are granular and lists atomic."""
+    """The shape of a struct; without a schema maps are granular and lists atomic."""
     return ANY if type is None else Shape("struct", type)
 
 
-@cache
+@lru_cache(maxsize=2048)
+def of_custom(type: Type | None) -> Shape:
+    """The shape of a custom kind's objects, whose metadata are typed whatever its own schema says."""
+    shape = Shape("any" if type is None else "struct", type)
+    shape.fields["metadata"] = of_type(type_named(OBJECT_META))
+    return shape
+
+
 def of_field(field: Field) -> Shape:
     """The shape of what a field holds."""
     if field.kind == "struct" and field.type is not None:

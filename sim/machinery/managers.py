@@ -19,8 +19,9 @@ import orjson
 
 from seatrial.sim.machinery import conversion, fieldsets
 from seatrial.sim.machinery.fields import quoted
-from seatrial.sim.machinery.fieldsets import MEMBER, Set
+from seatrial.sim.machinery.fieldsets import MEMBER, MISSING, Set, Shape
 from seatrial.sim.machinery.kinds import Resource
+from seatrial.sim.machinery.schema import Type
 
 Object = Mapping[str, Any]
 Entry = Mapping[str, Any]
@@ -128,9 +129,11 @@ def update_managed_fields(
     if conversion.converts(resource):
         shown_new = conversion.convert(new, resource)
         shown_old = None if old is None else conversion.convert(old, resource)
-    shape = fieldsets.of_type(resource.type)
     try:
-        changed, removed = fieldsets.compare(shape, empty(resource) if shown_old is None else shown_old, shown_new)
+        if shown_old is None:
+            changed, removed = _created(resource, shown_new), None
+        else:
+            changed, removed = fieldsets.compare(shape_of(resource), shown_old, shown_new)
     except fieldsets.Keyless:
         return with_entries(new, None)
     ignored = reset_fields(resource, subresource)
@@ -143,8 +146,34 @@ def update_managed_fields(
     return with_entries(new, updated(entries or (), me, taken, removed, "" if subresource == "scale" else stamp))
 
 
+def _created(resource: Resource, new: Object) -> Set | None:
+    """What a new object sets. Its parts are remembered by what they say: the pods of a template say the same."""
+    found: dict[str, Any] = {}
+    for name, part in new.items():
+        if name in ("apiVersion", "kind"):
+            continue
+        if name == "metadata":
+            part = {key: value for key, value in (part or MEMBER).items() if key not in OBJECT_META}
+        changed = _created_part(resource.type, resource.custom, name, orjson.dumps(part))
+        if changed is not None:
+            found[f"f:{name}"] = changed
+    return found or None
+
+
+@lru_cache(maxsize=1024)
+def _created_part(type: Type | None, custom: bool, name: str, raw: bytes) -> Set | None:
+    shape = fieldsets.of_custom(type) if custom else fieldsets.of_type(type)
+    before = MISSING if custom or type is None else type.zero.get(name, MISSING)
+    return fieldsets.compare(shape.below(name), before, orjson.loads(raw))[0]
+
+
 def _readable(entries: Any) -> bool:
     return all(isinstance(entry, dict) and entry.get("operation") in (UPDATE, APPLY) for entry in entries)
+
+
+def shape_of(resource: Resource) -> Shape:
+    """How the fields of a kind's objects are owned."""
+    return fieldsets.of_custom(resource.type) if resource.custom else fieldsets.of_type(resource.type)
 
 
 def empty(resource: Resource) -> Object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from conformance.creations import BUILTIN, files
 from seatrial.sim.machinery import apply as server
 from seatrial.sim.machinery import conversion, decode, defaults, managers
 from seatrial.sim.machinery.errors import ApiError
+from seatrial.sim.machinery.kinds import Resource
+from seatrial.sim.machinery.schema import Field, Type
 
 DEPLOYMENTS = BUILTIN.resource("deployments.apps")
 CONFIG_MAPS = BUILTIN.resource("configmaps")
@@ -168,6 +171,55 @@ def test_several_faults_are_listed() -> None:
         "errors:\n  .spec.nonsense: field not declared in schema\n"
         "  .spec.replicas: expected numeric (int or float), got string"
     )
+
+
+PORT = Type("Port", {"port": Field("port", "int64"), "proto": Field("proto", "string", default="TCP")})
+SPEC = Type(
+    "Spec",
+    {
+        "ports": Field("ports", "list", element=Field("", "struct", type=PORT), list_type="map", list_keys=("port",)),
+        "size": Field("size", "string"),
+        "any": Field("any", "any"),
+    },
+)
+WIDGETS = Resource(
+    "k.io", "v1", "widgets", "widget", "Widget", True, (), custom=True,
+    custom_type=Type("Widget", {"spec": Field("spec", "struct", type=SPEC)}),
+)  # fmt: skip
+
+
+def widget(**spec: Any) -> dict[str, Any]:
+    return {"apiVersion": "k.io/v1", "kind": "Widget", "metadata": {"name": "w", "labels": {"a": "b"}}, "spec": spec}
+
+
+def test_a_custom_resource_follows_its_own_schema() -> None:
+    created = widget(ports=[{"port": 80, "proto": "TCP"}], any={"x": {"y": 1}})
+    old = managers.update_managed_fields(None, created, "creator", "", T1, WIDGETS)
+    assert owned(old, "creator") == {
+        "f:metadata": {"f:labels": {".": {}, "f:a": {}}},
+        "f:spec": {
+            ".": {},
+            "f:any": {".": {}, "f:x": {".": {}, "f:y": {}}},
+            "f:ports": {".": {}, 'k:{"port":80}': {".": {}, "f:port": {}, "f:proto": {}}},
+        },
+    }
+    new = apply(old, widget(ports=[{"port": 81}], size="M"), "z", resource=WIDGETS)
+    assert [each["port"] for each in new["spec"]["ports"]] == [80, 81]
+    assert owned(new, "z") == {
+        "f:metadata": {"f:labels": {"f:a": {}}},
+        "f:spec": {"f:ports": {'k:{"port":81}': {".": {}, "f:port": {}}}, "f:size": {}},
+    }
+    with pytest.raises(ApiError, match=r"\.spec\.junk: field not declared in schema"):
+        apply(old, widget(junk=1), "z", resource=WIDGETS)
+    with pytest.raises(ApiError, match=r"\.metadata\.junk: field not declared in schema"):
+        apply(old, {**widget(), "metadata": {"name": "w", "junk": 1}}, "z", resource=WIDGETS)
+
+
+def test_a_custom_resource_without_a_schema_has_lists_that_go_as_one() -> None:
+    free = replace(WIDGETS, custom_type=None)
+    one = apply(None, widget(ports=[1], map={"x": 1}), "alice", resource=free)
+    two = apply(one, widget(ports=[2], map={"y": 1}), "bob", force=True, resource=free)
+    assert two["spec"] == {"ports": [2], "map": {"x": 1, "y": 1}}
 
 
 LATER = ("PatchOptions", "Operation cannot be fulfilled", " is invalid: ")
