@@ -157,21 +157,27 @@ def create(context: Context) -> Steps[Response]:
     options = write_options(context.query, "create")
     context.dry_run = options.dry_run
     obj = body_of(context, options.field_validation)
-    check_namespace(context, obj)
+    obj = in_namespace(context, obj)
     manager = options.field_manager or context.manager
     obj = apply.update_managed_fields(None, obj, manager, info.subresource, context.stamp, resource)
     stored = yield from registry.create(context, obj)
     return answer(context, stored, 201)
 
 
-def check_namespace(context: Context, obj: Object) -> None:
-    """Raises ApiError 400 when body and URL name different namespaces."""
+def in_namespace(context: Context, obj: Object) -> Object:
+    """The object with the URL's namespace when it names none (EnsureObjectNamespaceMatchesRequestNamespace).
+
+    Raises ApiError 400 when body and URL name different namespaces.
+    """
     given = (obj.get("metadata") or {}).get("namespace", "")
     wanted = context.namespace
     if given and given != wanted:
         raise errors.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
+    if given == wanted:
+        return obj
+    return {**obj, "metadata": {**(obj.get("metadata") or {}), "namespace": wanted}}
 
 
 def check_name(context: Context, obj: Object) -> None:
@@ -190,7 +196,7 @@ def update(context: Context) -> Steps[Response]:
     context.dry_run = options.dry_run
     obj = body_of(context, options.field_validation)
     check_name(context, obj)
-    check_namespace(context, obj)
+    obj = in_namespace(context, obj)
     manager = options.field_manager or context.manager
 
     def make(old: Object | None) -> Object:
