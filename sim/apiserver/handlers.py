@@ -164,20 +164,25 @@ def create(context: Context) -> Steps[Response]:
     return answer(context, stored, 201)
 
 
-def in_namespace(context: Context, obj: Object) -> Object:
-    """The object with the URL's namespace when it names none (EnsureObjectNamespaceMatchesRequestNamespace).
-
-    Raises ApiError 400 when body and URL name different namespaces.
-    """
+def check_namespace(context: Context, obj: Object) -> None:
+    """Raises ApiError 400 when body and URL name different namespaces."""
     given = (obj.get("metadata") or {}).get("namespace", "")
-    wanted = context.namespace
-    if given and given != wanted:
+    if given and given != context.namespace:
         raise errors.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
-    if given == wanted:
+
+
+def in_namespace(context: Context, obj: Object) -> Object:
+    """The object with the URL's namespace when it names none (EnsureObjectNamespaceMatchesRequestNamespace).
+
+    Raises ApiError 400 as ``check_namespace``.
+    """
+    check_namespace(context, obj)
+    metadata = obj.get("metadata") or {}
+    if metadata.get("namespace", "") == context.namespace:
         return obj
-    return {**obj, "metadata": {**(obj.get("metadata") or {}), "namespace": wanted}}
+    return {**obj, "metadata": {**metadata, "namespace": context.namespace}}
 
 
 def check_name(context: Context, obj: Object) -> None:
