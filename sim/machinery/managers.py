@@ -121,8 +121,7 @@ def update_managed_fields(
     """
     before = MEMBER if old is None else old["metadata"]
     given, stored = (new.get("metadata") or MEMBER).get("managedFields"), before.get("managedFields")
-    resets = given is not None and len(given) == 1 and not given[0]
-    entries = () if resets else stored if subresource or not given or not _readable(given) else given
+    entries = _before(given, stored, bool(subresource))
     if not entries and old is not None and before.get("uid"):
         return with_entries(new, None)
     shown_old, shown_new = old, new
@@ -146,6 +145,17 @@ def update_managed_fields(
     return with_entries(new, updated(entries or (), me, taken, removed, "" if subresource == "scale" else stamp))
 
 
+def _before(given: Any, stored: Sequence[Entry] | None, of_subresource: bool) -> Sequence[Entry] | None:
+    """The entries that a write starts from: those of the request, if it may and does say any (decodeLiveOrNew)."""
+    if of_subresource or not given or given == stored:
+        return stored
+    if len(given) == 1 and not given[0]:
+        return None
+    if not all(isinstance(each, dict) and each.get("operation") in (UPDATE, APPLY) for each in given):
+        return stored
+    return in_order(entry_of(each, fields) for each in given if (fields := each.get("fieldsV1")))
+
+
 def _created(resource: Resource, new: Object) -> Set | None:
     """What a new object sets. Its parts are remembered by what they say: the pods of a template say the same."""
     found: dict[str, Any] = {}
@@ -165,10 +175,6 @@ def _created_part(type: Type | None, custom: bool, name: str, raw: bytes) -> Set
     shape = fieldsets.of_custom(type) if custom else fieldsets.of_type(type)
     before = MISSING if custom or type is None else type.zero.get(name, MISSING)
     return fieldsets.compare(shape.below(name), before, orjson.loads(raw))[0]
-
-
-def _readable(entries: Any) -> bool:
-    return all(isinstance(entry, dict) and entry.get("operation") in (UPDATE, APPLY) for entry in entries)
 
 
 def shape_of(resource: Resource) -> Shape:

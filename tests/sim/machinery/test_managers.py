@@ -10,7 +10,7 @@ import pytest
 from conformance.changes import Change, changes
 from conformance.creations import BUILTIN, creations, files
 
-from seatrial.sim.machinery import apply, conversion, decode, defaults, managers, patch, strategic
+from seatrial.sim.machinery import apply, conversion, decode, defaults, fieldsets, managers, patch, strategic
 
 PODS = BUILTIN.resource("pods")
 T1, T2 = "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"
@@ -71,6 +71,22 @@ def test_a_client_that_sends_no_managed_fields_does_not_delete_them() -> None:
     old = stored(write(None, pod(), "creator"))
     bare = {**old, "metadata": {key: value for key, value in old["metadata"].items() if key != "managedFields"}}
     assert write(old, bare, "editor")["metadata"]["managedFields"] == old["metadata"]["managedFields"]
+
+
+def test_managed_fields_that_come_back_as_they_were_are_the_very_same() -> None:
+    old = stored(write(None, pod(), "creator"))
+    assert (
+        write(old, json.loads(json.dumps(old)), "editor")["metadata"]["managedFields"]
+        is old["metadata"]["managedFields"]
+    )
+
+
+def test_a_client_may_rewrite_the_entries_but_not_through_a_subresource() -> None:
+    old = stored(write(None, pod(), "creator"))
+    given = [{**old["metadata"]["managedFields"][0], "manager": "heir"}]
+    new = {**old, "metadata": {**old["metadata"], "managedFields": given}}
+    assert list(owners(write(old, new, "editor"))) == ["heir"]
+    assert list(owners(write(old, new, "editor", "status"))) == ["creator"]
 
 
 def test_one_empty_entry_asks_for_all_to_be_forgotten() -> None:
@@ -148,6 +164,19 @@ def test_the_owners_of_created_objects(path: Path) -> None:
         if timeless(owned) != timeless(creation.response) and creation.name not in DIFFERENT:
             wrong.append(creation.name)
     assert not wrong
+
+
+@pytest.mark.parametrize("path", files()[::4], ids=lambda path: path.name.removesuffix(".jsonl.gz"))
+def test_what_is_remembered_of_creations_is_what_a_comparison_finds(path: Path) -> None:
+    for creation in creations(path):
+        resource = creation.resource
+        if creation.status == 201:
+            obj, _ = decode.decode(resource, creation.raw, creation.content_type, "Ignore")
+            new = managers.update_managed_fields(None, obj, "m", "", T1, resource)
+            whole, _ = fieldsets.compare(managers.shape_of(resource), managers.empty(resource), obj)
+            ignored = managers.reset_fields(resource, "") or {"f:none": {}}
+            left = fieldsets.excluding(fieldsets.difference(whole, managers.UNOWNED), ignored)
+            assert (owners(new).get("m") or None) == left, creation.name
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.name.removesuffix(".jsonl.gz"))
