@@ -179,7 +179,11 @@ ROWS: Mapping[str, Row] = {
     ),
     "apiservices.apiregistration.k8s.io": Row(apiservices.api_service, name=path_segment),
     "customresourcedefinitions.apiextensions.k8s.io": Row(
-        crds.definition, update=crds.definition_update, legacy_finalizers=False, metadata_twice=True
+        crds.definition_create,
+        recheck=crds.definition,
+        update=crds.definition_update,
+        legacy_finalizers=False,
+        metadata_twice=True,
     ),
 }
 """Storage name -> row."""

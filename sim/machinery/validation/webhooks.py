@@ -104,10 +104,15 @@ def rule(value: Object) -> Errors:
     return errors
 
 
-def _review_versions(values: Sequence[str]) -> Errors:
+def review_versions(values: Sequence[str]) -> Errors:
     accepted = ", ".join(REVIEW_VERSIONS)
+    return conversion_versions(values) if values else (required("", f"must specify one of {accepted}"),)
+
+
+def conversion_versions(values: Sequence[str]) -> Errors:
+    """The versions of the review that a webhook understands; for webhooks that convert objects, too."""
     if not values:
-        return (required("", f"must specify one of {accepted}"),)
+        return (required(""),)
     errors: list[FieldError] = []
     for index, value in enumerate(values):
         if value in values[:index]:
@@ -115,11 +120,11 @@ def _review_versions(values: Sequence[str]) -> Errors:
             continue
         errors += [invalid(f"[{index}]", value, text) for text in label_1035(value)]
     if not any(value in REVIEW_VERSIONS for value in values):
-        errors.append(invalid("", list(values), f"must include at least one of {accepted}"))
+        errors.append(invalid("", list(values), f"must include at least one of {', '.join(REVIEW_VERSIONS)}"))
     return errors
 
 
-def _client(config: Object) -> Errors:
+def client(config: Object) -> Errors:
     url, service = config.get("url"), config.get("service")
     if (url is None) == (service is None):
         return (required("", "exactly one of url or service is required"),)
@@ -228,9 +233,9 @@ def _webhook(value: Object, syntax: Syntax) -> Errors:
     for name in ("namespaceSelector", "objectSelector"):
         if (selector := value.get(name)) is not None:
             errors += at(name, label_selector(selector))
-    errors += at("clientConfig", _client(value.get("clientConfig") or {}))
+    errors += at("clientConfig", client(value.get("clientConfig") or {}))
     errors += at("matchConditions", conditions(value.get("matchConditions") or (), syntax))
-    errors += at("admissionReviewVersions", _review_versions(value.get("admissionReviewVersions") or ()))
+    errors += at("admissionReviewVersions", review_versions(value.get("admissionReviewVersions") or ()))
     return errors
 
 
