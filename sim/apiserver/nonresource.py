@@ -225,6 +225,9 @@ def _resources(asked: Asked, group: str, version: str) -> Response:
     return Response(200, body, negotiate(asked.request.accept, False).media_type)
 
 
+OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+
+
 def _takes_json(accept: str) -> bool:
     """Whether a client can read the documents as JSON."""
     medias = [clause.partition(";")[0].strip().lower() for clause in (accept or "*/*").split(",")]
@@ -233,10 +236,12 @@ def _takes_json(accept: str) -> bool:
 
 def openapi_v2(asked: Asked) -> Response:
     """/openapi/v2."""
+    documents = openapi.documents(asked.server.kinds)
+    if OPENAPI_PROTOBUF in asked.request.accept:
+        return cached(asked, documents.v2_protobuf(), OPENAPI_PROTOBUF)
     if not _takes_json(asked.request.accept):
         raise errors.PlainError(406, "")
-    kinds = asked.server.kinds
-    return cached(asked, openapi.documents(kinds).v2(), JSON)
+    return cached(asked, documents.v2(), JSON)
 
 
 def openapi_v3(asked: Asked) -> Response:

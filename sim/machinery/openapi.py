@@ -3,7 +3,7 @@
 Source: k8s.io/kube-openapi/pkg/{handler,handler3}. The documents of the built-in groups are those that the types were
 compiled from; custom groups add theirs to ``Kinds.documents``.
 
-Not modelled: the protobuf form of the documents; clients that ask for nothing else are told 406.
+Not modelled: the protobuf form of the v3 documents; clients that ask for nothing else are told 406.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from seatrial.sim.machinery import schema
+from seatrial.sim.machinery import gnostic, schema
 from seatrial.sim.machinery.kinds import Document, Kinds
 
 
@@ -59,6 +59,14 @@ class Documents:
             document["paths"] = {**document["paths"], **part.paths}
             document["definitions"] = {**document["definitions"], **part.definitions}
         return orjson.dumps(document)
+
+    def v2_protobuf(self) -> bytes:
+        """The same in protobuf: what custom groups add is merged into what stands before it."""
+        raw = gzip.decompress(schema.data_bytes("openapi_v2.pb.gz"))
+        added = [
+            gnostic.document({"paths": part.paths, "definitions": part.definitions}) for part in self._custom.values()
+        ]
+        return b"".join((raw, *added))
 
     def index(self) -> dict[str, Any]:
         """What /openapi/v3 answers."""

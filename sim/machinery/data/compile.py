@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from seatrial.sim.machinery import gnostic
 from seatrial.sim.machinery.data.go_types import DISABLED, OMITTED, POINTERS, PRESENT, short
 
 HERE = Path(__file__).parent
@@ -227,7 +228,9 @@ def main(source: Path) -> None:
     write("protobuf", messages)
     for name in AS_THEY_ARE:
         write(name, read(source / f"{name}.json.gz"))
-    write("openapi_v2", read(source / "v2.json.gz"))
+    document = read(source / "v2.json.gz")
+    write("openapi_v2", document)
+    (HERE / "openapi_v2.pb.gz").write_bytes(gzip.compress(gnostic.document(document), 9, mtime=0))
     write_documents(v3)
 
 
