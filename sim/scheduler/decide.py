@@ -24,6 +24,7 @@ from seatrial.sim.scheduler.podinfo import PodInfo, Traits
 MIN_FEASIBLE_NODES = 100
 MIN_FEASIBLE_PERCENTAGE = 5
 PLANS_KEPT = 256
+NO_ROWS: Rows = np.zeros(0, dtype=np.intp)
 NO_NODES = "no nodes available to schedule pods"
 
 
@@ -44,6 +45,9 @@ class Decision:
     """Node -> plug-in -> weighted score; filled on request, and empty when there was nothing to choose."""
     final: dict[str, int] = field(default_factory=dict)
     post_filter: str = ""
+    names: list[str] = field(default_factory=list)
+    """All nodes, and of these the feasible ones that the search found; filled on request."""
+    fitting: list[str] = field(default_factory=list)
 
     @property
     def plugins(self) -> list[str]:
@@ -109,14 +113,26 @@ class Framework:
 
         The search for feasible nodes goes round; where it stopped is kept in the cache.
         """
+        decision, rows = self._decide(pod, rng, detail)
+        if detail:
+            names = [info.name for info in self.cache.nodes]
+            decision.names = names
+            decision.fitting = [names[row] for row in rows.tolist()]
+            if decision.node is not None:
+                decision.rejected = self.plan(pod.traits).rejections()
+            for rejection in decision.rejected:
+                rejection.nodes.extend(names[row] for row in rejection.rows.tolist())
+        return decision
+
+    def _decide(self, pod: PodInfo, rng: Random, detail: bool) -> tuple[Decision, Rows]:
         plan = self.plan(pod.traits)
         count = len(self.cache.nodes)
         decision = Decision(pod, nodes=count)
         if count == 0:
-            return decision
+            return decision, NO_ROWS
         if plan.rejection is not None:
             decision.pre_filter = plan.rejection
-            return decision
+            return decision, NO_ROWS
         if pod.nominated and self._nominated_fits(plan, pod):
             rows = np.array([self.cache.row_of[pod.nominated]], dtype=np.intp)
             decision.evaluated = 1
@@ -125,12 +141,10 @@ class Framework:
         decision.feasible = len(rows)
         if len(rows) == 0:
             decision.rejected = plan.rejections()
-            return decision
-        if detail:
-            decision.rejected = plan.rejections()
+            return decision, rows
         if len(rows) == 1:
             decision.node = self.cache.nodes[rows.item(0)].name
-            return decision
+            return decision, rows
         totals = plan.totals(rows)
         best = np.flatnonzero(totals == totals.max())
         row = rows.item(best.item(rng.randrange(len(best)) if len(best) > 1 else 0))
@@ -138,7 +152,7 @@ class Framework:
         if detail:
             decision.scores = plan.explain(rows)
             decision.final = {name: sum(parts.values()) for name, parts in decision.scores.items()}
-        return decision
+        return decision, rows
 
     def _nominated_fits(self, plan: Plan, pod: PodInfo) -> bool:
         """Whether the pod may go where it was nominated to go (evaluateNominatedNode)."""
@@ -162,7 +176,7 @@ class Framework:
             decision.evaluated = len(plan.only)
             cache.next_start = (cache.next_start + len(plan.only)) % count
             return rows
-        passing = plan.passing(pod)
+        passing = plan.passing()
         rows = plan.local_rows() if passing is None else np.flatnonzero(passing)
         if pod.nominated:
             row = cache.row_of.get(pod.nominated)

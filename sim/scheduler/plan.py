@@ -7,7 +7,7 @@ it read change.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,8 @@ class Rejection:
 
     status: Status
     rows: Rows
+    nodes: list[str] = field(default_factory=list)
+    """Their names; filled in for explanations."""
 
 
 class Plan:
@@ -164,7 +166,7 @@ class Plan:
                 self._feasible = None
                 return
 
-    def passing(self, pod: PodInfo) -> Mask | None:
+    def passing(self) -> Mask | None:
         """The rows that every filter lets pass; None: exactly those of ``local_rows``."""
         active = [f for f in self.on_cluster if not f.trivial()]
         if not active:
@@ -194,10 +196,11 @@ class Plan:
 
     def judge(self, row: int, added: Sequence[PodInfo] = (), removed: Sequence[PodInfo] = ()) -> Status | None:
         """The first objection to one node with these pods imagined on or off it, or None."""
-        self.verdicts  # noqa: B018
+        columns = self.verdicts if self.only is None else {}
         for plugin, judge in self.filters:
-            if judge.depends == Depends.NODES:
-                verdict = int(self.verdicts[id(judge)][row])
+            known = columns.get(id(judge)) if judge.depends == Depends.NODES else None
+            if known is not None:
+                verdict = known.item(row)
             else:
                 verdict = judge.one(row, added, removed)
             if verdict:
@@ -205,7 +208,7 @@ class Plan:
                 return Status(status.code, status.reasons, plugin.name)
         return None
 
-    def rejections(self, passing: Mask | None = None) -> list[Rejection]:
+    def rejections(self) -> list[Rejection]:
         """Why nodes do not suit: each row counts for the first filter that objects."""
         columns = self.verdicts
         self.local_pass()
@@ -232,6 +235,13 @@ class Plan:
                 rows = np.flatnonzero(hit if alike else hit & (own == verdict))
                 found.append(Rejection(Status(status.code, status.reasons, plugin.name), rows))
             open_rows &= ~hit
+        for name in self.cache.nominated if self.on_cluster else ():
+            row = self.cache.row_of.get(name)
+            if row is None or not open_rows[row]:
+                continue
+            refused = self.judge(row, added=self.cache.nominated_on(row, self.traits.priority, ""))
+            if refused is not None:
+                found.append(Rejection(refused, np.array([row], dtype=np.intp)))
         return found
 
     # scoring

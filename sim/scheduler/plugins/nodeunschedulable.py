@@ -35,8 +35,8 @@ class _UnschedulableFilter(Filter):
 
     def column(self, rows: Rows | None = None) -> Column:
         nodes = self.cache.nodes
-        verdicts = np.fromiter((info.unschedulable for info in nodes), dtype=np.int64, count=len(nodes))
-        return verdicts if rows is None else verdicts[rows]
+        chosen = nodes if rows is None else [nodes[row] for row in rows.tolist()]
+        return np.fromiter((info.unschedulable for info in chosen), dtype=np.int64, count=len(chosen))
 
     def status(self, verdict: int) -> Status:
         return unresolvable(REASON)
