@@ -238,7 +238,7 @@ def openapi_v2(asked: Asked) -> Response:
     """/openapi/v2."""
     documents = openapi.documents(asked.server.kinds)
     if OPENAPI_PROTOBUF in asked.request.accept:
-        return cached(asked, documents.v2_protobuf(), OPENAPI_PROTOBUF)
+        return cached(asked, documents.v2_protobuf(), OPENAPI_PROTOBUF.replace("@", "."))
     if not _takes_json(asked.request.accept):
         raise errors.PlainError(406, "")
     return cached(asked, documents.v2(), JSON)

@@ -3,7 +3,7 @@
 Source: the messages of github.com/google/gnostic-models/openapiv2 (field numbers). A table says for each message which
 member of the JSON document goes where; unknown members that begin with ``x-`` are vendor extensions.
 
-Not modelled: parts of OpenAPI v2 that Kubernetes' document does not have (forms, headers, OAuth, tags); they are left out.
+Not modelled: parts of OpenAPI v2 that Kubernetes' document does not have (forms, headers, OAuth, tags).
 """
 
 from __future__ import annotations
