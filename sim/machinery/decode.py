@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from seatrial.sim.machinery import errors, protobuf, reading, schema
-from seatrial.sim.machinery.fields import FieldError, quoted
+from seatrial.sim.machinery.fields import FieldError, printed, quoted
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.schema import Type
 from seatrial.sim.machinery.typed import Mistyped, Reading, json_kind, struct_decoder
@@ -86,22 +86,11 @@ def decode_patched(
         try:
             read_as(root_type(resource), value, resource.custom)
         except Mistyped as problem:
-            text = orjson.dumps(value).decode() if strategic is None else go_value(strategic)
+            text = orjson.dumps(value).decode() if strategic is None else printed(strategic)
             why = str(problem) if strategic is None else problem.unstructured
             wrong = FieldError("FieldValueInvalid", "patch", f"Invalid value: {quoted(text)}: {why}")
             raise errors.invalid("", "", "", [wrong]) from None
     return decode_value(resource, value, strictness)
-
-
-def go_value(value: Any) -> str:
-    """A plain value as Go's %v prints it."""
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{key}:{go_value(value[key])}' for key in sorted(value))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(map(go_value, value))}]"
-    if value is None:
-        return "<nil>"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _typed(

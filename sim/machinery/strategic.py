@@ -12,7 +12,7 @@ from typing import Any
 
 from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.errors import ApiError
-from seatrial.sim.machinery.fields import FieldError, printed, quoted
+from seatrial.sim.machinery.fields import printed
 from seatrial.sim.machinery.schema import Field, Type
 
 Object = Mapping[str, Any]
@@ -30,14 +30,6 @@ def strategic_merge(obj: Object, patch: Any, type: Type | None) -> dict[str, Any
     if not isinstance(patch, dict):
         raise errors.bad_request("invalid JSON document")
     return _merge(obj, patch, _of_type(type))
-
-
-def refused(patch: Any, why: str) -> ApiError:
-    """The answer when what the patch makes of the object cannot be read as the kind: 422 that quotes the patch."""
-    problem = FieldError("FieldValueInvalid", "patch", f"Invalid value: {quoted(printed(patch))}: {why}")
-    error = errors.invalid("", "", "", [problem])
-    error.details = {"causes": (error.details or {})["causes"]}
-    return error
 
 
 def _of_type(type: Type | None) -> Fields:

@@ -136,23 +136,6 @@ def test_a_malformed_patch_is_refused(patch: Any, code: int, why: str) -> None:
     assert (refusal.value.code, refusal.value.message) == (code, why)
 
 
-def test_a_patch_that_makes_no_object_of_the_kind_is_quoted() -> None:
-    error = strategic.refused({"spec": {"replicas": "three"}}, "unrecognized type: int32")
-    assert (
-        error.message
-        == ' "" is invalid: patch: Invalid value: "map[spec:map[replicas:three]]": unrecognized type: int32'
-    )
-    assert error.details == {
-        "causes": [
-            {
-                "reason": "FieldValueInvalid",
-                "message": 'Invalid value: "map[spec:map[replicas:three]]": unrecognized type: int32',
-                "field": "patch",
-            }
-        ]
-    }
-
-
 IN_STEP = ("kind", "apiVersion", "metadata", "status")
 """What a patch of the object itself does not decide."""
 
