@@ -6,6 +6,7 @@ Source: k8s.io/kubernetes/cmd/kube-controller-manager/app/controllermanager.go (
 from __future__ import annotations
 
 from seatrial.sim.controllers import (
+    cronjob,
     daemonset,
     deployment,
     disruption,
@@ -22,6 +23,7 @@ from seatrial.sim.controllers import (
     serviceaccounts,
     statefulset,
     tainteviction,
+    ttlafterfinished,
 )
 from seatrial.sim.controllers.shell import Controller
 
@@ -39,9 +41,11 @@ CONTROLLERS: tuple[Controller, ...] = (
     replicaset.CONTROLLER,
     disruption.CONTROLLER,
     statefulset.CONTROLLER,
+    cronjob.CONTROLLER,
     nodeipam.TTL_CONTROLLER,
     nodeipam.CONTROLLER,
     nodelifecycle.CONTROLLER,
     tainteviction.CONTROLLER,
+    ttlafterfinished.CONTROLLER,
     rootca.CONTROLLER,
 )

@@ -19,6 +19,8 @@ from seatrial.sim.controllers.nodefit import affinity_matches, untolerated
 from seatrial.sim.kernel.clock import micro_stamp_of
 from seatrial.sim.machinery.errors import ApiError
 
+LAG_US = 5_000
+"""From what happens to a pod to the request that tells of it."""
 PATCH = "application/strategic-merge-patch+json"
 ADMIN = User("system:admin", ("system:masters", "system:authenticated"))
 CONDITIONS = (
@@ -217,6 +219,7 @@ class StandIns:
         pods = self.kinds.resource("pods")
 
         def tell() -> Generator[Any, Any, None]:
+            yield self.clock.sleep(LAG_US)
             yield from self.client.patch(pods, metadata["namespace"], metadata["name"], patch, PATCH, "status")
             told()
 
