@@ -1,0 +1,81 @@
+"""Real clients in front of a real server: the installed command and kubectl, in a state directory of the test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BIN = Path(sys.executable).parent
+DEADLINE_S = 60.0
+
+
+class Machine:
+    """A user's machine: their environment, and what they type."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.kubeconfig = root / "kubeconfig"
+        self.environment = {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(root),
+            "XDG_STATE_HOME": str(root / "state"),
+            "XDG_RUNTIME_DIR": str(root / "runtime"),
+            "KUBECONFIG": str(self.kubeconfig),
+            "TMPDIR": str(root),
+        }
+
+    def type(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs a command as typed; whatever comes of it."""
+        return subprocess.run(
+            command, env=self.environment, cwd=self.root, input=stdin, capture_output=True, text=True, timeout=120
+        )
+
+    def must(self, *command: str, stdin: str = "") -> str:
+        """Runs a command that has to work; what it printed."""
+        done = self.type(*command, stdin=stdin)
+        assert done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def refused(self, *command: str, stdin: str = "") -> str:
+        """Runs a command that has to fail with exit code 1 and without a traceback; what it said."""
+        done = self.type(*command, stdin=stdin)
+        assert done.returncode == 1, f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.stderr
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        return self.must("kubectl", *arguments, stdin=stdin)
+
+    def read(self, *arguments: str) -> Any:
+        """What ``kubectl get … -o json`` says."""
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def pid(self, name: str = "seatrial") -> int:
+        """The process of a running cluster."""
+        return int(json.loads(self.must("seatrial", "status", name, "-o", "json"))["pid"])
+
+
+def wait_for(what: str, holds: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
+    """Looks again and again; a real clock passes while real programs run."""
+    until = time.monotonic() + deadline_s
+    while not holds():
+        assert time.monotonic() < until, f"{what}: not within {deadline_s:g} s"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    yield made
+    for entry in json.loads(made.type("seatrial", "list", "-o", "json").stdout or "[]"):
+        made.type("seatrial", "destroy", entry["name"], "--yes")
+    shutil.rmtree(tmp_path, ignore_errors=True)
