@@ -65,10 +65,6 @@ class PodRecord(NamedTuple):
 NOTHING = PodRecord()
 
 
-class PullError(Exception):
-    """An image that cannot be had: ``args`` is the runtime's message."""
-
-
 class Image(Protocol):
     """An image in a registry or on a node."""
 
@@ -183,6 +179,8 @@ class ContainerConfig:
     tty: bool = False
     memory_limit: int | None = None
     termination_message_path: str = "/dev/termination-log"
+    ports: tuple[int, ...] = ()
+    """Ports that the spec mentions, for programs that nobody described."""
     target: str = ""
     """The container whose processes this one sees."""
 
@@ -191,7 +189,7 @@ class Workloads(Protocol):
     """What runs inside containers, and the registry their images come from."""
 
     def find_image(self, reference: str) -> Image:
-        """What a registry serves under a normalised reference. Raises PullError."""
+        """What a registry serves under a normalised reference. Raises LookupError with the runtime's message."""
 
     def volume(self, kind: str = "") -> Volume: ...
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import TIMEOUT, Signal
 from seatrial.sim.machinery.quantity import parse
-from seatrial.sim.nodes.cri import EXITED, RUNNING, ContainerConfig, ContainerRecord, Image, PodRecord, PullError
+from seatrial.sim.nodes.cri import EXITED, RUNNING, ContainerConfig, ContainerRecord, Image, PodRecord
 from seatrial.sim.nodes.environment import ConfigError, Environment, expand, service_environment
 from seatrial.sim.nodes.images import InvalidName, normalise
 from seatrial.sim.nodes.probes import FIELDS, port_number
@@ -142,9 +142,9 @@ def _fetch(launch: Launch, name: str, reference: str, present: Image | None) -> 
     begin = max(asked, store.pulling_until_us)
     try:
         image = kubelet.runtime.workloads.find_image(reference)
-    except PullError as error:
+    except LookupError as error:
         yield clock.sleep(50_000)
-        message = str(error)
+        message = str(error.args[0])
         launch.worker.pull_errors[reference] = message
         launch.event("Warning", "Failed", f'Failed to pull image "{name}": {message}')
         backoff.next(key, clock.now, clock.now)
@@ -203,6 +203,7 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         tty=bool(container.get("tty")),
         memory_limit=parse(limit).value() if limit else None,
         termination_message_path=container.get("terminationMessagePath") or "/dev/termination-log",
+        ports=tuple(port["containerPort"] for port in container.get("ports") or ()),
         target=container.get("targetContainerName", ""),
     )
 

@@ -1,0 +1,1 @@
+"""What containers do: images and their behaviour, a file system, processes, and the shell that scripts run in."""

@@ -1,0 +1,1 @@
+"""The programs that scripts in containers use, as busybox has them."""

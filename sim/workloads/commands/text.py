@@ -1,0 +1,647 @@
+"""Programs that read and write text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from seatrial.sim.workloads.commands.options import inputs, lines_of, parsed, program, say
+from seatrial.sim.workloads.filesystem import File
+from seatrial.sim.workloads.process import Opened, Proc
+
+Steps = Generator[Any, Any, int]
+
+ESCAPES = {
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+    "\\": "\\",
+    '"': '"',
+    "e": "\x1b",
+}
+SPEC = re.compile(r"%([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+))?([diouxXeEfgGcsbq%])")
+
+
+def unescape(text: str) -> tuple[str, bool]:
+    """Backslash escapes of echo -e and printf; the second: ``\\c`` ends all output."""
+    parts: list[str] = []
+    at = 0
+    while at < len(text):
+        char = text[at]
+        at += 1
+        if char != "\\" or at >= len(text):
+            parts.append(char)
+            continue
+        following = text[at]
+        at += 1
+        if following == "c":
+            return "".join(parts), True
+        if following == "x":
+            match = re.match(r"[0-9a-fA-F]{1,2}", text[at:])
+            digits = match.group(0) if match else ""
+            at += len(digits)
+            parts.append(chr(int(digits, 16)) if digits else "\\x")
+        elif following in "01234567":
+            match = re.match(r"[0-7]{1,3}" if following != "0" else r"0?[0-7]{0,3}", text[at - 1 :])
+            digits = match.group(0) if match else following
+            at += len(digits) - 1
+            parts.append(chr(int(digits, 8) & 0xFF))
+        else:
+            parts.append(ESCAPES.get(following, "\\" + following))
+    return "".join(parts), False
+
+
+def printf_text(form: str, arguments: list[str]) -> tuple[str, int, str]:
+    """(text, status, complaint) of printf; the format is used again while arguments are left."""
+    rest = list(arguments)
+    parts: list[str] = []
+    status, said = 0, ""
+    pattern, stopped = _protected(form)
+    while True:
+        before = len(rest)
+
+        def one(match: re.Match[str]) -> str:
+            nonlocal status, said
+            if match.group(4) == "%":
+                return "%"
+            text, problem = _converted(match, rest)
+            if problem:
+                status, said = 1, problem
+            return text
+
+        parts.append(SPEC.sub(one, pattern))
+        if stopped or not rest or len(rest) == before:
+            return "".join(parts), status, said
+
+
+def _protected(form: str) -> tuple[str, bool]:
+    return unescape(form)
+
+
+def _converted(match: re.Match[str], rest: list[str]) -> tuple[str, str]:
+    flags, width, precision, kind = match.groups()
+    if width == "*":
+        width = rest.pop(0) if rest else "0"
+    if precision == "*":
+        precision = rest.pop(0) if rest else "0"
+    spec = f"%{flags}{width or ''}{'.' + precision if precision is not None else ''}"
+    value = rest.pop(0) if rest else None
+    if kind in "sbq":
+        text = unescape(value or "")[0] if kind == "b" else value or ""
+        return (spec + "s") % text, ""
+    if kind == "c":
+        return (spec + "s") % (value or "")[:1], ""
+    try:
+        if kind in "eEfgG":
+            return (spec + kind) % float(value or 0), ""
+        number = ord(value[1]) if value and value[0] in "'\"" and len(value) > 1 else int(value or "0", 0)
+    except ValueError:
+        return (spec + "d") % 0, f"{value}: invalid number"
+    return (spec + ("d" if kind in "iu" else kind)) % number, ""
+
+
+def echo(proc: Proc) -> int:
+    words = proc.argv[1:]
+    if words and words[0] == "-n":
+        proc.out(" ".join(words[1:]))
+    elif words and words[0] == "-e":
+        proc.out(unescape(" ".join(words[1:]))[0] + "\n")
+    else:
+        proc.out(" ".join(words) + "\n")
+    return 0
+
+
+def printf(proc: Proc) -> int:
+    text, status, said = printf_text(proc.argv[1] if len(proc.argv) > 1 else "", proc.argv[2:])
+    proc.out(text)
+    if said:
+        say(proc, said)
+    return status
+
+
+def cat(proc: Proc) -> Steps:
+    options, paths = parsed(proc, "benstuvAET")
+    if not paths:
+        while data := (yield from proc.stdin.read()):
+            yield from proc.pour(data)
+        return 0
+    found, status = yield from inputs(proc, paths, "can't open '{path}': {why}")
+    number = 1
+    for _, data in found:
+        if "n" in options:
+            for line in lines_of(data):
+                proc.out(f"{number:6}\t".encode() + line)
+                number += 1
+        else:
+            yield from proc.pour(data)
+    return status
+
+
+def head(proc: Proc) -> Steps:
+    _legacy(proc)
+    options, paths = parsed(proc, "qv", "nc")
+    if "c" not in options and not paths:
+        return (yield from _head_stream(proc, int(options.get("n", "10"))))
+    if len(paths) == 1 and "c" in options:
+        node = proc.fs.find(paths[0], proc.cwd) if proc.fs.exists(paths[0], proc.cwd) else None
+        if isinstance(node, File) and node.device:
+            size = _size(options["c"])
+            proc.out(bytes(size) if node.device == "zero" else proc.container.rng.randbytes(size))
+            return 0
+    found, status = yield from inputs(proc, paths)
+    for index, (path, data) in enumerate(found):
+        if len(found) > 1 and "q" not in options:
+            proc.out(("\n" if index else "") + f"==> {path} <==\n")
+        if "c" in options:
+            proc.out(data[: _size(options["c"])])
+            continue
+        count = int(options.get("n", "10"))
+        rows = lines_of(data)
+        yield from proc.pour(b"".join(rows[:count] if count >= 0 else rows[: len(rows) + count]))
+    return status
+
+
+def _head_stream(proc: Proc, count: int) -> Steps:
+    for _ in range(count):
+        line = yield from proc.stdin.read_line()
+        if not line:
+            break
+        proc.out(line)
+    return 0
+
+
+def _legacy(proc: Proc) -> None:
+    """``-5`` means ``-n 5``."""
+    proc.argv = [f"-n{word[1:]}" if re.fullmatch(r"-\d+", word) else word for word in proc.argv]
+
+
+SIZES = {"b": 512, "k": 1024, "K": 1024, "m": 1024**2, "M": 1024**2, "g": 1024**3, "G": 1024**3}
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+)([a-zA-Z]?)B?", text)
+    return int(match.group(1)) * SIZES.get(match.group(2), 1) if match else 0
+
+
+size_of = _size
+
+
+def tail(proc: Proc) -> Steps:
+    _legacy(proc)
+    options, paths = parsed(proc, "fFqv", "ncs")
+    found, status = yield from inputs(proc, paths, "can't open '{path}': {why}")
+    for index, (path, data) in enumerate(found):
+        if len(found) > 1 and "q" not in options:
+            proc.out(("\n" if index else "") + f"==> {path} <==\n")
+        yield from proc.pour(_tail_of(data, options))
+    if ("f" in options or "F" in options) and paths and found:
+        return (yield from _follow(proc, [path for path, _ in found]))
+    return status
+
+
+def _tail_of(data: bytes, options: Mapping[str, str]) -> bytes:
+    if "c" in options:
+        text = options["c"]
+        return data[_size(text[1:]) - 1 :] if text.startswith("+") else data[-_size(text.lstrip("-")) :]
+    text = options.get("n", "10")
+    rows = lines_of(data)
+    if text.startswith("+"):
+        return b"".join(rows[max(int(text[1:]) - 1, 0) :])
+    count = int(text.lstrip("-"))
+    return b"".join(rows[-count:]) if count else b""
+
+
+def _follow(proc: Proc, paths: list[str]) -> Steps:
+    """Waits for more, looking once a second as busybox does, whenever the file system changed."""
+    sizes: dict[str, int] = {}
+    for path in paths:
+        sizes[path] = len(proc.fs.read(path, proc.cwd)) if proc.fs.exists(path, proc.cwd) else 0
+    while True:
+        for path in paths:
+            if not proc.fs.exists(path, proc.cwd):
+                continue
+            data = proc.fs.read(path, proc.cwd)
+            if len(data) < sizes[path]:
+                sizes[path] = 0
+            if len(data) > sizes[path]:
+                proc.out(data[sizes[path] :])
+                sizes[path] = len(data)
+        yield proc.container.changed.wait()
+        yield proc.clock.sleep(1_000_000)
+
+
+def wc(proc: Proc) -> Steps:
+    options, paths = parsed(proc, "lwcmL")
+    found, status = yield from inputs(proc, paths)
+    wanted = [letter for letter in "lwc" if letter in options] or ["l", "w", "c"]
+    totals = [0] * len(wanted)
+    counts: dict[str, Callable[[bytes], int]] = {
+        "l": lambda data: data.count(b"\n"),
+        "w": lambda data: len(data.split()),
+        "c": len,
+    }
+    for path, data in found:
+        row = [counts[letter](data) for letter in wanted]
+        totals = [a + b for a, b in zip(totals, row, strict=True)]
+        proc.out(_counted(row, path if paths else ""))
+    if len(found) > 1:
+        proc.out(_counted(totals, "total"))
+    return status
+
+
+def _counted(row: list[int], name: str) -> str:
+    if len(row) == 1:
+        text = str(row[0])
+    else:
+        text = " ".join(f"{count:9d}" for count in row)
+    return f"{text} {name}\n" if name else f"{text}\n"
+
+
+def sort(proc: Proc) -> Steps:
+    options, paths = parsed(proc, "nruhbfVscM", "kto")
+    found, status = yield from inputs(proc, paths)
+    rows = [line.rstrip(b"\n").decode(errors="surrogateescape") for _, data in found for line in lines_of(data)]
+    key = _sort_key(options)
+    rows.sort()
+    rows.sort(key=key, reverse="r" in options)
+    if "u" in options:
+        seen: dict[Any, str] = {}
+        for row in rows:
+            seen.setdefault(key(row), row)
+        rows = list(seen.values())
+    text = "".join(row + "\n" for row in rows)
+    if "o" in options:
+        proc.fs.write(options["o"], text.encode(errors="surrogateescape"), proc.cwd)
+    else:
+        yield from proc.pour(text.encode(errors="surrogateescape"))
+    return status
+
+
+def _sort_key(options: Mapping[str, str]) -> Callable[[str], Any]:
+    spec = options.get("k", "")
+    match = re.match(r"(\d+)(?:\.\d+)?([a-z]*)(?:,(\d+)(?:\.\d+)?([a-z]*))?", spec)
+    separator = options.get("t")
+    kinds = set(options) | set(match.group(2) or "") | set(match.group(4) or "") if match else set(options)
+
+    def key(row: str) -> Any:
+        text = row
+        if match:
+            fields = row.split(separator)
+            last = int(match.group(3)) if match.group(3) else len(fields)
+            text = (separator or " ").join(fields[int(match.group(1)) - 1 : last])
+        if "n" in kinds or "h" in kinds:
+            number = re.match(r"\s*(-?\d+(?:\.\d+)?)([KMGT]?)", text)
+            scale = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+            return float(number.group(1)) * (scale.get(number.group(2), 1) if "h" in kinds else 1) if number else 0.0
+        if "V" in kinds:
+            return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", text)]
+        return text.lower() if "f" in kinds else text
+
+    return key
+
+
+def uniq(proc: Proc) -> Steps:
+    options, paths = parsed(proc, "cdui")
+    found, status = yield from inputs(proc, paths[:1])
+    groups: list[tuple[bytes, int]] = []
+    for line in lines_of(found[0][1]) if found else []:
+        row = line.rstrip(b"\n")
+        if groups and groups[-1][0] == row:
+            groups[-1] = (row, groups[-1][1] + 1)
+        else:
+            groups.append((row, 1))
+    for row, count in groups:
+        if ("d" in options and count == 1) or ("u" in options and count > 1):
+            continue
+        proc.out((f"{count:7d} ".encode() if "c" in options else b"") + row + b"\n")
+    return status
+
+
+def cut(proc: Proc) -> Steps:
+    options, paths = parsed(proc, "sn", "dfcb", {"delimiter": "d", "fields": "f"})
+    found, status = yield from inputs(proc, paths)
+    wanted = _ranges(options.get("f") or options.get("c") or options.get("b") or "1-")
+    separator = options.get("d", "\t")
+    for _, data in found:
+        for line in lines_of(data):
+            row = line.rstrip(b"\n").decode(errors="surrogateescape")
+            if "f" not in options:
+                proc.out("".join(char for at, char in enumerate(row, 1) if _inside(at, wanted)) + "\n")
+                continue
+            if separator not in row:
+                if "s" not in options:
+                    proc.out(row + "\n")
+                continue
+            fields = row.split(separator)
+            proc.out(separator.join(field for at, field in enumerate(fields, 1) if _inside(at, wanted)) + "\n")
+    return status
+
+
+def _ranges(text: str) -> list[tuple[int, int]]:
+    found = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        begin = int(first or 1)
+        found.append((begin, int(last) if last else (1 << 30 if dash else begin)))
+    return found
+
+
+def _inside(at: int, ranges: list[tuple[int, int]]) -> bool:
+    return any(first <= at <= last for first, last in ranges)
+
+
+TR_CLASSES = {
+    "alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "upper": "A-Z", "lower": "a-z", "space": " \t\n\r\v\f",
+    "blank": " \t", "punct": "!-/:-@[-`{-~",
+}  # fmt: skip
+
+
+def tr(proc: Proc) -> Steps:
+    options, sets = parsed(proc, "dscC")
+    data = (yield from proc.read_all()).decode("latin-1")
+    first = _tr_set(sets[0]) if sets else ""
+    second = _tr_set(sets[1]) if len(sets) > 1 else ""
+    if "c" in options or "C" in options:
+        first = "".join(chr(code) for code in range(256) if chr(code) not in first)
+    if "d" in options:
+        data = "".join(char for char in data if char not in first)
+    elif second:
+        second += second[-1] * max(len(first) - len(second), 0)
+        data = data.translate(str.maketrans(first, second[: len(first)]))
+    if "s" in options:
+        squeezed = second or first
+        data = re.sub(r"(.)\1+", lambda m: m.group(1) if m.group(1) in squeezed else m.group(0), data, flags=re.DOTALL)
+    yield from proc.pour(data.encode("latin-1"))
+    return 0
+
+
+def _tr_set(text: str) -> str:
+    for name, chars in TR_CLASSES.items():
+        text = text.replace(f"[:{name}:]", chars)
+    text = unescape(text)[0]
+    return re.sub(r"(.)-(.)", lambda m: "".join(chr(c) for c in range(ord(m.group(1)), ord(m.group(2)) + 1)), text)
+
+
+def grep(proc: Proc) -> Steps:
+    options, operands = parsed(proc, "ivclLqsonEFPwxhHrRaz", "eABCmf", GREP_LONG)
+    if program(proc) == "egrep":
+        options["E"] = "1"
+    if program(proc) == "fgrep":
+        options["F"] = "1"
+    pattern = options["e"] if "e" in options else operands.pop(0) if operands else ""
+    regex = grep_pattern(pattern, options)
+    recursive = "r" in options or "R" in options
+    paths = _expanded(proc, operands or ["."]) if recursive else operands
+    found, status = yield from inputs(proc, paths)
+    matched = False
+    for path, data in found:
+        prefix = f"{path}:" if (len(paths) > 1 or recursive or "H" in options) and "h" not in options else ""
+        hits = _grep_one(proc, lines_of(data), regex, options, prefix, path)
+        matched = matched or hits
+        if hits and "q" in options:
+            return 0
+    return 2 if status and not matched else int(not matched)
+
+
+GREP_LONG = {
+    "quiet": "q",
+    "ignore-case": "i",
+    "invert-match": "v",
+    "count": "c",
+    "only-matching": "o",
+    "line-number": "n",
+}
+
+
+def _expanded(proc: Proc, paths: list[str]) -> list[str]:
+    found = []
+    for path in paths:
+        if proc.fs.exists(path, proc.cwd):
+            found += [at for at, node in proc.fs.tree(path, proc.cwd) if isinstance(node, File) and not node.device]
+    return found
+
+
+def grep_pattern(pattern: str, options: Mapping[str, str]) -> re.Pattern[str]:
+    """A grep pattern as Python has it."""
+    alternatives = pattern.split("\n")
+    if "F" in options:
+        made = "|".join(re.escape(part) for part in alternatives)
+    elif "E" in options or "P" in options:
+        made = "|".join(extended(part) for part in alternatives)
+    else:
+        made = "|".join(basic(part) for part in alternatives)
+    if "w" in options:
+        made = rf"\b(?:{made})\b"
+    if "x" in options:
+        made = rf"^(?:{made})$"
+    try:
+        return re.compile(made, re.IGNORECASE if "i" in options else 0)
+    except re.error:
+        return re.compile(re.escape(pattern))
+
+
+def extended(pattern: str) -> str:
+    """POSIX extended → Python: bracket classes are all that differs in practice."""
+    for name, chars in {**TR_CLASSES, "space": r"\s", "punct": r"!-/:-@\[-`{-~"}.items():
+        pattern = pattern.replace(f"[:{name}:]", chars)
+    return pattern
+
+
+def basic(pattern: str) -> str:
+    """POSIX basic → Python: what is special there needs a backslash here, and the other way round."""
+    made: list[str] = []
+    at, in_bracket = 0, False
+    while at < len(pattern):
+        char = pattern[at]
+        at += 1
+        if in_bracket:
+            made.append(char)
+            in_bracket = char != "]"
+        elif char == "\\" and at < len(pattern):
+            following = pattern[at]
+            at += 1
+            made.append(following if following in "(){}|+?" else "\\" + following)
+        elif char in "(){}|+?":
+            made.append("\\" + char)
+        elif char == "*" and (not made or made[-1] in ("(", "|")):
+            made.append("\\*")
+        else:
+            in_bracket = char == "["
+            made.append(char)
+    return extended("".join(made))
+
+
+def _grep_one(
+    proc: Proc, rows: list[bytes], regex: re.Pattern[str], options: Mapping[str, str], prefix: str, path: str
+) -> bool:
+    hits = []
+    for index, line in enumerate(rows):
+        text = line.rstrip(b"\n").decode(errors="surrogateescape")
+        if bool(regex.search(text)) != ("v" in options):
+            hits.append((index, text))
+            if "m" in options and len(hits) >= int(options["m"]):
+                break
+    if "q" in options:
+        return bool(hits)
+    if "c" in options:
+        proc.out(f"{prefix}{len(hits)}\n")
+    elif "l" in options or "L" in options:
+        if bool(hits) == ("l" in options):
+            proc.out(f"{path}\n")
+    elif "o" in options:
+        for index, text in hits:
+            for match in regex.finditer(text):
+                if match.group(0):
+                    proc.out(f"{prefix}{f'{index + 1}:' if 'n' in options else ''}{match.group(0)}\n")
+    else:
+        _grep_lines(proc, rows, dict(hits), options, prefix)
+    return bool(hits)
+
+
+def _grep_lines(proc: Proc, rows: list[bytes], hits: dict[int, str], options: Mapping[str, str], prefix: str) -> None:
+    before = int(options.get("B") or options.get("C") or 0)
+    after = int(options.get("A") or options.get("C") or 0)
+    shown: dict[int, None] = {}
+    for index in hits:
+        for near in range(max(index - before, 0), min(index + after, len(rows) - 1) + 1):
+            shown[near] = None
+    for index in sorted(shown):
+        text = rows[index].rstrip(b"\n").decode(errors="surrogateescape")
+        mark = ":" if index in hits else "-"
+        proc.out(f"{prefix}{f'{index + 1}{mark}' if 'n' in options else ''}{text}\n")
+
+
+def tee(proc: Proc) -> Steps:
+    options, paths = parsed(proc, "ai")
+    files = []
+    for path in paths:
+        file = proc.fs.open_file(path, proc.cwd, truncate="a" not in options)
+        files.append(Opened(file, proc.fs.now, append=True, touched=proc.container.touched))
+    while data := (yield from proc.stdin.read()):
+        proc.out(data)
+        for file_ in files:
+            file_.write(data)
+    return 0
+
+
+def seq(proc: Proc) -> Steps:
+    _, operands = parsed(_numbers(proc), "w", "sf")
+    first, step, last = 1.0, 1.0, float(operands[-1])
+    if len(operands) > 1:
+        first = float(operands[0])
+    if len(operands) > 2:
+        step = float(operands[1])
+    places = max((len(text.partition(".")[2]) for text in operands), default=0)
+    separator = "\n"
+    count, parts = 0, []
+    while (first + count * step <= last + 1e-9) if step > 0 else (first + count * step >= last - 1e-9):
+        parts.append(f"{first + count * step:.{places}f}")
+        count += 1
+    if parts:
+        yield from proc.pour((separator.join(parts) + "\n").encode())
+    return 0
+
+
+def _numbers(proc: Proc) -> Proc:
+    """Negative numbers are operands, not options."""
+    if any(re.fullmatch(r"-\d+(\.\d+)?", word) for word in proc.argv[1:]):
+        proc.argv = [proc.argv[0], "--", *proc.argv[1:]]
+    return proc
+
+
+def yes(proc: Proc) -> Steps:
+    line = (" ".join(proc.argv[1:]) or "y").encode() + b"\n"
+    while True:
+        yield from proc.pour(line * 512)
+        yield proc.clock.sleep(1_000)
+
+
+def rev(proc: Proc) -> Steps:
+    found, status = yield from inputs(proc, proc.argv[1:])
+    for _, data in found:
+        for line in lines_of(data):
+            proc.out(line.rstrip(b"\n").decode()[::-1] + "\n")
+    return status
+
+
+def base64_(proc: Proc) -> Steps:
+    options, paths = parsed(proc, "di", "w", {"decode": "d", "wrap": "w"})
+    found, status = yield from inputs(proc, paths)
+    for _, data in found:
+        if "d" in options:
+            proc.out(base64.b64decode(data))
+            continue
+        text = base64.b64encode(data).decode()
+        width = int(options.get("w", "76"))
+        rows = [text[at : at + width] for at in range(0, len(text), width)] if width else [text]
+        proc.out("\n".join(rows) + ("\n" if width else ""))
+    return status
+
+
+def digest(proc: Proc) -> Steps:
+    """md5sum, sha1sum, sha256sum, sha512sum"""
+    _, paths = parsed(proc, "bcst")
+    found, status = yield from inputs(proc, paths, "can't open '{path}': {why}")
+    for path, data in found:
+        made = hashlib.new(program(proc).removesuffix("sum"), data, usedforsecurity=False).hexdigest()
+        proc.out(f"{made}  {path}\n")
+    return status
+
+
+def nl(proc: Proc) -> Steps:
+    _, paths = parsed(proc, "", "bws")
+    found, status = yield from inputs(proc, paths)
+    number = 1
+    for _, data in found:
+        for line in lines_of(data):
+            proc.out(f"{number:6}\t".encode() + line)
+            number += 1
+    return status
+
+
+def xargs(proc: Proc) -> Steps:
+    options, at = {}, 1
+    while at < len(proc.argv) and proc.argv[at].startswith("-"):
+        word = proc.argv[at]
+        at += 1
+        if word[1] in "nIPLs":
+            value = word[2:]
+            if not value:
+                value = proc.argv[at]
+                at += 1
+            options[word[1]] = value
+        else:
+            options[word[1]] = "1"
+    command = proc.argv[at:] or ["echo"]
+    data = (yield from proc.read_all()).decode(errors="surrogateescape")
+    words = data.split("\0") if "0" in options else data.split("\n") if "I" in options else data.split()
+    words = [word for word in words if word]
+    if not words and "r" in options:
+        return 0
+    if "I" in options:
+        mark = options["I"]
+        batches = [[part.replace(mark, word) for part in command] for word in words]
+    else:
+        size = int(options.get("n", len(words) or 1))
+        batches = [command + words[begin : begin + size] for begin in range(0, len(words) or 1, size)]
+    status = 0
+    for batch in batches:
+        ended = yield from proc.container.run_child(proc, batch)
+        if ended:
+            status = 127 if ended == 127 else 123
+    return status
+
+
+COMMANDS: dict[str, Callable[[Proc], Any]] = {
+    "echo": echo, "printf": printf, "cat": cat, "head": head, "tail": tail, "wc": wc, "sort": sort, "uniq": uniq,
+    "cut": cut, "tr": tr, "grep": grep, "egrep": grep, "fgrep": grep, "tee": tee, "seq": seq, "yes": yes, "rev": rev,
+    "base64": base64_, "md5sum": digest, "sha1sum": digest, "sha256sum": digest, "sha512sum": digest, "nl": nl,
+    "xargs": xargs,
+}  # fmt: skip

@@ -1,0 +1,374 @@
+"""A running container: its file system, processes, log and resources.
+
+Signals, exit codes and process ids are as in a PID namespace under runc: whatever runs as process 1 gets no signal
+that it does not ask for, and starting a process in the container uses up the ids of runc's threads. Not modelled: CPU
+contention; what a process does takes no time unless it waits.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Generator, Mapping
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from seatrial.sim.kernel.clock import Signal
+from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure
+from seatrial.sim.workloads.process import NULL, Null, Pipe, Proc, Sink, Stream
+from seatrial.sim.workloads.session import Attachment, Session, Terminal
+
+if TYPE_CHECKING:
+    from seatrial.sim.workloads.workloads import Workloads
+
+MAIN_IDS, EXEC_IDS = 7, 6
+"""Process ids that runc's threads use up when it starts the first process, and each further one."""
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+EXHAUST_BYTES_PER_S = 400 * 1024 * 1024
+"""How fast a program fills memory that reads without end."""
+NODE_MEMORY = 4 * 1024**3
+OOM_STATUS, ERROR_STATUS = 137, 126
+
+
+class Ended(NamedTuple):
+    """How the container ended (cri.Exit)."""
+
+    code: int
+    oom: bool = False
+
+
+class Log:
+    """What a container wrote to its standard streams, line by line."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self.lines: list[tuple[int, str, bytes]] = []
+        self._now = now
+        self._partial: dict[str, bytes] = {}
+        self._listeners: dict[int, Callable[[], None]] = {}
+        self._listened = 0
+
+    def write(self, stream: str, data: bytes) -> None:
+        whole = self._partial.pop(stream, b"") + data
+        *lines, rest = whole.split(b"\n")
+        now = self._now()
+        self.lines += [(now, stream, line + b"\n") for line in lines]
+        if rest:
+            self._partial[stream] = rest
+        if lines:
+            self._tell()
+
+    def finish(self) -> None:
+        """The container ended: what has no newline is a line too."""
+        now = self._now()
+        for stream, data in self._partial.items():
+            self.lines.append((now, stream, data))
+        self._partial.clear()
+        self._tell()
+
+    def on_append(self, call: Callable[[], None]) -> Callable[[], None]:
+        self._listened += 1
+        number = self._listened
+        self._listeners[number] = call
+
+        def end() -> None:
+            self._listeners.pop(number, None)
+
+        return end
+
+    def _tell(self) -> None:
+        for call in list(self._listeners.values()):
+            call()
+
+
+class Container:
+    """One container (cri.Process)."""
+
+    def __init__(self, workloads: Workloads, config: Any, on_exit: Callable[[Any], None]) -> None:
+        self.workloads = workloads
+        self.config = config
+        self.clock = workloads.clock
+        self.sandbox = config.sandbox
+        self.image = config.image
+        self.name = f"{config.sandbox.namespace}/{config.sandbox.name}/{config.name}"
+        self.hostname: str = config.sandbox.hostname
+        self.domain: str = config.sandbox.domain
+        self.fs = FileSystem(self.image.root, lambda: self.clock.now)
+        self.users: dict[int, str] = self.image.users
+        self.behaviour_memory: int = self.image.memory
+        self.uid, self.gid, self.user = self._identity(config.user or self.image.user)
+        self.processes: dict[int, Proc] = {}
+        self.changed = Signal(self.clock)
+        """Fires when a file was written."""
+        self.log = Log(lambda: self.clock.now)
+        self.started_us = self.clock.now
+        self.oom = False
+        self.requests = 0
+        """HTTP requests answered, for what a load costs."""
+        self.busy_ns = 0
+        self._next_pid = 1
+        self._rng: Random | None = None
+        self._on_exit = on_exit
+        self._attached: list[Attachment] = []
+        self._stdin: Pipe | None = None
+        self._mount()
+
+    @property
+    def rng(self) -> Random:
+        if self._rng is None:
+            self._rng = Random(f"{self.workloads.seed}/{self.name}/{self.started_us}")
+        return self._rng
+
+    def _identity(self, user: str) -> tuple[int, int, str]:
+        name, _, group = (user or "0").partition(":")
+        by_name = {known: number for number, known in self.users.items()}
+        uid = int(name) if name.isdigit() else by_name.get(name, 0)
+        gid = int(group) if group.isdigit() else by_name.get(group, uid if not name.isdigit() else 0)
+        return uid, gid, self.users.get(uid, str(uid))
+
+    def _mount(self) -> None:
+        now = self.clock.now
+        sandbox, fs = self.sandbox, self.fs
+        for mount in self.config.mounts:
+            node: Node = mount.volume.node
+            if mount.sub_path:
+                node = mount.volume.below(mount.sub_path)
+            fs.mount(mount.path, Mounted(node, mount.read_only, mount.volume.source, mount.volume.kind))
+        dns = sandbox.dns
+        resolv = ""
+        if dns.get("searches"):
+            resolv += f"search {' '.join(dns['searches'])}\n"
+        resolv += "".join(f"nameserver {server}\n" for server in dns.get("servers", ()))
+        if dns.get("options"):
+            resolv += f"options {' '.join(dns['options'])}\n"
+        texts = {"/etc/hosts": sandbox.hosts, "/etc/hostname": f"{self.hostname}\n", "/etc/resolv.conf": resolv}
+        for path, text in texts.items():
+            if path not in fs.mounts:
+                fs.mounts[path] = Mounted(File(text.encode(), mtime_us=now), source="/dev/vda1")
+        self._termination = File(b"", 0o666, now)
+        fs.mounts.setdefault(self.config.termination_message_path, Mounted(self._termination, source="/dev/vda1"))
+
+    # Programs
+
+    def start(self) -> None:
+        """Starts the main process. Raises FileNotFoundError(argv[0])."""
+        config, image = self.config, self.image
+        argv = list(config.argv if config.argv is not None else image.entrypoint)
+        if config.args is not None:
+            argv += config.args
+        elif config.argv is None:
+            argv += image.cmd
+        env = {"PATH": PATH, "HOSTNAME": self.hostname, **image.env, **config.env, "HOME": self._home()}
+        if config.tty:
+            env.setdefault("TERM", "xterm")
+        cwd = config.working_dir or image.working_dir
+        if not self.fs.exists(cwd):
+            self.fs.make_dir(cwd, parents=True)
+        if not argv:
+            raise FileNotFoundError("")
+        program = self._program_or_missing(argv[0], env, cwd)
+        fds = self._main_fds()
+        proc = self._spawn(argv, env, cwd, fds, None)
+        self._next_pid = 1 + MAIN_IDS
+        proc.on_exit.append(self._main_ended)
+        proc.run_later(program)
+
+    def _home(self) -> str:
+        return "/root" if self.uid == 0 else self.image.env.get("HOME", "/")
+
+    def _main_fds(self) -> dict[int, Stream]:
+        out = Sink(lambda data: self._wrote("stdout", data), self.config.tty)
+        err = out if self.config.tty else Sink(lambda data: self._wrote("stderr", data))
+        if not self.config.stdin:
+            return {0: Null(), 1: out, 2: err}
+        self._stdin = Pipe(self.clock, self.config.tty, bounded=False)
+        self._stdin.opened(True)
+        return {0: self._stdin, 1: out, 2: err}
+
+    def _wrote(self, stream: str, data: bytes) -> None:
+        self.log.write(stream, data)
+        for attachment in self._attached:
+            attachment.output(stream, data)
+
+    def _program_or_missing(self, name: str, env: Mapping[str, str], cwd: str) -> Callable[[Proc], Any]:
+        try:
+            return self.find_program(name, env.get("PATH"), cwd)
+        except OSError:
+            raise FileNotFoundError(name) from None
+
+    def which(self, name: str, path: str | None, cwd: str) -> str | None:
+        """Where a program is, or None."""
+        if "/" in name:
+            return name if self.fs.exists(name, cwd) else None
+        for directory in (path or PATH).split(":"):
+            at = f"{directory.rstrip('/')}/{name}"
+            if self.fs.exists(at):
+                return at
+        return None
+
+    def find_program(self, name: str, path: str | None, cwd: str) -> Callable[[Proc], Any]:
+        """What runs under a name. Raises OSError: not there, or not executable."""
+        at = self.which(name, path, cwd)
+        if at is None:
+            raise failure(errno.ENOENT, name)
+        node = self.fs.find(at, cwd)
+        if isinstance(node, Dir) or not node.mode & 0o111:
+            raise failure(errno.EACCES, name)
+        assert isinstance(node, File)
+        if node.program:
+            return self.workloads.program(node.program, self.image)
+        return self._script(node.read(), at)
+
+    def _script(self, data: bytes, path: str) -> Callable[[Proc], Any]:
+        """A script: its first line says who reads it."""
+        first = data.split(b"\n", 1)[0].decode(errors="replace")
+        interpreter = first[2:].split() if first.startswith("#!") else ["/bin/sh"]
+        if interpreter and interpreter[0].endswith("/env"):
+            interpreter = interpreter[1:]
+        program = self.find_program(interpreter[0], None, "/")
+
+        def run(proc: Proc) -> Any:
+            proc.argv = [*interpreter, path, *proc.argv[1:]]
+            return program(proc)
+
+        return run
+
+    def spawn(self, argv: list[str], env: Mapping[str, str], cwd: str, fds: dict[int, Stream], parent: Proc) -> Proc:
+        """A child process, not yet running."""
+        return self._spawn(argv, dict(env), cwd, fds, parent)
+
+    def _spawn(
+        self, argv: list[str], env: dict[str, str], cwd: str, fds: dict[int, Stream], parent: Proc | None
+    ) -> Proc:
+        proc = Proc(self, self._next_pid, parent, argv, env, cwd, fds)
+        self._next_pid += 1
+        self.processes[proc.pid] = proc
+        return proc
+
+    def start_child(self, proc: Proc, argv: list[str]) -> Proc | None:
+        """Starts a program as a child with the same files; None when it is not there."""
+        try:
+            program = self.find_program(argv[0], proc.env.get("PATH"), proc.cwd)
+        except OSError as error:
+            proc.err(f"{proc.argv[0]}: can't execute '{argv[0]}': {error.strerror}\n")
+            return None
+        child = self.spawn(argv, proc.env, proc.cwd, dict(proc.fds), proc)
+        child.run(program)
+        return child
+
+    def run_child(self, proc: Proc, argv: list[str]) -> Generator[Any, Any, int]:
+        """Runs a program as a child to its end; 127 when it is not there."""
+        child = self.start_child(proc, argv)
+        return ERROR_STATUS + 1 if child is None else (yield from child.wait())
+
+    # What happens to it
+
+    def signal(self, name: str) -> None:
+        """To the main process; KILL ends the whole container."""
+        if name == "KILL":
+            self._kill_all(OOM_STATUS)
+            return
+        main = self.processes.get(1)
+        if main is not None:
+            main.signal(name)
+
+    def _kill_all(self, status: int) -> None:
+        for pid in sorted(self.processes, reverse=True):
+            proc = self.processes.get(pid)
+            if proc is not None:
+                proc.kill(status)
+
+    def reap(self, proc: Proc) -> None:
+        """A process ended."""
+        self.processes.pop(proc.pid, None)
+
+    def _main_ended(self, status: int) -> None:
+        self._kill_all(OOM_STATUS)
+        self.log.finish()
+        for attachment in self._attached:
+            attachment.ended(status)
+        self._attached.clear()
+        self.workloads.container_ended(self)
+        self._on_exit(Ended(status, self.oom))
+
+    def exhaust(self, proc: Proc) -> Generator[Any, Any, None]:
+        """A process takes ever more memory until the kernel ends the container."""
+        limit = self.config.memory_limit or NODE_MEMORY
+        yield self.clock.sleep(limit * 1_000_000 // EXHAUST_BYTES_PER_S)
+        proc.memory = limit
+        self.oom = True
+        self._kill_all(OOM_STATUS)
+        yield self.clock.sleep(0)
+
+    def touched(self) -> None:
+        """A file was written."""
+        self.fs.changes += 1
+        self.changed.fire()
+
+    def device(self, node: Node, proc: Proc | None = None) -> Stream | None:
+        """What reading or writing a device node means; None for an ordinary file."""
+        if not isinstance(node, File) or not node.device:
+            return None
+        if node.device in ("stdout", "stderr") and proc is not None:
+            return proc.fds.get(1 if node.device == "stdout" else 2, NULL)
+        return NULL if node.device == "null" else None
+
+    def termination_message(self) -> bytes:
+        mounted = self.fs.mounts.get(self.config.termination_message_path)
+        return mounted.node.read() if mounted is not None and isinstance(mounted.node, File) else b""
+
+    # For the kubelet's clients
+
+    def exec(
+        self,
+        argv: list[str],
+        on_output: Callable[[str, bytes], None],
+        on_exit: Callable[[int], None],
+        stdin: bool = False,
+        tty: bool = False,
+    ) -> Session:
+        """Starts a process beside the main one. Raises FileNotFoundError(argv[0])."""
+        env = {"PATH": PATH, "HOSTNAME": self.hostname, **self.image.env, **self.config.env, "HOME": self._home()}
+        cwd = self.config.working_dir or self.image.working_dir
+        pid = self._next_pid
+        self._next_pid += EXEC_IDS
+        program = self._program_or_missing(argv[0], env, cwd)
+        after, self._next_pid = self._next_pid, pid
+        terminal = Terminal(self.clock, on_output, stdin) if tty else None
+        if tty:
+            env.setdefault("TERM", "xterm")
+        if terminal is not None:
+            fds: dict[int, Stream] = {0: terminal.input, 1: terminal.stream, 2: terminal.stream}
+            source: Pipe | None = terminal.input
+        else:
+            source = Pipe(self.clock, bounded=False) if stdin else None
+            fds = {
+                0: source if source is not None else Null(),
+                1: Sink(lambda data: on_output("stdout", data)),
+                2: Sink(lambda data: on_output("stderr", data)),
+            }
+        if source is not None:
+            source.opened(True)
+        proc = self._spawn(argv, env, cwd, fds, None)
+        self._next_pid = after
+        proc.on_exit.append(on_exit)
+        session = Session(proc, source, terminal)
+        proc.run_later(program)
+        return session
+
+    def attach(self, on_output: Callable[[str, bytes], None], on_exit: Callable[[int], None]) -> Attachment:
+        made = Attachment(self, on_output, on_exit, self._stdin)
+        self._attached.append(made)
+        return made
+
+    def detach(self, attachment: Attachment) -> None:
+        if attachment in self._attached:
+            self._attached.remove(attachment)
+
+    # Resources
+
+    def usage(self) -> tuple[int, int]:
+        """(nanocores, bytes) now."""
+        return self.workloads.usage(self)
+
+    def cpu_total_ns(self) -> int:
+        cpu, _ = self.usage()
+        return self.busy_ns + cpu * max(self.clock.now - self.started_us, 0) // 1_000_000

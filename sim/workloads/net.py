@@ -1,0 +1,168 @@
+"""Connections between containers: who listens where, and how a client gets there.
+
+``Network`` is the seam: the data plane of a cluster (services, DNS, policies) takes the place of ``Direct``, which knows
+pods' own addresses alone. Not modelled: bytes in flight; a request is answered in the instant in which it arrives.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from seatrial.sim.workloads.workloads import Workloads
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
+REASONS = {
+    200: "OK", 201: "Created", 204: "No Content", 301: "Moved Permanently", 302: "Found", 304: "Not Modified",
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    418: "I'm a teapot", 429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
+    503: "Service Unavailable", 504: "Gateway Timeout",
+}  # fmt: skip
+
+
+class HttpRequest(NamedTuple):
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    client: str
+    """The client's address."""
+
+
+class HttpResponse(NamedTuple):
+    code: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Listener(Protocol):
+    """What listens on a port."""
+
+    def http(self, request: HttpRequest) -> HttpResponse:
+        """Answers a request. Raises OSError when it speaks no HTTP."""
+
+    def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
+        """A connection: write(bytes), close_write(), close()."""
+
+
+class Network(Protocol):
+    """The way from a container to whatever it wants to reach."""
+
+    def resolve(self, sandbox: Any, name: str) -> list[str]:
+        """Addresses of a name. Raises OSError(ENOENT) for one that does not exist."""
+
+    def connect(self, sandbox: Any, address: str, port: int, protocol: str = "TCP") -> Listener:
+        """Raises ConnectionRefusedError, TimeoutError or OSError(EHOSTUNREACH)."""
+
+
+class Ports:
+    """What listens in one network namespace."""
+
+    __slots__ = ("listeners",)
+
+    def __init__(self) -> None:
+        self.listeners: dict[tuple[str, int], Listener] = {}
+
+
+def ports_of(sandbox: Any) -> Ports:
+    """The listeners of a sandbox; the containers of a pod share them."""
+    if sandbox.shared is None:
+        sandbox.shared = Ports()
+    found: Ports = sandbox.shared
+    return found
+
+
+def refused() -> ConnectionRefusedError:
+    return ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+
+class Direct:
+    """Pods reach themselves and each other by address; names come from /etc/hosts alone."""
+
+    def __init__(self, workloads: Workloads) -> None:
+        self._workloads = workloads
+
+    def resolve(self, sandbox: Any, name: str) -> list[str]:
+        if name in ("localhost", sandbox.hostname):
+            return ["127.0.0.1" if name == "localhost" else sandbox.ip]
+        if name.replace(".", "").isdigit():
+            return [name]
+        for line in sandbox.hosts.splitlines():
+            words = line.partition("#")[0].split()
+            if name in words[1:]:
+                return [words[0]]
+        raise OSError(errno.ENOENT, "Name or service not known", name)
+
+    def connect(self, sandbox: Any, address: str, port: int, protocol: str = "TCP") -> Listener:
+        target = sandbox if address in LOOPBACK or address == sandbox.ip else self._workloads.sandboxes.get(address)
+        if target is None:
+            raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+        found = ports_of(target).listeners.get((protocol, port))
+        if found is None:
+            raise refused()
+        return found
+
+
+class HttpConnection:
+    """Bytes of HTTP/1.1 to a listener and back, for clients that bring a plain connection."""
+
+    def __init__(
+        self, listener: Listener, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str
+    ) -> None:
+        self._listener = listener
+        self._on_data = on_data
+        self._on_close = on_close
+        self._client = client
+        self._buffer = b""
+        self._open = True
+
+    def write(self, data: bytes) -> None:
+        self._buffer += data
+        while self._open and b"\r\n\r\n" in self._buffer:
+            head, _, rest = self._buffer.partition(b"\r\n\r\n")
+            lines = head.decode("latin-1").split("\r\n")
+            headers = {
+                name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+            }
+            size = int(headers.get("content-length", "0") or 0)
+            if len(rest) < size:
+                return
+            self._buffer = rest[size:]
+            words = lines[0].split(" ")
+            if len(words) < 3:
+                self._answer(HttpResponse(400, {}, b"Bad Request\n"), True)
+                return
+            request = HttpRequest(words[0], words[1], headers, rest[:size], self._client)
+            ends = headers.get("connection", "").lower() == "close" or words[2] == "HTTP/1.0"
+            self._answer(self._listener.http(request), ends)
+
+    def _answer(self, response: HttpResponse, ends: bool) -> None:
+        self._on_data(wire_bytes(response, ends))
+        if ends:
+            self.close()
+            self._on_close()
+
+    def close_write(self) -> None: ...
+
+    def close(self) -> None:
+        self._open = False
+
+
+def wire_bytes(response: HttpResponse, ends: bool = False) -> bytes:
+    """An HTTP/1.1 response as it goes over the wire."""
+    headers = {**response.headers, "Content-Length": str(len(response.body))}
+    if ends:
+        headers["Connection"] = "close"
+    head = f"HTTP/1.1 {response.code} {REASONS.get(response.code, '')}\r\n"
+    return (head + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n").encode() + response.body
+
+
+def dialled(address: str, port: int, error: OSError) -> OSError:
+    """An error of ``connect`` in the words of Go's dialler, as the kubelet has them."""
+    if isinstance(error, TimeoutError):
+        return OSError(f"dial tcp {address}:{port}: i/o timeout")
+    text = {errno.ECONNREFUSED: "connection refused", errno.EHOSTUNREACH: "no route to host"}.get(error.errno or 0)
+    return OSError(f"dial tcp {address}:{port}: connect: {text or error.strerror or error}")

@@ -1,0 +1,415 @@
+"""Programs that stay: web servers, databases and whatever an image says that it does.
+
+A *service* is a row of the catalogue: what it listens on, what it answers, how long it takes to start and to stop, what
+it consumes. The kinds of answers are the table ``KINDS``. Not modelled: protocols other than HTTP beyond a banner.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from seatrial.sim.kernel.clock import Signal, stamp_of
+from seatrial.sim.workloads.commands.network import listen
+from seatrial.sim.workloads.commands.options import parsed, say
+from seatrial.sim.workloads.filesystem import Dir
+from seatrial.sim.workloads.net import HttpConnection, HttpRequest, HttpResponse
+from seatrial.sim.workloads.process import SIGNALS, Proc
+
+Steps = Generator[Any, Any, int]
+Answer = Callable[[Proc, "Service", HttpRequest], HttpResponse]
+MS = 1_000
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+TYPES = {
+    "html": "text/html", "htm": "text/html", "txt": "text/plain", "json": "application/json", "css": "text/css",
+    "js": "application/javascript", "png": "image/png", "svg": "image/svg+xml", "yaml": "application/yaml",
+}  # fmt: skip
+ANNOTATION = "workload.seatrial.dev/"
+"""Prefix of pod annotations that change what an image's service does."""
+
+
+class Service:
+    """What one service of the catalogue is like."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.kind: str = row.get("kind", "idle")
+        self.ports: list[int] = list(row.get("ports") or [])
+        self.root: str = row.get("root", "/www")
+        self.name: str = row.get("name", "")
+        self.body: str = row.get("body", "")
+        self.banner: str = row.get("banner", "")
+        self.start_ms: int = row.get("start_ms", 20)
+        self.stop_ms: int = row.get("stop_ms", 10)
+        self.on_term: int | None = row.get("on_term", 0)
+        """Exit status after TERM; None: it asks for no signals."""
+        self.log: list[str] = list(row.get("log") or [])
+        self.access_log: bool = row.get("access_log", False)
+        self.requires: list[list[str]] = list(row.get("requires") or [])
+        """Groups of variables: one of each must be set, or the program ends."""
+        self.complaint: str = row.get("complaint", "")
+        self.exit_after_ms: int | None = row.get("exit_after_ms")
+        self.exit_code: int = row.get("exit_code", 0)
+        self.memory_mb: float | None = row.get("memory_mb")
+        self.leak_mb_per_s: float = row.get("leak_mb_per_s", 0)
+        self.cpu_m: float = row.get("cpu_m", 1)
+        self.request_cpu_us: int = row.get("request_cpu_us", 300)
+
+    def annotated(self, annotations: Mapping[str, str], container: str) -> Service:
+        """The service as the pod's annotations have it: ``workload.seatrial.dev/exit-after: 30s``."""
+        changes: dict[str, Any] = {}
+        for key, text in annotations.items():
+            if not key.startswith(ANNOTATION):
+                continue
+            name, _, only = key[len(ANNOTATION) :].partition(".")
+            if only and only != container:
+                continue
+            apply = ANNOTATIONS.get(name)
+            if apply is not None:
+                field, convert = apply
+                changes[field] = convert(text)
+        if not changes:
+            return self
+        made = Service({})
+        made.__dict__.update(self.__dict__)
+        made.__dict__.update(changes)
+        return made
+
+
+def _milliseconds(text: str) -> int:
+    from seatrial.sim.workloads.commands.system import duration_us
+
+    return (duration_us(text) or 0) // 1000
+
+
+def _mebibytes(text: str) -> float:
+    return float(text.removesuffix("Mi"))
+
+
+def _milli(text: str) -> float:
+    return float(text.removesuffix("m"))
+
+
+ANNOTATIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "start-after": ("start_ms", _milliseconds),
+    "stop-after": ("stop_ms", _milliseconds),
+    "exit-after": ("exit_after_ms", _milliseconds),
+    "exit-code": ("exit_code", int),
+    "memory": ("memory_mb", _mebibytes),
+    "leak-per-second": ("leak_mb_per_s", _mebibytes),
+    "cpu": ("cpu_m", _milli),
+    "cpu-per-request": ("request_cpu_us", lambda text: _milliseconds(text) * 1000),
+    "body": ("body", str),
+    "log": ("log", lambda text: text.split("\n")),
+    "ports": ("ports", lambda text: [int(part) for part in text.split(",")]),
+}
+
+
+class Server:
+    """A running service as something that listens (net.Listener)."""
+
+    def __init__(self, proc: Proc, service: Service, answer: Answer | None) -> None:
+        self.proc = proc
+        self.service = service
+        self._answer = answer
+
+    def http(self, request: HttpRequest) -> HttpResponse:
+        if self._answer is None:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        container = self.proc.container
+        container.requests += 1
+        container.busy_ns += self.service.request_cpu_us * 1000
+        response = self._answer(self.proc, self.service, request)
+        if self.service.access_log:
+            self.proc.out(_access_line(self.proc, request, response))
+        return response
+
+    def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
+        if self.service.banner:
+            on_data(self.service.banner.encode())
+        return HttpConnection(self, on_data, on_close, client)
+
+
+def _access_line(proc: Proc, request: HttpRequest, response: HttpResponse) -> str:
+    stamp = stamp_of(proc.clock.now)
+    when = f"{stamp[8:10]}/{MONTHS[int(stamp[5:7]) - 1]}/{stamp[:4]}:{stamp[11:19]} +0000"
+    agent = request.headers.get("User-Agent") or request.headers.get("user-agent") or "-"
+    line = f'{request.client} - - [{when}] "{request.method} {request.path} HTTP/1.1"'
+    return f'{line} {response.code} {len(response.body)} "-" "{agent}" "-"\n'
+
+
+def static(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
+    """Files below the service's root."""
+    path = request.path.partition("?")[0]
+    at = service.root.rstrip("/") + "/" + path.lstrip("/")
+    base = {"Server": service.name} if service.name else {}
+    try:
+        if isinstance(proc.fs.find(at), Dir):
+            at = f"{at.rstrip('/')}/index.html"
+        data = proc.fs.read(at)
+    except OSError:
+        code = 403 if path.endswith("/") and proc.fs.exists(service.root.rstrip("/") + path) else 404
+        return HttpResponse(code, {**base, "Content-Type": "text/html"}, _error_page(code, service.name))
+    kind = TYPES.get(at.rpartition(".")[2], "application/octet-stream")
+    return HttpResponse(200, {**base, "Content-Type": kind}, b"" if request.method == "HEAD" else data)
+
+
+def _error_page(code: int, server: str) -> bytes:
+    text = {403: "403 Forbidden", 404: "404 Not Found"}.get(code, str(code))
+    foot = f"<hr><center>{server}</center>\r\n" if server else ""
+    return (
+        f"<html>\r\n<head><title>{text}</title></head>\r\n<body>\r\n<center><h1>{text}</h1></center>\r\n{foot}"
+        "</body>\r\n</html>\r\n"
+    ).encode()
+
+
+def templated(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
+    """A text in which ``{hostname}``, ``{ip}``, ``{path}``, ``{client}``, ``{method}``, ``{headers}`` and
+    ``{env:NAME}`` stand for what they say."""
+    container = proc.container
+    headers = "\n".join(f"{name.lower()}={value}" for name, value in sorted(request.headers.items()))
+    text = service.body
+    for name, value in {
+        "{hostname}": container.hostname,
+        "{ip}": container.sandbox.ip,
+        "{path}": request.path,
+        "{client}": request.client,
+        "{method}": request.method,
+        "{headers}": headers,
+        "{node}": container.sandbox.host,
+        "{namespace}": container.sandbox.namespace,
+        "{time}": stamp_of(proc.clock.now),
+    }.items():
+        text = text.replace(name, value)
+    while "{env:" in text:
+        before, _, rest = text.partition("{env:")
+        name, _, after = rest.partition("}")
+        text = before + proc.env.get(name, "") + after
+    return HttpResponse(200, {"Content-Type": "text/plain"}, text.encode())
+
+
+def netexec(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
+    """agnhost netexec: /hostname, /clientip, /echo?msg=, /exit?code=, /healthz, /header?key=, /hostName."""
+    path, _, query = request.path.partition("?")
+    values = dict(part.partition("=")[::2] for part in query.split("&") if part)
+    plain = {"Content-Type": "text/plain; charset=utf-8"}
+    if path in ("/hostname", "/hostName"):
+        return HttpResponse(200, plain, proc.container.hostname.encode())
+    if path == "/clientip":
+        return HttpResponse(200, plain, f"{request.client}:40000".encode())
+    if path == "/echo":
+        code = int(values.get("code", "200") or 200)
+        return HttpResponse(code, plain, values.get("msg", "").replace("+", " ").encode())
+    if path in ("/healthz", "/readyz"):
+        return HttpResponse(200, plain, b"")
+    if path == "/header":
+        return HttpResponse(200, plain, request.headers.get(values.get("key", ""), "").encode())
+    if path == "/exit":
+        proc.clock.spawn(_exit_later(proc, int(values.get("code", "0") or 0)), "exit")
+        return HttpResponse(200, plain, b"")
+    return HttpResponse(200, plain, f"NOW: {stamp_of(proc.clock.now)}".encode())
+
+
+def _exit_later(proc: Proc, status: int) -> Generator[Any, Any, None]:
+    yield proc.clock.sleep(1 * MS)
+    proc.kill(status)
+
+
+def health(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
+    """agnhost liveness: /healthz is well for ten seconds, then fails."""
+    age = proc.clock.now - proc.container.started_us
+    if age > 10_000 * MS:
+        return HttpResponse(500, {}, f"error: {age / 1_000_000}".encode())
+    return HttpResponse(200, {}, b"ok")
+
+
+def generic(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
+    """What a program that nobody described answers: which pod it is."""
+    if service.body:
+        return templated(proc, service, request)
+    body = {"hostname": proc.container.hostname, "path": request.path, "image": proc.container.image.reference}
+    return HttpResponse(200, {"Content-Type": "application/json"}, json.dumps(body).encode() + b"\n")
+
+
+KINDS: Mapping[str, Answer | None] = {
+    "static": static,
+    "template": templated,
+    "netexec": netexec,
+    "health": health,
+    "generic": generic,
+    "tcp": None,
+    "idle": None,
+}
+
+
+def serve(proc: Proc, service: Service) -> Steps:
+    """Runs a service until it is told to stop."""
+    container = proc.container
+    if container.sandbox.annotations:
+        service = service.annotated(container.sandbox.annotations, container.config.name)
+    for group in service.requires:
+        if not any(proc.env.get(name) for name in group):
+            proc.err(service.complaint + "\n")
+            return 1
+    if service.memory_mb is not None:
+        proc.memory = round(service.memory_mb * 1024 * 1024)
+    proc.cpu_nano = round(service.cpu_m * 1_000_000)
+    if service.on_term is not None:
+        _heed(proc, service)
+    yield proc.clock.sleep(service.start_ms * MS)
+    for line in service.log:
+        proc.out(line + "\n")
+    server = Server(proc, service, KINDS[service.kind])
+    ports = service.ports
+    if not ports and service.kind == "generic":
+        ports = list(container.config.ports) or [80, 8080]
+    for port in ports:
+        listen(proc, port, server)
+    limit = container.config.memory_limit
+    if limit is not None and proc.memory > limit:
+        yield from container.exhaust(proc)
+    if service.leak_mb_per_s:
+        return (yield from _leak(proc, service))
+    if service.exit_after_ms is not None:
+        yield proc.clock.sleep(service.exit_after_ms * MS)
+        return service.exit_code
+    yield Signal(proc.clock).wait()
+    return 0
+
+
+def _leak(proc: Proc, service: Service) -> Steps:
+    limit = proc.container.config.memory_limit or 4 * 1024**3
+    step = round(service.leak_mb_per_s * 1024 * 1024)
+    while proc.memory + step < limit:
+        yield proc.clock.sleep(1000 * MS, periodic=True)
+        proc.memory += step
+    yield proc.clock.sleep(1000 * MS, periodic=True)
+    yield from proc.container.exhaust(proc)
+    return 0
+
+
+def _heed(proc: Proc, service: Service) -> None:
+    stopping: list[str] = []
+
+    def stop(name: str) -> None:
+        if stopping:
+            return
+        stopping.append(name)
+        status = service.on_term if service.on_term is not None else 128 + SIGNALS[name]
+        proc.clock.after(service.stop_ms * MS, lambda: proc.kill(status))
+
+    for name in ("TERM", "INT", "QUIT"):
+        proc.caught[name] = stop
+
+
+def httpd(proc: Proc) -> Steps | int:
+    """busybox httpd -f -p port -h directory"""
+    options, _ = parsed(proc, "fivm", "pheucrd")
+    port = int((options.get("p") or "80").rpartition(":")[2])
+    root = options.get("h", ".")
+    at = root if root.startswith("/") else f"{proc.cwd.rstrip('/')}/{root}"
+    if not proc.fs.exists(at):
+        say(proc, f"can't change directory to '{root}': No such file or directory")
+        return 1
+    service = Service({"kind": "static", "ports": [port], "root": at, "start_ms": 0, "on_term": None, "cpu_m": 0})
+    if "f" in options:
+        return serve(proc, service)
+    child = proc.container.spawn(proc.argv, proc.env, proc.cwd, {}, proc)
+    child.run(lambda daemon: serve(daemon, service))
+    return 0
+
+
+def stress(proc: Proc) -> Steps:
+    """stress and stress-ng: --cpu n, --vm n --vm-bytes size, --timeout t"""
+    from seatrial.sim.workloads.commands.system import duration_us
+    from seatrial.sim.workloads.commands.text import size_of
+
+    words = " ".join(proc.argv[1:]).replace("=", " ").split()
+    values = dict(zip(words, [*words[1:], ""], strict=True))
+    workers = int(values.get("--cpu") or values.get("-c") or 0)
+    vms = int(values.get("--vm") or values.get("-m") or 0)
+    size = size_of(values.get("--vm-bytes", "256M")) if vms else 0
+    limit_us = duration_us(values.get("--timeout") or values.get("-t") or "")
+    proc.out(f"stress: info: [{proc.pid}] dispatching hogs: {workers} cpu, 0 io, {vms} vm, 0 hdd\n")
+    proc.cpu_nano = (workers + vms) * 1_000_000_000
+    proc.memory += vms * size
+    limit = proc.container.config.memory_limit
+    if limit is not None and proc.memory > limit:
+        yield from proc.container.exhaust(proc)
+    if limit_us is None:
+        yield Signal(proc.clock).wait()
+    else:
+        yield proc.clock.sleep(limit_us)
+    proc.out(f"stress: info: [{proc.pid}] successful run completed\n")
+    return 0
+
+
+def agnhost(proc: Proc) -> Any:
+    """The sub-commands of Kubernetes' own test image."""
+    words = proc.argv[1:] or ["pause"]
+    name, rest = words[0], words[1:]
+    values = dict(word.lstrip("-").partition("=")[::2] for word in rest if "=" in word)
+    port = int(values.get("http-port") or values.get("port") or (9376 if name == "serve-hostname" else 8080))
+    kinds = {"netexec": "netexec", "liveness": "health", "test-webserver": "static", "pause": "idle"}
+    if name == "serve-hostname":
+        return serve(proc, Service({"kind": "template", "ports": [port], "body": "{hostname}"}))
+    if name == "test-webserver":
+        return serve(proc, Service({"kind": "static", "ports": [80], "root": "/"}))
+    if name in kinds:
+        return serve(proc, Service({"kind": kinds[name], "ports": [] if name == "pause" else [port]}))
+    if name == "entrypoint-tester":
+        proc.out(f"{proc.argv}\n".replace("'", '"').replace(", ", " "))
+        return 0
+    if name == "mounttest":
+        return mounttest(proc, rest)
+    if name == "env":
+        proc.out("".join(f"{key}={value}\n" for key, value in proc.env.items()))
+        return 0
+    if name in ("connect", "dns-suffix", "dns-server-list", "etc-hosts"):
+        return _network_facts(proc, name)
+    return serve(proc, Service({"kind": "generic", "ports": [port]}))
+
+
+def _network_facts(proc: Proc, name: str) -> int:
+    dns = proc.container.sandbox.dns
+    if name == "dns-suffix":
+        proc.out(",".join(dns.get("searches", ())) + "\n")
+    elif name == "dns-server-list":
+        proc.out(",".join(dns.get("servers", ())) + "\n")
+    else:
+        proc.out(proc.fs.read("/etc/hosts"))
+    return 0
+
+
+def mounttest(proc: Proc, words: list[str]) -> int:
+    """agnhost mounttest: --file_content=, --file_mode=, --file_perm=, --fs_type=, --new_file_0644= ..."""
+    from seatrial.sim.workloads.commands.files import mode_text
+
+    for word in words:
+        name, _, path = word.lstrip("-").partition("=")
+        try:
+            if name in ("file_content", "file_content_in_loop"):
+                text = proc.fs.read(path).decode(errors="replace")
+                proc.out(f'content of file "{path}": {text}\n')
+            elif name == "file_mode":
+                proc.out(f'mode of file "{path}": {mode_text(proc.fs.find(path))}\n')
+            elif name == "file_perm":
+                proc.out(f'perms of file "{path}": {mode_text(proc.fs.find(path))}\n')
+            elif name == "fs_type":
+                mounted = proc.fs.mounts.get(path.rstrip("/"))
+                proc.out(f'mount type of "{path}": {mounted.kind if mounted else "overlay"}\n')
+            elif name.startswith(("new_file", "rw_new_file")):
+                proc.fs.write(
+                    path, b"mount-tester new file\n", mode=int(name[-4:], 8) if name[-4:].isdigit() else 0o644
+                )
+        except OSError as error:
+            proc.out(f'error reading file content for "{path}": open {path}: {str(error.strerror).lower()}\n')
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Proc], Any]] = {
+    "httpd": httpd,
+    "stress": stress,
+    "stress-ng": stress,
+    "agnhost": agnhost,
+}

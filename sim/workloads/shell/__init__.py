@@ -1,0 +1,1 @@
+"""A POSIX shell: parser, expansion and interpreter on the simulated clock."""

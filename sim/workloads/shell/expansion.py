@@ -1,0 +1,236 @@
+"""Word expansion: parameters, commands, arithmetic, field splitting, path names (POSIX.1-2017, 2.6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from seatrial.sim.workloads.shell import patterns
+from seatrial.sim.workloads.shell.arithmetic import ArithmeticProblem, Evaluator
+from seatrial.sim.workloads.shell.syntax import Arithmetic, Literal, Parameter, Substitution, Word
+
+if TYPE_CHECKING:
+    from seatrial.sim.workloads.shell.interpreter import Shell
+
+Steps = Generator[Any, Any, Any]
+Field = list[tuple[str, bool]]
+"""Pieces of text, each quoted or not."""
+
+
+class ShellProblem(Exception):
+    """An error that ends a script: ``args`` is what the shell says."""
+
+
+class Expansion:
+    """Expands words for one shell."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+
+    def words(self, words: tuple[Word, ...]) -> Steps:
+        """The fields that words expand to."""
+        found: list[str] = []
+        for word in words:
+            if len(word) == 1 and type(word[0]) is Literal and not _special(word[0]):
+                found.append(word[0].text)
+            else:
+                found += yield from self.fields(word)
+        return found
+
+    def fields(self, word: Word) -> Steps:
+        """One word's fields, split and matched against files."""
+        made: list[Field] = []
+        current: Field | None = None
+        for index, part in enumerate(word):
+            if type(part) is Literal:
+                text = self._tilde(part, index)
+                current = current if current is not None else []
+                current.append((text, part.quoted))
+                continue
+            values = yield from self._values(part)
+            if part.quoted:
+                current = self._join_quoted(made, current, values, part)
+            else:
+                current = self._split(made, current, values)
+        if current is not None:
+            made.append(current)
+        result: list[str] = []
+        for field in made:
+            result += self._paths(field)
+        return result
+
+    def text(self, word: Word) -> Steps:
+        """One word as a single text, neither split nor matched (assignments, here-documents, case)."""
+        parts: list[str] = []
+        for index, part in enumerate(word):
+            if type(part) is Literal:
+                parts.append(self._tilde(part, index))
+            else:
+                values = yield from self._values(part)
+                parts.append(" ".join(values))
+        return "".join(parts)
+
+    def pattern(self, word: Word) -> Steps:
+        """One word as a pattern: quoted text stands for itself."""
+        parts: list[str] = []
+        for index, part in enumerate(word):
+            if type(part) is Literal:
+                text = self._tilde(part, index)
+                parts.append(patterns.escape(text) if part.quoted else text)
+            else:
+                values = yield from self._values(part)
+                text = " ".join(values)
+                parts.append(patterns.escape(text) if part.quoted else text)
+        return "".join(parts)
+
+    def arithmetic(self, word: Word) -> Steps:
+        """The value of an arithmetic expression."""
+        text = yield from self.text(word)
+        shell = self.shell
+        try:
+            return Evaluator(text, lambda name: shell.get(name) or "", shell.put).value()
+        except ArithmeticProblem as problem:
+            raise ShellProblem(str(problem)) from None
+
+    # Parts
+
+    def _tilde(self, part: Literal, index: int) -> str:
+        if index == 0 and not part.quoted and part.text.startswith("~") and part.text[1:2] in ("", "/"):
+            return (self.shell.get("HOME") or "/root") + part.text[1:]
+        return part.text
+
+    def _values(self, part: Any) -> Steps:
+        """What a part stands for: one text, or several for ``$@`` and ``$*``."""
+        if type(part) is Parameter:
+            return (yield from self._parameter(part))
+        if type(part) is Substitution:
+            output = yield from self.shell.captured(part.body)
+            return [output.decode(errors="surrogateescape").rstrip("\n")]
+        assert type(part) is Arithmetic
+        value = yield from self.arithmetic(part.expression)
+        return [str(value)]
+
+    def _parameter(self, part: Parameter) -> Steps:
+        shell, name, operator = self.shell, part.name, part.operator
+        if name in ("@", "*") and not operator:
+            if name == "*" and part.quoted:
+                separator = shell.get("IFS")
+                return [(" " if separator is None else separator[:1]).join(shell.arguments)]
+            return list(shell.arguments)
+        value = shell.parameter(name)
+        if not operator:
+            if value is None:
+                if shell.options.get("u") and name not in "@*":
+                    raise ShellProblem(f"{name}: parameter not set")
+                return [""]
+            return [value]
+        if operator == "length":
+            return [str(len(shell.arguments) if name in ("@", "*") else len(value or ""))]
+        return (yield from self._operated(part, value))
+
+    def _operated(self, part: Parameter, value: str | None) -> Steps:
+        operator = part.operator
+        missing = value is None or (operator.startswith(":") and operator != ":" and not value)
+        plain = operator[1:] if operator in (":-", ":=", ":?", ":+") else operator
+        if plain == "-":
+            return [(yield from self.text(part.word))] if missing else [value or ""]
+        if plain == "+":
+            return [""] if missing else [(yield from self.text(part.word))]
+        if plain == "=":
+            if missing:
+                value = yield from self.text(part.word)
+                self.shell.put(part.name, value)
+            return [value or ""]
+        if plain == "?":
+            if missing:
+                said = yield from self.text(part.word)
+                raise ShellProblem(f"{part.name}: {said or 'parameter not set or null'}")
+            return [value or ""]
+        return [(yield from self._changed(part, value or ""))]
+
+    def _changed(self, part: Parameter, value: str) -> Steps:
+        operator = part.operator
+        if operator in ("#", "##", "%", "%%"):
+            pattern = yield from self.pattern(part.word)
+            return patterns.trimmed(value, pattern, operator)
+        if operator in ("/", "//"):
+            whole = yield from self.pattern(part.word)
+            pattern, _, replacement = whole.partition("/")
+            regex = re.compile(patterns.compiled(pattern).pattern, re.DOTALL)
+            return regex.sub(lambda _: replacement, value, count=0 if operator == "//" else 1)
+        text = yield from self.text(part.word)
+        offset, _, length = text.partition(":")
+        try:
+            begin = int(offset or 0)
+            end = None if not length else int(length)
+        except ValueError:
+            raise ShellProblem("bad substitution") from None
+        rest = value[begin:]
+        return rest if end is None else rest[:end]
+
+    # Fields
+
+    @staticmethod
+    def _join_quoted(made: list[Field], current: Field | None, values: list[str], part: Any) -> Field | None:
+        if type(part) is Parameter and part.name == "@" and not part.operator:
+            for index, value in enumerate(values):
+                if index and current is not None:
+                    made.append(current)
+                    current = None
+                current = current if current is not None else []
+                current.append((value, True))
+            return current
+        current = current if current is not None else []
+        current += [(value, True) for value in values]
+        return current
+
+    def _split(self, made: list[Field], current: Field | None, values: list[str]) -> Field | None:
+        separators = self.shell.get("IFS")
+        separators = " \t\n" if separators is None else separators
+        for index, value in enumerate(values):
+            if index and current is not None:
+                made.append(current)
+                current = None
+            current = _split_one(made, current, value, separators)
+        return current
+
+    def _paths(self, field: Field) -> list[str]:
+        text = "".join(piece for piece, _ in field)
+        wild = any(not quoted and any(char in piece for char in patterns.SPECIAL) for piece, quoted in field)
+        if not wild or self.shell.options.get("f"):
+            return [text]
+        pattern = "".join(patterns.escape(piece) if quoted else piece for piece, quoted in field)
+        proc = self.shell.proc
+        return patterns.files(proc.fs, proc.cwd, pattern) or [text]
+
+
+def _special(part: Literal) -> bool:
+    if part.quoted:
+        return False
+    return part.text.startswith("~") or any(char in part.text for char in patterns.SPECIAL)
+
+
+def _split_one(made: list[Field], current: Field | None, value: str, separators: str) -> Field | None:
+    """Splits one unquoted value; white space separators fold, others each end a field."""
+    spaces = "".join(char for char in separators if char in " \t\n")
+    begin, size, after_space = 0, len(value), False
+    while begin < size:
+        char = value[begin]
+        if char in separators:
+            if current is not None:
+                made.append(current)
+                current, after_space = None, char in spaces
+            elif char not in spaces:
+                if not after_space:
+                    made.append([("", False)])
+                after_space = False
+            begin += 1
+            continue
+        end = begin
+        while end < size and value[end] not in separators:
+            end += 1
+        current = current if current is not None else []
+        current.append((value[begin:end], False))
+        begin, after_space = end, False
+    return current

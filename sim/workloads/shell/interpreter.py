@@ -1,0 +1,631 @@
+"""Runs parsed scripts: one ``Shell`` per process, yielding whatever its commands wait for.
+
+Source: POSIX.1-2017, Shell Command Language, with ash's habits: the last command of ``sh -c`` takes over the process,
+traps run when the foreground command is over. Not modelled: job control, aliases, history.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Generator
+from types import GeneratorType
+from typing import Any
+
+from seatrial.sim.kernel.clock import Signal
+from seatrial.sim.workloads.process import Exited, Opened, Pipe, Proc, Sink, Stream
+from seatrial.sim.workloads.shell.expansion import Expansion, ShellProblem
+from seatrial.sim.workloads.shell.parser import parse
+from seatrial.sim.workloads.shell.patterns import matches
+from seatrial.sim.workloads.shell.syntax import (
+    AndOr,
+    Case,
+    Evaluate,
+    For,
+    Function,
+    Group,
+    If,
+    Literal,
+    Pipeline,
+    Redirection,
+    Sequence,
+    Simple,
+    Subshell,
+    SyntaxProblem,
+    Test,
+    While,
+)
+
+Steps = Generator[Any, Any, int]
+NOT_FOUND, NOT_EXECUTABLE, MISUSE = 127, 126, 2
+
+
+class Loop(Exception):
+    """``break`` or ``continue`` of so many loops."""
+
+    def __init__(self, kind: str, count: int) -> None:
+        super().__init__(kind, count)
+        self.kind = kind
+        self.count = count
+
+
+class Return(Exception):
+    """``return`` from a function or a sourced file."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Shell:
+    """The state of one shell: variables, functions, traps, jobs."""
+
+    def __init__(self, proc: Proc, name: str = "sh", arguments: list[str] | None = None) -> None:
+        self.proc = proc
+        self.pid = proc.pid
+        self.name = name
+        self.arguments = arguments or []
+        self.variables: dict[str, str] = dict(proc.env)
+        self.exported: dict[str, None] = dict.fromkeys(proc.env)
+        self.read_only: dict[str, None] = {}
+        self.functions: dict[str, Any] = {}
+        self.options: dict[str, bool] = {}
+        self.traps: dict[str, str] = {}
+        self.pending: list[str] = []
+        self.status = 0
+        self.background = 0
+        self.jobs: list[Proc] = []
+        self.locals: list[dict[str, str | None]] = []
+        self.woken = Signal(proc.clock)
+        self.expansion = Expansion(self)
+        self._guarded = 0
+        self._line_base = proc.clock.now
+        self.variables.setdefault("PWD", proc.cwd)
+
+    # Variables
+
+    def get(self, name: str) -> str | None:
+        return self.variables.get(name)
+
+    def put(self, name: str, value: str) -> None:
+        if name in self.read_only:
+            raise ShellProblem(f"{name}: is read only")
+        self.variables[name] = value
+        if self.options.get("a"):
+            self.exported[name] = None
+
+    def parameter(self, name: str) -> str | None:
+        """The value of a variable or special parameter."""
+        if name.isdigit():
+            number = int(name)
+            if number == 0:
+                return self.name
+            return self.arguments[number - 1] if number <= len(self.arguments) else None
+        special = SPECIAL.get(name)
+        return special(self) if special is not None else self.variables.get(name)
+
+    def top_pid(self) -> int:
+        """``$$``: the process of the shell that was not forked."""
+        return self.pid
+
+    def environment(self) -> dict[str, str]:
+        return {name: self.variables[name] for name in self.exported if name in self.variables}
+
+    # Running
+
+    def main(self, text: str, tail: bool = False) -> Steps:
+        """A whole script, with its exit trap. The status of a syntax error is 2."""
+        try:
+            try:
+                status = yield from self.source(text, tail)
+            except Exited as exited:
+                status = exited.status
+            except Return as returned:
+                status = returned.status
+            except ShellProblem as problem:
+                self.complain(str(problem))
+                status = MISUSE
+            return (yield from self._farewell(status))
+        except Exited as exited:
+            return exited.status
+
+    def _farewell(self, status: int) -> Steps:
+        action = self.traps.pop("EXIT", "")
+        if action:
+            self.status = status
+            try:
+                yield from self.source(action)
+            except Exited as exited:
+                return exited.status
+        return status
+
+    def source(self, text: str, tail: bool = False) -> Steps:
+        """Runs a text in this shell; returns its last status."""
+        try:
+            script = parse(text)
+        except SyntaxProblem as problem:
+            self.complain(str(problem))
+            raise Exited(MISUSE) from None
+        return (yield from self.sequence(script, tail))
+
+    def complain(self, text: str) -> None:
+        self.proc.err(f"{self.name}: {text}\n")
+
+    def sequence(self, script: Sequence, tail: bool = False) -> Steps:
+        last = len(script.items) - 1
+        for index, (command, background) in enumerate(script.items):
+            if background:
+                self._start_background(command)
+                self.status = 0
+            else:
+                self.status = yield from self._and_or(command, tail and index == last)
+            if self.pending:
+                yield from self._run_traps()
+        return self.status
+
+    def _run_traps(self) -> Generator[Any, Any, None]:
+        while self.pending:
+            action = self.traps.get(self.pending.pop(0))
+            if action:
+                before = self.status
+                yield from self.source(action)
+                self.status = before
+
+    def _and_or(self, command: AndOr, tail: bool) -> Steps:
+        rest = command.rest
+        self._guarded += bool(rest)
+        try:
+            status = yield from self._pipeline(command.first, tail and not rest)
+        finally:
+            self._guarded -= bool(rest)
+        for index, (operator, pipeline) in enumerate(rest):
+            if (status == 0) != (operator == "&&"):
+                continue
+            self.status = status
+            last = index == len(rest) - 1
+            self._guarded += not last
+            try:
+                status = yield from self._pipeline(pipeline, tail and last)
+            finally:
+                self._guarded -= not last
+        return status
+
+    def _pipeline(self, pipeline: Pipeline, tail: bool) -> Steps:
+        self._guarded += pipeline.negated
+        try:
+            if len(pipeline.commands) == 1:
+                status = yield from self.command(pipeline.commands[0], tail and not pipeline.negated)
+            else:
+                status = yield from self._piped(pipeline.commands)
+        finally:
+            self._guarded -= pipeline.negated
+        if pipeline.negated:
+            return int(status == 0)
+        if status and self.options.get("e") and not self._guarded:
+            raise Exited(status)
+        return status
+
+    def _piped(self, commands: tuple[Any, ...]) -> Steps:
+        clock = self.proc.clock
+        children = []
+        before: Stream | None = None
+        for index, command in enumerate(commands):
+            fds = dict(self.proc.fds)
+            if before is not None:
+                fds[0] = before
+            if index < len(commands) - 1:
+                before = fds[1] = Pipe(clock)
+            children.append((self.fork(fds), command))
+        for child, command in children:
+            child.proc.run(_steps(child.alone(command)))
+        status = 0
+        for child, _ in children:
+            ended = yield from child.proc.wait()
+            if ended or not self.options.get("pipefail"):
+                status = ended
+        return status
+
+    def alone(self, command: Any) -> Steps:
+        """One command as the whole life of a forked shell."""
+        try:
+            status = yield from self.command(command, True)
+        except Exited as exited:
+            status = exited.status
+        except (Return, Loop):
+            status = self.status
+        except ShellProblem as problem:
+            self.complain(str(problem))
+            status = MISUSE
+        return (yield from self._farewell(status))
+
+    def fork(self, fds: dict[int, Stream] | None = None) -> Shell:
+        """A copy of this shell in a child process."""
+        proc = self.proc.container.spawn(
+            list(self.proc.argv),
+            self.proc.env,
+            self.proc.cwd,
+            fds if fds is not None else dict(self.proc.fds),
+            self.proc,
+        )
+        made = Shell(proc, self.name, list(self.arguments))
+        made.variables = dict(self.variables)
+        made.pid = self.pid
+        made.exported = dict(self.exported)
+        made.read_only = dict(self.read_only)
+        made.functions = dict(self.functions)
+        made.options = dict(self.options)
+        made.status = self.status
+        made._guarded = self._guarded
+        for name, action in self.traps.items():
+            if not action and name != "EXIT":
+                made.set_trap(name, "")
+        return made
+
+    def _start_background(self, command: AndOr) -> None:
+        child = self.fork({**self.proc.fds, 0: NOTHING})
+        pipeline = AndOr(command.first, command.rest)
+        child.proc.run_later(_steps(child.alone(Group(Sequence(((pipeline, False),))))))
+        self.background = child.proc.pid
+        self.jobs.append(child.proc)
+
+    def captured(self, body: Sequence) -> Generator[Any, Any, bytes]:
+        """The output of a command substitution; its status becomes ``$?``."""
+        parts: list[bytes] = []
+        child = self.fork({**self.proc.fds, 1: Sink(parts.append)})
+        child.proc.run(_steps(child.alone(Group(body))))
+        self.status = yield from child.proc.wait()
+        return b"".join(parts)
+
+    # Commands
+
+    def command(self, command: Any, tail: bool = False) -> Steps:
+        """One command of any kind."""
+        kind = type(command)
+        if kind is Simple:
+            return (yield from self._simple(command, tail))
+        if kind is Function:
+            self.functions[command.name] = command.body
+            return 0
+        if not command.redirections:
+            return (yield from COMPOUND[kind](self, command, tail))
+        try:
+            fds = yield from self._redirected(command.redirections)
+        except OSError as error:
+            self._cannot(error)
+            return 1
+        saved = self._swap(fds)
+        try:
+            return (yield from COMPOUND[kind](self, command, False))
+        finally:
+            self._restore(saved, fds)
+
+    def _swap(self, fds: dict[int, Stream]) -> dict[int, Stream]:
+        saved, self.proc.fds = self.proc.fds, fds
+        for number, stream in fds.items():
+            if saved.get(number) is not stream:
+                stream.opened(number != 0)
+        return saved
+
+    def _restore(self, saved: dict[int, Stream], fds: dict[int, Stream]) -> None:
+        if self.proc.exit_status is not None:
+            return
+        for number, stream in fds.items():
+            if saved.get(number) is not stream:
+                stream.closed(number != 0)
+        self.proc.fds = saved
+
+    def _simple(self, command: Simple, tail: bool) -> Steps:
+        words = yield from self.expansion.words(command.words)
+        values = []
+        for name, word in command.assignments:
+            values.append((name, (yield from self.expansion.text(word))))
+        if self.options.get("x") and words:
+            self.proc.err("+ " + " ".join(words) + "\n")
+        if not words:
+            return (yield from self._assigned(command, values))
+        fds = self.proc.fds
+        if command.redirections:
+            try:
+                fds = yield from self._redirected(command.redirections)
+            except OSError as error:
+                self._cannot(error)
+                return 1
+        name = words[0]
+        function = self.functions.get(name)
+        if function is not None:
+            return (yield from self._inside(fds, values, lambda: self._call(function, words[1:])))
+        from seatrial.sim.workloads.shell.builtins import BUILTINS
+
+        builtin = BUILTINS.get(name)
+        if builtin is not None:
+            if name == "exec" and len(words) == 1:
+                self._swap(fds)
+                return 0
+            return (yield from self._inside(fds, values, lambda: builtin(self, words), lasting=name in ASSIGNING))
+        return (yield from self._external(words, values, fds, tail))
+
+    def _assigned(self, command: Simple, values: list[tuple[str, str]]) -> Steps:
+        substituted = any(type(part).__name__ == "Substitution" for _, word in command.assignments for part in word)
+        for name, value in values:
+            self.put(name, value)
+        if command.redirections:
+            try:
+                yield from self._redirected(command.redirections)
+            except OSError as error:
+                self._cannot(error)
+                return 1
+        return self.status if substituted else 0
+
+    def _inside(
+        self, fds: dict[int, Stream], values: list[tuple[str, str]], run: Callable[[], Any], lasting: bool = False
+    ) -> Steps:
+        """Runs a function or builtin with redirections and assignments of its own."""
+        before = {name: self.variables.get(name) for name, _ in values}
+        for name, value in values:
+            self.put(name, value)
+        saved = self._swap(fds) if fds is not self.proc.fds else None
+        try:
+            steps = run()
+            return (yield from steps) if isinstance(steps, GeneratorType) else int(steps)
+        finally:
+            if saved is not None:
+                self._restore(saved, fds)
+            if not lasting:
+                for name, old in before.items():
+                    if old is None:
+                        self.variables.pop(name, None)
+                    else:
+                        self.variables[name] = old
+
+    def _call(self, body: Any, arguments: list[str]) -> Steps:
+        saved, self.arguments = self.arguments, arguments
+        self.locals.append({})
+        try:
+            return (yield from self.command(body))
+        except Return as returned:
+            return returned.status
+        finally:
+            self.arguments = saved
+            for name, old in self.locals.pop().items():
+                if old is None:
+                    self.variables.pop(name, None)
+                else:
+                    self.variables[name] = old
+
+    def _external(self, words: list[str], values: list[tuple[str, str]], fds: dict[int, Stream], tail: bool) -> Steps:
+        proc = self.proc
+        env = {**self.environment(), **dict(values)}
+        try:
+            program = proc.container.find_program(words[0], env.get("PATH"), proc.cwd)
+        except OSError as error:
+            return self._not_run(words[0], error, fds)
+        if tail and not self.traps and not self.jobs:
+            return (yield from self.become(program, words, env, fds))
+        child = proc.container.spawn(words, env, proc.cwd, dict(fds), proc)
+        child.run(program)
+        return (yield from child.wait())
+
+    def become(
+        self, program: Callable[[Proc], Any], words: list[str], env: dict[str, str], fds: dict[int, Stream]
+    ) -> Steps:
+        """The program takes over this process, as ``exec`` has it."""
+        proc = self.proc
+        self._swap(fds)
+        proc.argv, proc.env = words, env
+        proc.caught = {name: None for name, handler in proc.caught.items() if handler is None}
+        proc.children = []
+        result = program(proc)
+        status = (yield from result) if isinstance(result, GeneratorType) else result
+        self.traps.clear()
+        raise Exited(int(status))
+
+    def _not_run(self, name: str, error: OSError, fds: dict[int, Stream]) -> int:
+        stream = fds.get(2)
+        missing = error.errno == errno.ENOENT
+        text = "not found" if missing else os.strerror(error.errno or 0)
+        if stream is not None:
+            stream.write(f"{self.name}: {name}: {text}\n".encode())
+        return NOT_FOUND if missing else NOT_EXECUTABLE
+
+    def _cannot(self, error: OSError) -> None:
+        verb = "open" if error.errno in (errno.ENOENT, errno.EACCES) and error.filename2 is None else "create"
+        text = {errno.ENOENT: "no such file", errno.EROFS: "Read-only file system"}.get(
+            error.errno or 0, error.strerror or ""
+        )
+        if error.errno == errno.ENOENT and error.filename2:
+            text = "nonexistent directory"
+        self.complain(f"can't {verb} {error.filename}: {text}")
+
+    def _redirected(self, redirections: tuple[Redirection, ...]) -> Generator[Any, Any, dict[int, Stream]]:
+        """The files of a command. Raises OSError."""
+        fds = dict(self.proc.fds)
+        for redirection in redirections:
+            if redirection.operator == "<<":
+                text = yield from self.expansion.text(redirection.target)
+                fds[redirection.fd] = _here(self.proc, text)
+                continue
+            fields = yield from self.expansion.fields(redirection.target)
+            self._redirect(fds, redirection, " ".join(fields))
+        return fds
+
+    def _redirect(self, fds: dict[int, Stream], redirection: Redirection, target: str) -> None:
+        fd, operator = redirection.fd, redirection.operator
+        if operator in (">&", "<&"):
+            if target == "-":
+                fds.pop(fd, None)
+                return
+            if target.isdigit():
+                if int(target) not in fds:
+                    raise OSError(errno.EBADF, "Bad file descriptor", target)
+                fds[fd] = fds[int(target)]
+                return
+        opened = self.open(target, operator)
+        fds[fd] = opened
+        if operator in ("&>", ">&"):
+            fds[2] = opened
+
+    def open(self, path: str, operator: str) -> Stream:
+        """Opens a file as a redirection does. Raises OSError."""
+        proc = self.proc
+        if operator == "<":
+            node = proc.fs.find(path, proc.cwd)
+            special = proc.container.device(node)
+            if special is not None:
+                return special
+            return Opened(node, proc.fs.now)  # type: ignore[arg-type]
+        try:
+            file = proc.fs.open_file(path, proc.cwd, truncate=operator not in (">>", "<>"))
+        except FileNotFoundError as error:
+            raise OSError(error.errno, error.strerror, error.filename, None, "directory") from None
+        special = proc.container.device(file, proc)
+        if special is not None:
+            return special
+        return Opened(file, proc.fs.now, append=operator == ">>", touched=proc.container.touched)
+
+    # Compound commands
+
+    def _subshell(self, command: Subshell, tail: bool) -> Steps:
+        child = self.fork()
+        child.proc.run(_steps(child.alone(Group(command.body))))
+        return (yield from child.proc.wait())
+
+    def _group(self, command: Group, tail: bool) -> Steps:
+        return (yield from self.sequence(command.body, tail))
+
+    def _condition(self, condition: Sequence) -> Steps:
+        self._guarded += 1
+        try:
+            return (yield from self.sequence(condition))
+        finally:
+            self._guarded -= 1
+
+    def _if(self, command: If, tail: bool) -> Steps:
+        for condition, body in command.branches:
+            if (yield from self._condition(condition)) == 0:
+                return (yield from self.sequence(body, tail))
+        if command.otherwise is not None:
+            return (yield from self.sequence(command.otherwise, tail))
+        return 0
+
+    def _while(self, command: While, tail: bool) -> Steps:
+        status, turns, begun = 0, 0, self.proc.clock.now
+        while ((yield from self._condition(command.condition)) == 0) != command.until:
+            try:
+                status = yield from self.sequence(command.body)
+            except Loop as loop:
+                if self._leaves(loop):
+                    break
+            turns += 1
+            if turns % BUSY_TURNS == 0:
+                # A loop that never waits still takes time.
+                if self.proc.clock.now == begun:
+                    yield self.proc.clock.sleep(BUSY_US)
+                begun = self.proc.clock.now
+        return status
+
+    @staticmethod
+    def _leaves(loop: Loop) -> bool:
+        """Whether a break or continue ends this loop; one for an outer loop goes on."""
+        if loop.count > 1:
+            loop.count -= 1
+            raise loop
+        return loop.kind == "break"
+
+    def _for(self, command: For, tail: bool) -> Steps:
+        if command.words is None:
+            values = list(self.arguments)
+        else:
+            values = yield from self.expansion.words(command.words)
+        status = 0
+        for value in values:
+            self.put(command.name, value)
+            try:
+                status = yield from self.sequence(command.body)
+            except Loop as loop:
+                if self._leaves(loop):
+                    break
+        return status
+
+    def _case(self, command: Case, tail: bool) -> Steps:
+        text = yield from self.expansion.text(command.word)
+        for patterns, body in command.items:
+            for pattern in patterns:
+                if matches(text, (yield from self.expansion.pattern(pattern))):
+                    return (yield from self.sequence(body, tail)) if body.items else 0
+        return 0
+
+    def _test(self, command: Test, tail: bool) -> Steps:
+        from seatrial.sim.workloads.shell.conditions import evaluate
+
+        words = []
+        for word in command.words:
+            after_match = words and words[-1] in ("==", "=", "!=")
+            if len(word) == 1 and type(word[0]) is Literal and not word[0].quoted:
+                words.append(word[0].text)
+            else:
+                words.append((yield from (self.expansion.pattern(word) if after_match else self.expansion.text(word))))
+        return 0 if evaluate(self.proc, words, patterns=True) else 1
+
+    def _evaluate(self, command: Evaluate, tail: bool) -> Steps:
+        return int((yield from self.expansion.arithmetic(command.expression)) == 0)
+
+    # Traps
+
+    def set_trap(self, name: str, action: str | None) -> None:
+        """Sets (text), ignores (empty) or resets (None) what a signal does."""
+        if name == "EXIT":
+            self.traps.pop(name, None)
+            if action:
+                self.traps[name] = action
+            return
+        if action is None:
+            self.traps.pop(name, None)
+            self.proc.caught.pop(name, None)
+            return
+        self.traps[name] = action
+        self.proc.caught[name] = self._signalled if action else None
+
+    def _signalled(self, name: str) -> None:
+        self.pending.append(name)
+        self.woken.fire()
+
+
+BUSY_TURNS = 200
+BUSY_US = 1_000
+ASSIGNING = ("export", "readonly", "local", "declare", "typeset", "eval", ".", "source", ":", "set", "exec", "unset")
+SPECIAL: dict[str, Callable[[Shell], str | None]] = {
+    "?": lambda shell: str(shell.status),
+    "#": lambda shell: str(len(shell.arguments)),
+    "$": lambda shell: str(shell.top_pid()),
+    "!": lambda shell: str(shell.background) if shell.background else None,
+    "-": lambda shell: "".join(name for name, on in shell.options.items() if on and len(name) == 1),
+    "@": lambda shell: " ".join(shell.arguments),
+    "*": lambda shell: " ".join(shell.arguments),
+    "RANDOM": lambda shell: str(shell.proc.container.rng.randrange(32768)),
+    "SECONDS": lambda shell: str((shell.proc.clock.now - shell._line_base) // 1_000_000),
+    "PPID": lambda shell: str(shell.proc.parent.pid if shell.proc.parent is not None else 0),
+    "HOSTNAME": lambda shell: shell.get("HOSTNAME") or shell.proc.container.hostname,
+}
+COMPOUND: dict[type, Callable[[Shell, Any, bool], Steps]] = {
+    Subshell: Shell._subshell,
+    Group: Shell._group,
+    If: Shell._if,
+    While: Shell._while,
+    For: Shell._for,
+    Case: Shell._case,
+    Test: Shell._test,
+    Evaluate: Shell._evaluate,
+}
+
+
+def _steps(made: Steps) -> Callable[[Proc], Any]:
+    return lambda _: made
+
+
+def _here(proc: Proc, text: str) -> Stream:
+    pipe = Pipe(proc.clock, bounded=False)
+    pipe.write(text.encode(errors="surrogateescape"))
+    return pipe
+
+
+NOTHING = Stream()

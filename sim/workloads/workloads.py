@@ -1,0 +1,182 @@
+"""What a cluster's containers do: the catalogue, running containers, volumes and how they reach each other.
+
+One ``Workloads`` serves all nodes of a cluster; it is handed to every node by the composition root and fits the
+protocol ``cri.Workloads`` of the nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from seatrial.sim.kernel.clock import Clock, stamp_of
+from seatrial.sim.workloads import servers
+from seatrial.sim.workloads.catalogue import Catalogue, Image
+from seatrial.sim.workloads.commands import awk, files, network, sed, system, text
+from seatrial.sim.workloads.container import Container, Ended
+from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
+from seatrial.sim.workloads.net import Direct, HttpRequest, Network, dialled, ports_of
+from seatrial.sim.workloads.process import Proc
+
+COMMANDS: Mapping[str, Callable[[Proc], Any]] = {
+    **text.COMMANDS,
+    **files.COMMANDS,
+    **system.COMMANDS,
+    **network.COMMANDS,
+    **servers.COMMANDS,
+    **sed.COMMANDS,
+    **awk.COMMANDS,
+}
+WINDOW_NS = 1_000_000_000
+
+
+class Directory:
+    """A volume: a directory that outlives containers (cri.Volume)."""
+
+    def __init__(self, now: int, key: str) -> None:
+        self.node = Dir(0o777 if not key else 0o755, now)
+        self.source = key or "tmpfs"
+        self.kind = "nfs4" if key.startswith("nfs/") else "tmpfs" if not key else "ext4"
+
+    def publish(self, contents: Mapping[str, tuple[Any, int]], now: int) -> None:
+        """Replaces the contents at once: a new time-stamped directory, then one link that points to it."""
+        stamp = stamp_of(now)
+        name = f"..{stamp[:10].replace('-', '_')}_{stamp[11:19].replace(':', '_')}.{now % 1_000_000:06d}000"
+        made = Dir(0o755, now)
+        for path, (data, mode) in contents.items():
+            at = made
+            *parents, last = path.split("/")
+            for part in parents:
+                below = at.entries.setdefault(part, Dir(0o755, now))
+                assert isinstance(below, Dir)
+                at = below
+            source = data if callable(data) else None
+            at.entries[last] = File(b"" if source else data, mode, now, source=source)
+        before = self.node.entries.get("..data")
+        if isinstance(before, Link):
+            self.node.entries.pop(before.target, None)
+        self.node.entries[name] = made
+        self.node.entries["..data"] = Link(name, now)
+        tops = dict.fromkeys(path.split("/")[0] for path in contents)
+        for top in [top for top in self.node.entries if not top.startswith("..") and top not in tops]:
+            del self.node.entries[top]
+        for top in tops:
+            if top not in self.node.entries:
+                self.node.entries[top] = Link(f"..data/{top}", now)
+
+    def below(self, path: str) -> Node:
+        """What a subPath means: a file or directory inside, made when it is not there."""
+        at: Node = self.node
+        for part in (part for part in path.split("/") if part):
+            assert isinstance(at, Dir)
+            found = at.entries.get(part)
+            if isinstance(found, Link):
+                return self.below("/".join([found.target, *path.split("/")[path.split("/").index(part) + 1 :]]))
+            if found is None:
+                found = at.entries[part] = Dir(0o755)
+            at = found
+        return at
+
+
+class Workloads:
+    """Everything that runs in containers of one cluster."""
+
+    def __init__(self, clock: Clock, seed: int | str, more: Mapping[str, Any] | None = None) -> None:
+        self.clock = clock
+        self.seed = seed
+        self.catalogue = Catalogue(more)
+        self.network: Network = Direct(self)
+        self.sandboxes: dict[str, Any] = {}
+        """Sandboxes with running containers, by address."""
+        self._volumes: dict[str, Directory] = {}
+        self._services: dict[str, servers.Service] = {}
+
+    def find_image(self, reference: str) -> Image:
+        """Raises catalogue.NoSuchImage."""
+        return self.catalogue.find(reference)
+
+    def volume(self, key: str = "") -> Directory:
+        """A new directory; one with a key is shared by all who name it."""
+        if not key:
+            return Directory(self.clock.now, "")
+        found = self._volumes.get(key)
+        if found is None:
+            found = self._volumes[key] = Directory(self.clock.now, key)
+        return found
+
+    def start(self, config: Any, on_exit: Callable[[Ended], None]) -> Container:
+        """Starts a container's main process. Raises FileNotFoundError(argv[0])."""
+        container = Container(self, config, on_exit)
+        self.sandboxes[config.sandbox.ip] = config.sandbox
+        container.start()
+        return container
+
+    def container_ended(self, container: Container) -> None:
+        container.changed.fire()
+
+    def release(self, sandbox: Any) -> None:
+        if self.sandboxes.get(sandbox.ip) is sandbox:
+            del self.sandboxes[sandbox.ip]
+        sandbox.shared = None
+
+    def program(self, name: str, image: Image) -> Callable[[Proc], Any]:
+        """What runs under a program's name. Raises KeyError for a catalogue that names what is not there."""
+        command = COMMANDS.get(name)
+        if command is not None:
+            return command
+        service = self._services.get(name)
+        if service is None:
+            service = self._services[name] = servers.Service(self.catalogue.services[name])
+        return lambda proc: servers.serve(proc, service)
+
+    def usage(self, container: Container) -> tuple[int, int]:
+        """(nanocores, bytes) that a container uses now."""
+        processes = container.processes.values()
+        cpu = sum(proc.cpu_nano for proc in processes)
+        memory = sum(proc.memory for proc in processes)
+        limit = container.config.memory_limit
+        return cpu, memory if limit is None else min(memory, limit)
+
+    # The node's own requests
+
+    def connect(self, sandbox: Any, host: str, port: int) -> None:
+        """Raises OSError in the dialler's words."""
+        try:
+            self.network.connect(sandbox, host, port)
+        except OSError as error:
+            raise dialled(host, port, error) from None
+
+    def http_get(
+        self, sandbox: Any, host: str, port: int, path: str, headers: Mapping[str, str], tls: bool
+    ) -> tuple[int, bytes]:
+        """(status, body). Raises OSError in the dialler's words."""
+        try:
+            listener = self.network.connect(sandbox, host, port)
+        except OSError as error:
+            raise dialled(host, port, error) from None
+        given = {"Host": f"{host}:{port}", **headers}
+        response = listener.http(HttpRequest("GET", path, given, b"", sandbox.ip.rpartition(".")[0] + ".1"))
+        return response.code, response.body
+
+    def open(
+        self, sandbox: Any, host: str, port: int, on_data: Callable[[bytes], None], on_close: Callable[[], None]
+    ) -> Any:
+        """A connection into a sandbox. Raises OSError in the dialler's words."""
+        listener = ports_of(sandbox).listeners.get(("TCP", port))
+        if listener is None:
+            raise OSError(
+                f'failed to connect to localhost:{port} inside namespace "{sandbox.uid}", '
+                f"IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused"
+            )
+        return listener.open(on_data, on_close, "127.0.0.1")
+
+    def request(
+        self, sandbox: Any, port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """An HTTP request to what listens in a sandbox. Raises OSError in the dialler's words."""
+        try:
+            listener = self.network.connect(sandbox, sandbox.ip, port)
+        except OSError as error:
+            raise dialled(sandbox.ip, port, error) from None
+        response = listener.http(HttpRequest(method, path, headers, body, "127.0.0.1"))
+        return response.code, response.headers, response.body
