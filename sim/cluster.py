@@ -131,20 +131,25 @@ class Cluster:
     def settle(self, within_us: int = SETTLED_WITHIN_US) -> None:
         """Runs until nothing is under way: no work queued or in flight, every view current, and nothing due once within
         ``within_us``. Rhythms and long back-offs do not count. Raises NotSettled after ten simulated minutes."""
+        try:
+            self._come_to_rest(within_us)
+        finally:
+            self._note_time()
+        self.store.check_integrity()
+
+    def _come_to_rest(self, within_us: int) -> None:
         clock, deadline = self.clock, self.clock.now + SETTLE_MAX_US
         while True:
-            once = clock.next_once()
-            if once is not None and once.due <= clock.now + within_us:
+            once = clock.once_by(clock.now + within_us)
+            if once is not None:
                 when: int | None = max(once.due, clock.now + SETTLE_STEP_US)
             elif self.busy():
                 when = clock.next_due
             else:
-                break
+                return
             if when is None or when > deadline:
                 raise NotSettled(tuple(self.busy()) or (repr(once),))
             clock.run_until(max(when, clock.now))
-        self._note_time()
-        self.store.check_integrity()
 
     def busy(self) -> list[str]:
         """What keeps the cluster from being settled, beyond what the clock knows."""

@@ -130,14 +130,17 @@ class Clock:
             heappop(queue)
         return None
 
-    def next_once(self) -> Timer | None:
-        """The next timer that is not periodic: what a settled cluster has none of for a while. Looks at all timers."""
-        found: Timer | None = None
+    def once_by(self, when: int) -> Timer | None:
+        """A timer that is not periodic and due by ``when``: what a settled cluster has none of for a while.
+
+        Any of them, so that as a rule the first few entries of the queue tell.
+        """
         for entry in self._queue:
-            timer: Timer = entry[3]
-            if timer.call is not None and not timer.periodic and (found is None or timer.due < found.due):
-                found = timer
-        return found
+            if entry[0] <= when:
+                timer: Timer = entry[3]
+                if timer.call is not None and not timer.periodic:
+                    return timer
+        return None
 
     @property
     def pending(self) -> int:

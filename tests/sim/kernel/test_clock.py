@@ -77,9 +77,10 @@ def test_next_due_passes_over_cancelled_timers() -> None:
     clock.at(7, lambda: None, periodic=True)
     once = clock.at(9, lambda: None)
     assert clock.next_due == 7
-    assert clock.next_once() is once
+    assert clock.once_by(9) is once
+    assert clock.once_by(8) is None
     once.cancel()
-    assert clock.next_once() is None
+    assert clock.once_by(10**9) is None
 
 
 def test_slice_ends_between_two_instants() -> None:
@@ -201,7 +202,7 @@ def test_process_may_kill_itself() -> None:
     process = clock.spawn(steps(), "steps")
     clock.run_until(5)
     assert seen == ["still here", "closed"]
-    assert clock.next_once() is None
+    assert clock.once_by(10**9) is None
 
 
 def test_killed_waiter_steals_nothing() -> None:
