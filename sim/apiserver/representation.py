@@ -14,6 +14,8 @@ from seatrial.sim.machinery import errors
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 AVAILABLE = (JSON, YAML, PROTOBUF)
 
+NOT_MARSHALABLE = "does not implement the protobuf marshalling interface and cannot be encoded to a protobuf message"
+
 
 class Accepted(NamedTuple):
     """A media type the server can answer with, and the transformation it asks for."""
@@ -51,8 +53,18 @@ def negotiate(accept: str, transforms: bool = True, protobuf: bool = True) -> Ac
         wanted = (parameters.get("as", ""), parameters.get("g", ""), parameters.get("v", ""))
         if wanted[0] and wanted[0] != "APIGroupDiscoveryList" and (not transforms or wanted not in TRANSFORMS):
             continue
+        if media == PROTOBUF and wanted[0] == "Table":
+            raise errors.ApiError(406, "NotAcceptable", f"object *v1.Table {NOT_MARSHALABLE}")
         return Accepted(media, *wanted, parameters.get("pretty") == "1", parameters.get("stream", ""))
     raise errors.not_acceptable(available)
+
+
+def media_of_refusal(accept: str) -> str:
+    """The media type of an error's Status: what the client asks for, JSON where that cannot be served."""
+    try:
+        return negotiate(accept).media_type
+    except errors.ApiError:
+        return JSON
 
 
 def _parameter(text: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from seatrial.sim.apiserver.authorization import Authorizer, refusal
 from seatrial.sim.apiserver.context import Context, ExternalCall, Steps
 from seatrial.sim.apiserver.kubelets import Kubelets
 from seatrial.sim.apiserver.options import first
+from seatrial.sim.apiserver.representation import media_of_refusal
 from seatrial.sim.apiserver.request import Object, Request, Response, User
 from seatrial.sim.apiserver.routing import RequestInfo, parse, selected_name
 from seatrial.sim.apiserver.services import ServiceNumbers
@@ -102,7 +103,8 @@ class Apiserver:
             headers = {}
             if error.details is not None and "retryAfterSeconds" in error.details:
                 headers["Retry-After"] = str(error.details["retryAfterSeconds"])
-            return Response(error.code, error.status(), warnings=tuple(warnings), headers=headers)
+            media_type = media_of_refusal(request.accept)
+            return Response(error.code, error.status(), media_type, tuple(warnings), headers)
         except errors.PlainError as error:
             return Response(error.code, error.text.encode(), "text/plain; charset=utf-8")
 

@@ -101,10 +101,16 @@ def test_an_openapi_document_is_found_by_its_hash() -> None:
     assert value(get("/openapi/v2"))["swagger"] == "2.0"
 
 
-@pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/v3/apis/apps/v1"])
-def test_openapi_speaks_json_only(path: str) -> None:
+PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+
+
+def test_openapi_v2_is_there_in_protobuf_too() -> None:
+    assert b"\n\x032.0" in get("/openapi/v2", PROTOBUF_V2).body
+
+
+def test_openapi_v3_speaks_json_only() -> None:
     with pytest.raises((ApiError, PlainError)) as caught:
-        get(path, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+        get("/openapi/v3/apis/apps/v1", PROTOBUF_V2.replace("v2@", "v3@"))
     assert caught.value.code == 406
 
 
