@@ -120,7 +120,7 @@ def field(type_name: str, name: str, schema: Mapping[str, Any], required: bool) 
         pointer = default != {}
         present = present or required or not pointer
     else:
-        present = present or required
+        present = present or (required and name not in OMITTED.get(short(type_name), ()))
         pointer = not present and kind in ("quantity", "time", "microtime", "int-or-string")
     disabled = name in DISABLED.get(short(type_name), ())
     row.update({key: 1 for key, on in (("q", required), ("p", pointer), ("z", present), ("x", disabled)) if on})

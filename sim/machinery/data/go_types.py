@@ -205,6 +205,7 @@ apiregistration.v1.APIServiceCondition lastTransitionTime
 """
 
 _OMITTED = """
+admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec validationActions
 core.v1.ConfigMapEnvSource name
 core.v1.ConfigMapKeySelector name
 core.v1.ConfigMapProjection name
@@ -249,7 +250,7 @@ PRESENT = _table(_PRESENT)
 
 A scaling rule's policies are here because their default tells an empty list from none."""
 OMITTED = _table(_OMITTED)
-"""Fields with ``omitempty`` whose schema names their zero as the default."""
+"""Fields with ``omitempty`` whose schema names their zero as the default, or requires them."""
 DISABLED = _table(_DISABLED)
 """Fields of feature gates that are off, and of what is no longer supported: read, but never stored."""
 

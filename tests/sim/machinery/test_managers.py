@@ -131,7 +131,6 @@ def timeless(obj: Any) -> list[str]:
 
 DIFFERENT = {
     'spec.imagePullSecrets.0.name = ""': "the default of LocalObjectReference's key is not among the compiled types",
-    "binding": "the compiled types say of validationActions that it is on the wire even when empty",
 }
 """Creations whose owners differ, and why."""
 
