@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seatrial.sim.apiserver.client import Unreachable
+from seatrial.sim.apiserver.client import Client, Unreachable
 from seatrial.sim.apiserver.informer import Informer
+from seatrial.sim.apiserver.request import User
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process, micro_stamp_of
 from seatrial.sim.kernel.streams import uuid4
@@ -29,6 +30,8 @@ RETRY_US = 200_000
 RETRY_MAX_US = 7 * S
 READY_DELAY_US = 400_000
 """From a kubelet's start until its runtime and network are up."""
+
+INSTALLER = User("kubernetes-admin", ("system:masters", "system:authenticated"))
 
 PRESSURES = (
     ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -248,8 +251,22 @@ class Registration:
         text = "Updated Node Allocatable limit across pods"
         kubelet.recorder.event(about, "Normal", "NodeAllocatableEnforced", text)
         kubelet.registered(stored)
+        if self.spec.labels:
+            self._processes.append(kubelet.spawn(self._label(), f"{kubelet.name}/labels"))
         self._processes.append(kubelet.spawn(self._lease(), f"{kubelet.name}/lease"))
         self._processes.append(kubelet.spawn(self._report(), f"{kubelet.name}/status"))
+
+    def _label(self) -> Generator[Any, Any, None]:
+        """Labels that a kubelet may not give itself: whoever set the machine up does (kubeadm)."""
+        kubelet = self.kubelet
+        patch = {"metadata": {"labels": dict(self.spec.labels)}}
+        installer = Client(kubelet.wiring, kubelet.host, INSTALLER, "kubeadm/v1.37.2 (linux/amd64)")
+        while True:
+            try:
+                yield from installer.patch(self.nodes, "", self.spec.name, patch, STRATEGIC)
+                return
+            except (ApiError, Unreachable):
+                yield kubelet.clock.sleep(RETRY_MAX_US, periodic=True)
 
     def _about(self) -> dict[str, Any]:
         return {"kind": "Node", "name": self.spec.name, "uid": self.spec.name, "apiVersion": "v1"}

@@ -18,7 +18,7 @@ from seatrial.sim.workloads.process import NULL, Null, Pipe, Proc, Sink, Stream
 from seatrial.sim.workloads.session import Attachment, Session, Terminal
 
 if TYPE_CHECKING:
-    from seatrial.sim.workloads.workloads import Workloads
+    from seatrial.sim.workloads.world import World
 
 MAIN_IDS, EXEC_IDS = 7, 6
 """Process ids that runc's threads use up when it starts the first process, and each further one."""
@@ -82,10 +82,10 @@ class Log:
 class Container:
     """One container (cri.Process)."""
 
-    def __init__(self, workloads: Workloads, config: Any, on_exit: Callable[[Any], None]) -> None:
-        self.workloads = workloads
+    def __init__(self, world: World, config: Any, on_exit: Callable[[Any], None]) -> None:
+        self.world = world
         self.config = config
-        self.clock = workloads.clock
+        self.clock = world.clock
         self.sandbox = config.sandbox
         self.image = config.image
         self.name = f"{config.sandbox.namespace}/{config.sandbox.name}/{config.name}"
@@ -114,7 +114,7 @@ class Container:
     @property
     def rng(self) -> Random:
         if self._rng is None:
-            self._rng = Random(f"{self.workloads.seed}/{self.name}/{self.started_us}")
+            self._rng = Random(f"{self.world.seed}/{self.name}/{self.started_us}")
         return self._rng
 
     def _identity(self, user: str) -> tuple[int, int, str]:
@@ -214,7 +214,7 @@ class Container:
             raise failure(errno.EACCES, name)
         assert isinstance(node, File)
         if node.program:
-            return self.workloads.program(node.program, self.image)
+            return self.world.program(node.program, self.image)
         return self._script(node.read(), at)
 
     def _script(self, data: bytes, path: str) -> Callable[[Proc], Any]:
@@ -286,7 +286,7 @@ class Container:
         for attachment in self._attached:
             attachment.ended(status)
         self._attached.clear()
-        self.workloads.container_ended(self)
+        self.world.container_ended(self)
         self._on_exit(Ended(status, self.oom))
 
     def exhaust(self, proc: Proc) -> Generator[Any, Any, None]:
@@ -367,7 +367,7 @@ class Container:
 
     def usage(self) -> tuple[int, int]:
         """(nanocores, bytes) now."""
-        return self.workloads.usage(self)
+        return self.world.usage(self)
 
     def cpu_total_ns(self) -> int:
         cpu, _ = self.usage()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from seatrial.sim.workloads.workloads import Workloads
+    from seatrial.sim.workloads.world import World
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 REASONS = {
@@ -82,8 +82,8 @@ def refused() -> ConnectionRefusedError:
 class Direct:
     """Pods reach themselves and each other by address; names come from /etc/hosts alone."""
 
-    def __init__(self, workloads: Workloads) -> None:
-        self._workloads = workloads
+    def __init__(self, world: World) -> None:
+        self._world = world
 
     def resolve(self, sandbox: Any, name: str) -> list[str]:
         if name in ("localhost", sandbox.hostname):
@@ -97,7 +97,7 @@ class Direct:
         raise OSError(errno.ENOENT, "Name or service not known", name)
 
     def connect(self, sandbox: Any, address: str, port: int, protocol: str = "TCP") -> Listener:
-        target = sandbox if address in LOOPBACK or address == sandbox.ip else self._workloads.sandboxes.get(address)
+        target = sandbox if address in LOOPBACK or address == sandbox.ip else self._world.sandboxes.get(address)
         if target is None:
             raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
         found = ports_of(target).listeners.get((protocol, port))

@@ -33,7 +33,7 @@ def is_address(text: str) -> bool:
 
 def reach(proc: Proc, host: str, port: int, timeout_us: int = TIMEOUT_US) -> Generator[Any, Any, tuple[str, Listener]]:
     """(address, listener) behind a name or address. Raises Failed."""
-    network = proc.container.workloads.network
+    network = proc.container.world.network
     sandbox = proc.container.sandbox
     yield proc.clock.sleep(REQUEST_US)
     address = host
@@ -311,7 +311,7 @@ def nslookup(proc: Proc) -> Steps:
     server = operands[1] if len(operands) > 1 else servers[0]
     yield proc.clock.sleep(REQUEST_US)
     try:
-        addresses = proc.container.workloads.network.resolve(proc.container.sandbox, name)
+        addresses = proc.container.world.network.resolve(proc.container.sandbox, name)
     except TimeoutError:
         yield proc.clock.sleep(10_000_000)
         proc.out(";; connection timed out; no servers could be reached\n\n")
@@ -330,7 +330,7 @@ def dig(proc: Proc) -> Steps:
     name = words[0] if words else "."
     yield proc.clock.sleep(REQUEST_US)
     try:
-        addresses = proc.container.workloads.network.resolve(proc.container.sandbox, name.rstrip("."))
+        addresses = proc.container.world.network.resolve(proc.container.sandbox, name.rstrip("."))
     except OSError:
         addresses = []
     if "+short" in proc.argv:
@@ -349,7 +349,7 @@ def dig(proc: Proc) -> Steps:
 def ping(proc: Proc) -> Steps:
     options, operands = parsed(proc, "qn46", "cwWis")
     host = operands[0]
-    network, sandbox = proc.container.workloads.network, proc.container.sandbox
+    network, sandbox = proc.container.world.network, proc.container.sandbox
     try:
         address = host if is_address(host) else network.resolve(sandbox, host)[0]
     except OSError:

@@ -1,7 +1,7 @@
 """What a cluster's containers do: the catalogue, running containers, volumes and how they reach each other.
 
-One ``Workloads`` serves all nodes of a cluster; it is handed to every node by the composition root and fits the
-protocol ``cri.Workloads`` of the nodes.
+One ``World`` serves all nodes of a cluster; it is handed to every node by the composition root and fits the protocol
+``cri.Workloads`` of the nodes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from seatrial.sim.kernel.clock import Clock, stamp_of
+from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.kernel.clock import stamp_of
 from seatrial.sim.workloads import servers
 from seatrial.sim.workloads.catalogue import Catalogue, Image
 from seatrial.sim.workloads.commands import awk, files, network, sed, system, text
@@ -27,7 +28,6 @@ COMMANDS: Mapping[str, Callable[[Proc], Any]] = {
     **sed.COMMANDS,
     **awk.COMMANDS,
 }
-WINDOW_NS = 1_000_000_000
 
 
 class Directory:
@@ -78,12 +78,12 @@ class Directory:
         return at
 
 
-class Workloads:
-    """Everything that runs in containers of one cluster."""
+class World:
+    """Everything that runs in containers of one cluster; ``more`` are rows that add to the image catalogue."""
 
-    def __init__(self, clock: Clock, seed: int | str, more: Mapping[str, Any] | None = None) -> None:
-        self.clock = clock
-        self.seed = seed
+    def __init__(self, wiring: Wiring, more: Mapping[str, Any] | None = None) -> None:
+        self.clock = wiring.clock
+        self.seed = wiring.streams.seed
         self.catalogue = Catalogue(more)
         self.network: Network = Direct(self)
         self.sandboxes: dict[str, Any] = {}
