@@ -3,7 +3,7 @@
     python -m seatrial.sim.machinery.data.compile DIRECTORY
 
 The directory holds ``v2.json.gz``, ``v3.json.gz``, ``discovery.json.gz``, ``protobuf.json.gz``,
-``table_columns.json.gz`` and ``initial_objects.json.gz``. Deterministic: the same input gives the same bytes.
+``table_columns.json.gz``, ``initial_objects.json.gz`` and ``component_metrics_v1.37.json.gz``. Deterministic: the same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from seatrial.sim.machinery import gnostic
 from seatrial.sim.machinery.data.go_types import DISABLED, OMITTED, POINTERS, PRESENT, short
 
 HERE = Path(__file__).parent
-AS_THEY_ARE = ("table_columns", "initial_objects", "discovery")
+AS_THEY_ARE = {
+    "table_columns": "table_columns",
+    "initial_objects": "initial_objects",
+    "discovery": "discovery",
+    "component_metrics": "component_metrics_v1.37",
+}
+"""Files that are packed and otherwise left alone: name to the name of the source."""
 SPECIAL = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
     "io.k8s.apimachinery.pkg.apis.meta.v1.Time": "time",
@@ -226,8 +232,8 @@ def main(source: Path) -> None:
     messages = messages_of(schemas, messages)
     write("types", {"types": types(schemas, messages), "kinds": kinds(schemas)})
     write("protobuf", messages)
-    for name in AS_THEY_ARE:
-        write(name, read(source / f"{name}.json.gz"))
+    for name, given in AS_THEY_ARE.items():
+        write(name, read(source / f"{given}.json.gz"))
     document = read(source / "v2.json.gz")
     write("openapi_v2", document)
     (HERE / "openapi_v2.pb.gz").write_bytes(gzip.compress(gnostic.document(document), 9, mtime=0))
