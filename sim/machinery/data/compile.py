@@ -3,7 +3,8 @@
     python -m seatrial.sim.machinery.data.compile DIRECTORY
 
 The directory holds ``v2.json.gz``, ``v3.json.gz``, ``discovery.json.gz``, ``protobuf.json.gz``,
-``table_columns.json.gz``, ``initial_objects.json.gz`` and ``component_metrics_v1.37.json.gz``. Deterministic: the same input gives the same bytes.
+``table_columns.json.gz``, ``initial_objects.json.gz`` and ``component_metrics_v1.37.json.gz``. The same input gives the
+same bytes.
 """
 
 from __future__ import annotations
