@@ -142,8 +142,14 @@ def _some(draw: st.DrawFn, strategy: Any, chance: int = 2) -> list[Any]:
     return draw(st.lists(strategy, min_size=1, max_size=2))
 
 
+ABOUT = ("anything", "spread", "company", "room")
+"""What a history is mostly about: pods of one kind meet more often than pods of all kinds."""
+
+
 @st.composite
-def pods(draw: st.DrawFn, name: str) -> dict[str, Any]:
+def pods(draw: st.DrawFn, name: str, about: str = "anything") -> dict[str, Any]:
+    if about != "anything":
+        return _focused(draw, name, about)
     namespace = draw(st.sampled_from(("one", "two")))
     spec: dict[str, Any] = {"containers": draw(st.lists(CONTAINERS, min_size=1, max_size=2))}
     spec["initContainers"] = _some(draw, CONTAINERS, 5)
@@ -169,6 +175,20 @@ def pods(draw: st.DrawFn, name: str) -> dict[str, Any]:
     meta: dict[str, Any] = {"name": name, "namespace": namespace, "uid": name, "labels": draw(LABELS)}
     if draw(st.integers(0, 9)) == 0:
         meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    return {"metadata": meta, "spec": spec}
+
+
+def _focused(draw: st.DrawFn, name: str, about: str) -> dict[str, Any]:
+    spec: dict[str, Any] = {"priority": draw(st.sampled_from((0, 10)))}
+    spec["containers"] = [draw(CONTAINERS)] if about == "room" else [{"name": "c", "image": "nginx"}]
+    if about == "spread":
+        spec["topologySpreadConstraints"] = draw(st.lists(CONSTRAINTS, min_size=1, max_size=2))
+    if about == "company":
+        kind = draw(st.sampled_from(("podAffinity", "podAntiAffinity")))
+        weighted = {"weight": draw(st.integers(1, 100)), "podAffinityTerm": draw(POD_TERMS)}
+        rules = {REQUIRED: [draw(POD_TERMS)]} if draw(st.booleans()) else {PREFERRED: [weighted]}
+        spec["affinity"] = {kind: rules}
+    meta = {"name": name, "namespace": "one", "uid": name, "labels": draw(LABELS)}
     return {"metadata": meta, "spec": spec}
 
 

@@ -64,11 +64,17 @@ class Pair:
 @given(st.data())
 @settings(max_examples=150)
 def test_columns_answer_as_one_node_after_the_other_would(data: st.DataObject) -> None:
+    a_history(data)
+
+
+def a_history(data: st.DataObject, about: str | None = None) -> None:
+    """Pods and nodes come, change and go; after each step both schedulers are asked."""
+    about = about or data.draw(st.sampled_from(strategies.ABOUT), label="about")
     pair = Pair()
     names = [f"n{number}" for number in range(data.draw(st.integers(1, 6), label="nodes"))]
     for name in names:
         pair.set_node(data.draw(strategies.nodes(name), label=name))
-    waiting = [data.draw(strategies.pods(f"p{i}"), label=f"p{i}") for i in range(data.draw(st.integers(1, 6)))]
+    waiting = [data.draw(strategies.pods(f"p{i}", about), label=f"p{i}") for i in range(data.draw(st.integers(1, 6)))]
     for step in range(data.draw(st.integers(1, 12), label="steps")):
         change = data.draw(st.sampled_from(("ask", "ask", "place", "place", "remove", "node", "lose")), label="change")
         chosen = data.draw(st.sampled_from(waiting), label="pod")

@@ -1,0 +1,96 @@
+"""Every way to get a verdict wrong is caught by the comparison with the plain scheduler or a property of preemption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from seatrial.sim.scheduler import preemption
+from seatrial.sim.scheduler.columns import LabelColumn
+from seatrial.sim.scheduler.plan import Plan
+from seatrial.sim.scheduler.plugins import (
+    interpodaffinity,
+    nodeports,
+    noderesources,
+    podtopologyspread,
+    tainttoleration,
+)
+from tests.sim.scheduler.test_decide import a_history
+from tests.sim.scheduler.test_preemption import room_is_made
+
+Patch = tuple[str, Any, str, Any]
+"""What the history is about, and what is replaced by what."""
+
+
+def _forgets_changes(plan: Plan) -> Any:
+    plan.verdicts  # noqa: B018
+    return plan._ok
+
+
+def _nothing(self: Any, position: int, sums: Any) -> int:
+    return 0
+
+
+def _no_sums(self: LabelColumn, column: Any) -> Any:
+    return np.zeros(self.size, dtype=np.int64)
+
+
+VERDICTS: dict[str, Patch] = {
+    "host ports never clash": ("room", nodeports, "clash", lambda wanted, used: False),
+    "every taint is tolerated": ("room", tainttoleration, "untolerated", lambda taints, tolerations, effects: []),
+    "pods do not fill a node": ("room", noderesources._FitFilter, "one", lambda self, row, added=(), removed=(): 0),
+    "spread compares with nothing": (
+        "spread",
+        podtopologyspread._SpreadFilter,
+        "_least",
+        lambda self, position, sums: 0,
+    ),
+    "another reason is given": (
+        "spread",
+        podtopologyspread._SpreadFilter,
+        "status",
+        lambda self, verdict: podtopologyspread.unschedulable("something else"),
+    ),
+    "other pods' terms are ignored": ("company", interpodaffinity._Matched, "terms", lambda self: []),
+    "domains are single nodes": (
+        "company",
+        LabelColumn,
+        "sums",
+        lambda self, column: np.zeros(self.size, dtype=np.int64),
+    ),
+    "what changed is forgotten": ("room", Plan, "local_pass", _forgets_changes),
+}
+PREEMPTIONS: dict[str, tuple[Any, str, Any]] = {
+    "nobody is spared": (preemption, "_by_budget", lambda pods, budgets: ([], [])),
+    "the important go first": (preemption, "importance", lambda pod: (pod.priority, pod.start)),
+}
+
+
+def caught(body: Callable[[st.DataObject], None]) -> None:
+    """The body fails for some example."""
+
+    @given(st.data())
+    @settings(max_examples=600, phases=[Phase.generate], database=None)
+    def run(data: st.DataObject) -> None:
+        body(data)
+
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        run()
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_a_wrong_verdict_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    about, *patch = VERDICTS[name]
+    monkeypatch.setattr(*patch)
+    caught(lambda data: a_history(data, about))
+
+
+@pytest.mark.parametrize("name", PREEMPTIONS)
+def test_a_wrong_victim_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*PREEMPTIONS[name])
+    caught(room_is_made)
