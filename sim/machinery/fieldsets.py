@@ -420,7 +420,7 @@ def written(one: Set) -> bytes:
     return orjson.dumps(one, option=orjson.OPT_SORT_KEYS)
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def read(raw: bytes) -> Set:
     """The set that ``written`` wrote, in upstream's order; equal bytes give the same object."""
     return _arranged(orjson.loads(raw))

@@ -215,7 +215,7 @@ def updated(
     return in_order(_capped(kept))
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def entry_for(manager: str, operation: str, version: str, stamp: str, subresource: str, raw: bytes) -> Entry:
     """One entry; equal ones are one object, since the pods of a template differ in nothing here."""
     entry: dict[str, Any] = {"manager": manager, "operation": operation, "apiVersion": version}

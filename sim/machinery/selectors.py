@@ -72,8 +72,8 @@ def _integer(text: str | None) -> int | None:
 def labels(selector: str | Mapping[str, Any] | None) -> Matches:
     """The predicate of a selector's text or of a LabelSelector object.
 
-    An empty selector matches everything, None nothing. Raises ApiError 400 for a text that cannot be parsed, in the
-    server's words.
+    An empty selector matches everything; None and one with an unknown operator match nothing. Raises ApiError 400 for
+    a text that cannot be parsed, in the server's words.
     """
     if isinstance(selector, str):
         return _predicate(parse(selector))
@@ -82,7 +82,8 @@ def labels(selector: str | Mapping[str, Any] | None) -> Matches:
     exact, expressions = selector.get("matchLabels"), selector.get("matchExpressions")
     if not expressions:
         return _equals(tuple((exact or {}).items()))
-    return _predicate(tuple(requirements(selector)))
+    terms = tuple(requirements(selector))
+    return _predicate(terms) if all(term.operator for term in terms) else _never
 
 
 def _never(labels: Labels) -> bool:

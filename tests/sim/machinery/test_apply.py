@@ -11,9 +11,11 @@ import orjson
 import pytest
 from conformance.changes import changes
 from conformance.creations import BUILTIN, files
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seatrial.sim.machinery import apply as server
-from seatrial.sim.machinery import conversion, decode, defaults, managers
+from seatrial.sim.machinery import configuration, conversion, decode, defaults, fieldsets, managers
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.schema import Field, Type
@@ -171,6 +173,58 @@ def test_several_faults_are_listed() -> None:
         "errors:\n  .spec.nonsense: field not declared in schema\n"
         "  .spec.replicas: expected numeric (int or float), got string"
     )
+
+
+def _container(name: str, image: str | None, env: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name}
+    if image is not None:
+        found["image"] = image
+    if env:
+        found["env"] = [{"name": each, "value": image or "v"} for each in env]
+    return found
+
+
+images = st.none() | st.sampled_from(["x:1", "x:2"])
+variables = st.lists(st.sampled_from(["A", "B", "C"]), unique=True, max_size=3)
+pods = st.lists(
+    st.builds(_container, st.sampled_from(["a", "b", "c"]), images, variables),
+    max_size=3,
+    unique_by=lambda each: each["name"],
+)
+numbers = st.dictionaries(st.sampled_from(["replicas", "minReadySeconds"]), st.integers(1, 2))
+configurations = st.builds(lambda found, spec: deployment(*found, **spec), pods, numbers)
+histories = st.lists(st.tuples(st.sampled_from(["alice", "bob", "carol"]), configurations), min_size=1, max_size=6)
+
+
+def held(obj: Any) -> Any:
+    """An object as decoding leaves it: without nulls, and with the structs that are always there."""
+    template = (obj.get("spec") or {}).get("template") or {}
+    spec = {**(obj.get("spec") or {}), "template": {"spec": template.get("spec") or {}}}
+    return {**obj, "spec": _without_nulls(spec)}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+@settings(max_examples=60)
+@given(histories)
+def test_whatever_was_applied_before(history: list[tuple[str, dict[str, Any]]]) -> None:
+    shape = managers.shape_of(DEPLOYMENTS)
+    obj: Any = None
+    for manager, config in history:
+        obj = held(apply(obj, config, manager, force=True))
+        assert held(configuration.merge(shape, obj, config)) == obj, "it says what was applied"
+        again = apply(obj, config, manager, at=T2)
+        assert held(again) == obj, "and applying again changes nothing and conflicts with nobody"
+        there = fieldsets.with_named(shape, fieldsets.applied(shape, obj))
+        for entry in obj["metadata"].get("managedFields", ()):
+            assert fieldsets.difference(entry["fieldsV1"], there) is None, "nobody owns what is not there"
+    for manager in ("alice", "bob", "carol"):
+        obj = held(apply(obj, deployment(), manager, force=True))
+    assert obj["spec"] == {"template": {"spec": {}}}, "when everybody gives up, nothing is left"
 
 
 PORT = Type("Port", {"port": Field("port", "int64"), "proto": Field("proto", "string", default="TCP")})
