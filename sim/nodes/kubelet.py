@@ -35,6 +35,8 @@ KINDS = {
     "claim": "persistentvolumeclaims",
     "volume": "persistentvolumes",
 }
+NODE_RESOLVER = "10.0.2.3"
+"""The machines' own name server, as VirtualBox gives it to its guests."""
 USER_AGENT = "kubelet/v1.37.2 (linux/amd64) kubernetes/2d9a1bd"
 
 
@@ -51,11 +53,10 @@ class Kubelet:
         self.address = address
         self.runtime = runtime
         self.settings = settings
-        self.rng = wiring.streams(f"kubelet/{node_name}")
         network = wiring.spec.network
         self.cluster_domain = network.dns_domain
         self.cluster_dns = _tenth(network.service_cidr)
-        self.node_dns: dict[str, list[str]] = {"servers": ["192.168.1.1"], "searches": [], "options": []}
+        self.node_dns: dict[str, list[str]] = {"servers": [NODE_RESOLVER], "searches": [], "options": []}
         self.allocatable: Mapping[str, str] = {}
         self.running = False
         self.begun_us = 0
@@ -98,8 +99,8 @@ class Kubelet:
         self.running = True
         self._reset()
         self.begun_us = self.clock.now
-        self._tick_offset = self.rng.randrange(self.settings.sync_loop_us)
-        self._relist_offset = self.rng.randrange(self.settings.relist_period_us)
+        self._relist_offset = self.clock.now
+        self._tick_offset = self.clock.now + self.settings.sync_loop_delay_us
         self.runtime.on_change = self._container_changed
         self.recorder.start()
         self.statuses.start()
@@ -143,6 +144,7 @@ class Kubelet:
                 if self.service_informer.synced
                 else (self.service_informer.changed.wait(100_000, periodic=True))
             )
+        yield self.clock.sleep(max(self.begun_us + self.settings.pods_after_us - self.clock.now, 0))
         self._processes.append(self.spawn(self.pod_informer.run(), f"{self.name}/pods"))
         while not self.pod_informer.synced:
             yield self.pod_informer.changed.wait(100_000, periodic=True)
@@ -280,6 +282,10 @@ class Kubelet:
             worker.record = record
             if worker.state == SYNC:
                 worker.wake()
+
+    def relist_after(self, when: int) -> int:
+        """The first relist later than ``when``."""
+        return _next(when, self.settings.relist_period_us, self._relist_offset)
 
     def next_tick(self, when: int) -> int:
         """The sync loop's first tick at or after ``when``."""

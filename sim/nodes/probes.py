@@ -133,7 +133,7 @@ class Probe:
             return
         if self.kind == "startup" and before == result:
             return
-        self.worker.probe_changed()
+        self.worker.probe_changed(self.kind)
 
     def _attempts(self, record: ContainerRecord) -> Generator[Any, Any, str | None]:
         title = TITLES[self.kind]
@@ -272,8 +272,8 @@ class Probes:
         probe = self.by_container.get(name, {}).get("startup")
         return probe is None or (probe.container_id == record.id and probe.result == "success")
 
-    def probed(self) -> dict[str, Probed]:
-        """What the probes say of the running containers; those not known to be ready are probed at once."""
+    def probed(self, poke: bool) -> dict[str, Probed]:
+        """What the probes say of the running containers; with ``poke`` those not known to be ready are probed at once."""
         found: dict[str, Probed] = {}
         for name, probes in self.by_container.items():
             if not probes:
@@ -286,7 +286,7 @@ class Probes:
             ready = started
             if started and readiness is not None:
                 ready = readiness.container_id == record.id and readiness.result == "success"
-                if not ready:
+                if poke and not ready:
                     readiness.poke()
             found[name] = Probed(started, ready)
         return found

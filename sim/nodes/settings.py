@@ -1,7 +1,7 @@
 """What a kubelet and its machine are set to: KubeletConfiguration's fields and the runtime's pace.
 
-Source: k8s.io/kubelet/config/v1beta1 and k8s.io/kubernetes/pkg/kubelet/kubelet.go; the paces of the runtime were
-measured on a node with containerd 1.6.
+Source: k8s.io/kubelet/config/v1beta1 and k8s.io/kubernetes/pkg/kubelet/kubelet.go; the paces of the runtime are
+between those of an idle and of a busy node with two cores and containerd 1.6.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ class KubeletSettings(BaseModel):
     """The sync loop looks for due pods this often."""
     relist_period_us: int = 1 * S
     """genericPlegRelistPeriod: how often the runtime is asked what its containers do."""
+    sync_loop_delay_us: int = 400 * MS
+    """From the first relist after a kubelet's start to the sync loop's first tick."""
+    pods_after_us: int = 1200 * MS
+    """From a kubelet's start until it looks after its pods."""
     container_back_off_us: int = 10 * S
     container_back_off_max_us: int = 300 * S
     """crashLoopBackOff.maxContainerRestartPeriod."""
@@ -45,11 +49,11 @@ class KubeletSettings(BaseModel):
     graceful_shutdown_us: int = 0
     """shutdownGracePeriod."""
 
-    mount_us: int = 330 * MS
+    mount_us: int = 480 * MS
     """From a pod's first sync until its volumes are mounted."""
-    sandbox_us: int = 280 * MS
-    create_us: int = 20 * MS
-    start_us: int = 90 * MS
+    sandbox_us: int = 450 * MS
+    create_us: int = 30 * MS
+    start_us: int = 110 * MS
     stop_sandbox_us: int = 150 * MS
     pull_bytes_per_s: int = 25_000_000
     pull_overhead_us: int = 900 * MS

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process, Timer
 from seatrial.sim.nodes import launch
-from seatrial.sim.nodes.actions import compute
+from seatrial.sim.nodes.actions import Actions, compute
 from seatrial.sim.nodes.backoff import jitter
 from seatrial.sim.nodes.cri import NOTHING, RUNNING, ContainerRecord, PodRecord, Sandbox
 from seatrial.sim.nodes.environment import dns_of, hostname_of, hosts_file
@@ -68,7 +68,7 @@ class PodWorker:
         self._timer: Timer | None = None
         self._deadline: Timer | None = None
         self._syncs = 0
-        self._synced_us = kubelet.clock.now
+        self._synced_us = 0
 
     @property
     def key(self) -> str:
@@ -128,7 +128,10 @@ class PodWorker:
     def started(self, container: Object, record: ContainerRecord) -> bool:
         return self.probes.started(container["name"], record)
 
-    def probe_changed(self) -> None:
+    def probe_changed(self, kind: str) -> None:
+        """A probe's result changed: readiness is said at once, the rest is for a sync."""
+        if kind != "liveness" and self._process is None and self.state == SYNC:
+            self.publish(poke=False)
         self.wake()
 
     def refresh_due(self) -> None:
@@ -173,9 +176,16 @@ class PodWorker:
     # The syncs
 
     def _work(self) -> Generator[Any, Any, None]:
+        kubelet = self.kubelet
         while True:
+            newer = kubelet.relist_after(self._synced_us)
+            if newer > kubelet.clock.now:
+                # A sync wants to see the runtime as it was after the last one (podCache.GetNewerThan).
+                yield kubelet.clock.sleep(newer - kubelet.clock.now)
+                self.record = kubelet.runtime.record(self.uid)
             self._pending = False
             again, periodic = yield from SYNCS[self.state](self)
+            self._synced_us = kubelet.clock.now
             if self.state == FINISHED:
                 self._process = None
                 self.kubelet.finished(self)
@@ -183,7 +193,6 @@ class PodWorker:
             if not self._pending:
                 break
         self._process = None
-        self._synced_us = self.kubelet.clock.now
         if again is not None:
             when = self.kubelet.next_tick(self.kubelet.clock.now + again)
             self._timer = self.kubelet.clock.at(when, self.wake, periodic=periodic)
@@ -197,7 +206,7 @@ class PodWorker:
         self._syncs += 1
         return jitter(period_us, JITTER, self.uid, self._syncs)
 
-    def publish(self, terminal: bool = False) -> str:
+    def publish(self, terminal: bool = False, poke: bool = True) -> str:
         """Makes a report and hands it to the status manager; returns the phase that it found."""
         kubelet = self.kubelet
         facts = Facts(
@@ -208,7 +217,7 @@ class PodWorker:
             kubelet.clock.stamp(self.started_us),
             kubelet.address,
             self.reasons,
-            self.probes.probed(),
+            self.probes.probed(poke),
             self.allocated,
             terminal,
             self.failure,
@@ -258,8 +267,7 @@ class PodWorker:
     def _converge(self) -> Generator[Any, Any, tuple[int | None, bool]]:
         """Does what the containers need (kuberuntime's SyncPod)."""
         kubelet, record = self.kubelet, self.record
-        running = {c.name: self.probes.started(c.name, c) for c in record.containers if c.state == RUNNING}
-        actions = compute(self.pod, record, self.probes.failed(), running)
+        actions = self._actions()
         if actions.kill_pod:
             if record.sandbox is not None and actions.create_sandbox:
                 self.event(None, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
@@ -280,6 +288,11 @@ class PodWorker:
             failures.append(failure)
         return self._after(failures, resized or bool(actions.start or actions.kill or actions.kill_pod))
 
+    def _actions(self) -> Actions:
+        record = self.record
+        running = {c.name: self.probes.started(c.name, c) for c in record.containers if c.state == RUNNING}
+        return compute(self.pod, record, self.probes.failed(), running)
+
     def _after(self, failures: list[launch.Failure], acted: bool) -> tuple[int | None, bool]:
         """When the next sync is due, if nothing happens before (completeWork)."""
         settings = self.kubelet.settings
@@ -292,6 +305,8 @@ class PodWorker:
         if acted:
             self.record = self.kubelet.runtime.record(self.uid)
             self.publish()
+            if self._actions().start:
+                self._pending = True
         if acted or not self._cgroup:
             return self._jitter(settings.sync_frequency_us), True
         return None, True

@@ -19,6 +19,8 @@ import yaml
 from seatrial.sim.workloads.filesystem import EXEC_MODE, Dir, File, Link, freeze, tree_of
 
 MI = 1024 * 1024
+RESOLVER = "10.0.2.3:53"
+"""The machines' own name server, which knows no cluster names."""
 TAG = re.compile(
     r"(?:v?\d[\w.+-]*|latest|stable|alpine|slim|mainline|edge|rc|lts|main|master|nightly|dev|prod|release|perl"
     r"|bullseye|bookworm|trixie|buster|focal|jammy|noble|glibc|musl|uclibc|management|amd64|arm64|linux"
@@ -157,7 +159,7 @@ class Catalogue:
         host = domain.partition(":")[0]
         if host.endswith(UNRESOLVABLE) or ("." not in host and host != "localhost"):
             manifest = f"https://{domain}/v2/{path}/manifests/{tag}"
-            dial = f"dial tcp: lookup {host} on 192.168.1.1:53: no such host"
+            dial = f"dial tcp: lookup {host} on {RESOLVER}: no such host"
             raise NoSuchImage(f'{pulling}failed to do request: Head "{manifest}": {dial}')
         if host == "localhost":
             manifest = f"https://{domain}/v2/{path}/manifests/{tag}"
