@@ -75,10 +75,6 @@ def machines(wiring: Wiring) -> list[Any]:
     names = workers(spec)
     if not names:
         return []
-    try:
-        from seatrial.sim.workloads.world import World
-    except ImportError:
-        return []
     from seatrial.sim.nodes.machine import MachineSpec
     from seatrial.sim.nodes.node import CONTROL_PLANE as ROLE
     from seatrial.sim.nodes.node import CONTROL_PLANE_TAINT, Node

@@ -227,3 +227,52 @@ def test_answers_from_outside_are_replayed_from_the_journal() -> None:
     again.follow(Journal.load(cluster.journal.dump()))
     assert heard == [({"echo": {"ask": 1}}, BARE.epoch_us + 1234)] * 2
     assert again.journal.dump() == cluster.journal.dump()
+
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "nginx:1.27"}]}
+"""
+
+
+def test_workload_runs_is_replaced_and_tells_why() -> None:
+    cluster = Cluster(ClusterSpec(nodes=2), verify=True)
+    cluster.apply(DEPLOYMENT)
+    cluster.advance("30s")
+    cluster.settle()
+    pods = cluster.list("pods", "default")
+    assert [pod["status"]["phase"] for pod in pods] == ["Running"] * 3
+    chain = cluster.why("pod", pods[0]["metadata"]["name"])
+    assert [change.obj["kind"] for change in chain] == ["Deployment", "ReplicaSet", "Pod"]
+    cluster.delete("pod", pods[0]["metadata"]["name"])
+    cluster.settle()
+    replaced = cluster.list("pods", "default")
+    assert len(replaced) == 3
+    assert pods[0]["metadata"]["uid"] not in [pod["metadata"]["uid"] for pod in replaced]
+
+
+@pytest.mark.parametrize("name", ["kube-controller-manager", "kube-scheduler"])
+def test_component_killed_and_started_again_catches_up(name: str) -> None:
+    cluster = Cluster(ClusterSpec(nodes=1), verify=True)
+    cluster.advance("30s")
+    (component,) = [each for each in cluster.components if each.name == name]
+    component.stop()
+    assert not component.running
+    cluster.apply(DEPLOYMENT)
+    cluster.advance("60s")
+    assert not [pod for pod in cluster.list("pods", "default") if pod["spec"].get("nodeName")]
+    component.start()
+    cluster.advance("60s")
+    assert [pod["status"]["phase"] for pod in cluster.list("pods", "default")] == ["Running"] * 3
+
+
+def test_pod_network_too_small_for_the_nodes_is_said() -> None:
+    with pytest.raises(ValueError, match=r"pod_cidr 172.16.0.0/16 holds 256 of 301 nodes: give it a range of /15"):
+        Cluster(ClusterSpec(nodes=300))
