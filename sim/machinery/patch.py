@@ -17,6 +17,7 @@ from seatrial.sim.machinery import errors
 
 OPERATIONS_MAX = 10_000
 """Operations that one JSON patch may hold (handlers.maxJSONPatchOperations)."""
+TOO_DEEP = "exceeded max depth"
 REFUSED = "the server rejected our request due to an error in our request"
 INDEX = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
@@ -41,7 +42,7 @@ def json_patch(obj: Any, operations: Any) -> Any:
     try:
         for operation in operations:
             obj = _apply(obj, operation)
-    except _Inapplicable:
+    except (_Inapplicable, RecursionError, orjson.JSONEncodeError):
         raise errors.ApiError(422, "Invalid", REFUSED, {}) from None
     return obj
 
@@ -157,7 +158,10 @@ def merge_patch(obj: Mapping[str, Any], patch: Any) -> Any:
     """
     if not isinstance(patch, dict):
         raise errors.bad_request("Invalid JSON Patch")
-    return _merged(obj, patch)
+    try:
+        return _merged(obj, patch)
+    except RecursionError:
+        raise errors.bad_request(TOO_DEEP) from None
 
 
 def _merged(obj: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.fields import printed
+from seatrial.sim.machinery.patch import TOO_DEEP
 from seatrial.sim.machinery.schema import Field, Type
 
 Object = Mapping[str, Any]
@@ -29,7 +30,10 @@ def strategic_merge(obj: Object, patch: Any, type: Type | None) -> dict[str, Any
     """
     if not isinstance(patch, dict):
         raise errors.bad_request("invalid JSON document")
-    return _merge(obj, patch, _of_type(type))
+    try:
+        return _merge(obj, patch, _of_type(type))
+    except RecursionError:
+        raise errors.bad_request(TOO_DEEP) from None
 
 
 def _of_type(type: Type | None) -> Fields:

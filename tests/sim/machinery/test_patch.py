@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.patch import OPERATIONS_MAX, REFUSED, json_patch, merge_patch
+from seatrial.sim.machinery.strategic import strategic_merge
 
 DOCUMENT = {"a": {"b": [1, 2, 3], "c/d": {"~": 0}}, "n": None}
 
@@ -81,6 +82,23 @@ def test_what_a_patch_leaves_alone_is_shared() -> None:
     patched = json_patch(DOCUMENT, [{"op": "add", "path": "/x", "value": 1}])
     assert patched["a"] is DOCUMENT["a"]
     assert merge_patch(DOCUMENT, {"x": 1})["a"] is DOCUMENT["a"]
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def test_a_bottomless_patch_is_refused() -> None:
+    deep = nested(5000)
+    with pytest.raises(ApiError, match="exceeded max depth"):
+        merge_patch({}, deep)
+    with pytest.raises(ApiError, match="exceeded max depth"):
+        strategic_merge({}, deep, None)
+    with pytest.raises(ApiError, match=REFUSED):
+        json_patch({}, [{"op": "test", "path": "/a", "value": deep}])
 
 
 # The examples of RFC 7386, appendix A, for documents that are objects.
