@@ -76,8 +76,18 @@ def node_ports(service: Object) -> Iterator[int]:
 
 def prepare_create(context: Context, obj: Object) -> Object:
     """A new service has no load balancer yet."""
-    spec = _without_unused(obj["spec"], None)
+    spec = _in_step(_without_unused(obj["spec"], None), {})
     return {**obj, "spec": spec, "status": {"loadBalancer": {}}}
+
+
+def _in_step(spec: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """clusterIPs follow clusterIP where the client changed only that (normalizeClusterIPs)."""
+    address, listed = spec.get("clusterIP"), spec.get("clusterIPs")
+    if before and address == before.get("clusterIP"):
+        return spec
+    if not listed or (before and listed == before.get("clusterIPs")):
+        return {**spec, "clusterIPs": [address]} if address else {k: v for k, v in spec.items() if k != "clusterIPs"}
+    return spec
 
 
 def prepare_update(context: Context, obj: Object, old: Object) -> Object:
@@ -91,7 +101,7 @@ def prepare_update(context: Context, obj: Object, old: Object) -> Object:
         spec["ports"] = _carried_ports(spec.get("ports") or (), before.get("ports") or ())
     if spec.get("healthCheckNodePort") is None and _needs_health_port(spec) and before.get("healthCheckNodePort"):
         spec["healthCheckNodePort"] = before["healthCheckNodePort"]
-    return {**obj, "spec": _without_unused(spec, before)}
+    return {**obj, "spec": _without_unused(_in_step(spec, before), before)}
 
 
 def _carried_ports(ports: Any, before: Any) -> list[Any]:
