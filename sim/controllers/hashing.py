@@ -1,8 +1,7 @@
 """Hashes in the names of ReplicaSets, DaemonSets' revisions and ControllerRevisions.
 
-Source: k8s.io/kubernetes/pkg/controller/controller_utils.go (ComputeHash) and pkg/controller/history. *Not modelled*:
-upstream hashes Go's dump of the struct, this hashes the template's canonical JSON with the same FNV-1a; names have the
-same form and change exactly when the template does, but are not the same letters.
+Source: k8s.io/kubernetes/pkg/controller/controller_utils.go (ComputeHash) and pkg/controller/history. A template's hash is
+that of Go's dump of the struct, so names are upstream's to the letter.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from seatrial.sim.controllers.godump import dump
 from seatrial.sim.kernel.streams import ALPHABET
 
 FNV_OFFSET, FNV_PRIME = 0x811C9DC5, 0x01000193
@@ -37,8 +37,8 @@ def safe_encode(text: str) -> str:
 
 
 def template_hash(template: Any, collisions: int | None = None) -> str:
-    """Of a pod template or any other JSON value; ``collisions`` is the owner's collisionCount."""
-    data = json.dumps(template, sort_keys=True, separators=(",", ":")).encode()
+    """Of a pod template; ``collisions`` is the owner's collisionCount."""
+    data = dump(template).encode()
     if collisions is not None:
         data += collisions.to_bytes(8, "little")
     return safe_encode(str(fnv32a(data)))
