@@ -118,7 +118,10 @@ def read_as(type: Type, value: Any, open: bool = False) -> tuple[dict[str, Any],
     ``open``: fields that the type does not name are kept as they are. Raises Mistyped in encoding/json's words.
     """
     state = Reading(type)
-    obj = struct_decoder(type)(value, state, ())
+    try:
+        obj = struct_decoder(type)(value, state, ())
+    except RecursionError:
+        raise Mistyped("exceeded max depth") from None
     if state.error:
         raise Mistyped(state.error, state.unstructured)
     if open and len(obj) != len(value):

@@ -31,7 +31,11 @@ def default(resource: Resource, obj: Any) -> Any:
 def rules_of(type: Type) -> tuple[list[tuple[str, Any, bool]], list[Defaulter]]:
     """A type's rules: (field, value, whether an explicit zero counts as set), and functions, which come first."""
     plain, functions = [], []
-    named = [(field.name, field.default) for field in type.fields.values() if field.default is not None]
+    named = [
+        (field.name, field.default)
+        for field in type.fields.values()
+        if field.default or (field.pointer and field.default is not None)
+    ]
     for rule in (*named, *RULES.get(".".join(type.name.rsplit(".", 3)[-3:]), ())):
         if callable(rule):
             functions.append(rule)

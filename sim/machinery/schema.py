@@ -108,7 +108,7 @@ class Field:
         self.keeps_empty = present or pointer
         """Whether an empty value that was given stays."""
         self.default = default
-        """The default that the schema itself names."""
+        """The default that the schema itself names, zeros included; it also completes the keys of a list map."""
         self.disabled = disabled
         """Whether the field's feature gate is off: its value is read and validated, and never stored."""
         self.index = index

@@ -13,8 +13,13 @@ from typing import Any
 
 import yaml
 
-from seatrial.sim.machinery.reading import Unreadable
+from seatrial.sim.machinery.reading import Unreadable, shallow
 
+ALIASED_MAX, ALIASED_PER_BYTE = 100_000, 10
+"""How many values the aliases of a document may stand for, at least and for every byte of it."""
+PREFIXES = (("0b", 2), ("0o", 8), ("0x", 16), ("0", 8))
+WHOLE_MIN, WHOLE_MAX = -(2**63), 2**64 - 1
+"""What Go holds in an int64 or uint64; anything larger becomes a float64."""
 INTEGRAL_MAX = 1e21
 """Whole numbers below this have no exponent when Go writes them as JSON, from which the server reads on."""
 
@@ -41,10 +46,9 @@ def _whole(loader: Any, node: Any) -> Any:
     text = loader.construct_scalar(node).replace("_", "")
     sign = -1 if text.startswith("-") else 1
     digits = text.lstrip("+-").lower()
-    for prefix, base in (("0b", 2), ("0o", 8), ("0x", 16), ("0", 8)):
-        if digits.startswith(prefix) and len(digits) > len(prefix):
-            return sign * int(digits[len(prefix) :], base)
-    return sign * int(digits)
+    prefix, base = next((row for row in PREFIXES if digits.startswith(row[0]) and len(digits) > len(row[0])), ("", 10))
+    value = sign * int(digits[len(prefix) :], base)
+    return value if WHOLE_MIN <= value <= WHOLE_MAX else float(value)
 
 
 def _real(loader: Any, node: Any) -> Any:
@@ -76,6 +80,20 @@ for _tag, _constructor in CONSTRUCTORS.items():
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _constructor)
 
 
+def expanded(value: Any, sizes: dict[int, int]) -> int:
+    """How many values there are once every alias is written out. Raises Unreadable for a value that contains itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    known = sizes.get(id(value))
+    if known is None:
+        sizes[id(value)] = 0
+        items = value.values() if isinstance(value, dict) else value
+        known = sizes[id(value)] = 1 + sum(expanded(item, sizes) for item in items)
+    elif not known:
+        raise Unreadable("yaml: anchor value contains itself")
+    return known
+
+
 def yaml_value(raw: bytes) -> tuple[Any, list[str]]:
     """The first document of a YAML text and what is wrong with its keys, in yaml.v2's words. Raises Unreadable."""
     try:
@@ -87,10 +105,16 @@ def yaml_value(raw: bytes) -> tuple[Any, list[str]]:
         loader = _Loader(text)
         loader.duplicates = []
         value = loader.get_data() if loader.check_data() else None
-        return value, [f'line {line}: key "{key}" already set in map' for line, key in loader.duplicates]
+        if "*" in text and expanded(value, {}) > ALIASED_MAX + ALIASED_PER_BYTE * len(raw):
+            raise Unreadable("yaml: document contains excessive aliasing")
+        return shallow(value), [f'line {line}: key "{key}" already set in map' for line, key in loader.duplicates]
     except yaml.MarkedYAMLError as problem:
         line = (problem.problem_mark.line + 1) if problem.problem_mark is not None else 1
         raise Unreadable(f"yaml: line {line}: {problem.problem}") from None
+    except Unreadable:
+        raise
+    except RecursionError:
+        raise Unreadable("yaml: exceeded max depth") from None
     except (yaml.YAMLError, ValueError) as problem:
         raise Unreadable(f"yaml: {problem}") from None
     finally:

@@ -121,7 +121,7 @@ def field(type_name: str, name: str, schema: Mapping[str, Any], required: bool) 
     if kind in ZERO:
         zero = "default" in schema and default == ZERO[kind]
         present = present or (required if pointer else zero and name not in OMITTED.get(short(type_name), ()))
-        if default is not None and (pointer or not zero):
+        if default is not None:
             row["d"] = default
     elif kind == "struct":
         pointer = default != {}

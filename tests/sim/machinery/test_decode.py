@@ -181,3 +181,13 @@ def test_a_patch_that_gives_a_field_a_wrong_type_is_invalid() -> None:
     )
     with pytest.raises(ApiError, match=r"json: cannot unmarshal string into Go struct field PodSpec"):
         decode.decode_patched(pods(), obj, "Warn")
+
+
+def test_bodies_without_end_are_refused() -> None:
+    depth = 450
+    schemas = '{"not":' * depth + "{}" + "}" * depth
+    crd = f'{{"spec":{{"versions":[{{"schema":{{"openAPIV3Schema":{schemas}}}}}]}}}}'
+    definitions = BUILTIN.resource("customresourcedefinitions.apiextensions.k8s.io")
+    with pytest.raises(ApiError, match="exceeded max depth"):
+        decode.decode(definitions, crd.encode(), "application/json", "Warn")
+    assert "exceeded max depth" in refused(b"[" * 100_000)

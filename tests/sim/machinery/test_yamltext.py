@@ -18,7 +18,8 @@ from seatrial.sim.machinery.yamltext import yaml_value
     [
         ("a: 0644", {"a": 420}),
         ("a: 0o17", {"a": 15}),
-        ("a: 0x1F", {"a": 31}),
+        ("a: 0xb1F\nb: -0b11", {"a": 0xB1F, "b": -3}),
+        ("a: 99999999999999999999999", {"a": 1e23}),
         ("a: 1_000", {"a": 1000}),
         ("a: yes\nb: off", {"a": True, "b": False}),
         ("a: 2020-01-01", {"a": "2020-01-01"}),
@@ -47,3 +48,15 @@ def test_yaml_keys_that_stand_twice_are_named_with_their_line() -> None:
 def test_any_bytes_are_yaml_or_are_refused(raw: bytes) -> None:
     with contextlib.suppress(Unreadable):
         yaml_value(raw)
+
+
+def test_aliases_that_grow_without_bounds_are_refused() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    with pytest.raises(Unreadable, match="excessive aliasing"):
+        yaml_value("\n".join(lines).encode())
+
+
+def test_a_value_that_contains_itself_is_refused() -> None:
+    with pytest.raises(Unreadable):
+        yaml_value(b"a: &a [*a]")
