@@ -8,14 +8,15 @@ declared order and maps sorted; here they keep the order they came in.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import orjson
 
 from seatrial.sim.apiserver.representation import PROTOBUF, YAML
+from seatrial.sim.machinery.shown import LONG_MIN, Shown
 
 Object = Mapping[str, Any]
 Dump = Callable[[Any], bytes]
@@ -26,6 +27,8 @@ GZIP_BYTES_MIN = 128 * 1024
 """Smaller answers are not compressed (responsewriters.defaultGzipThresholdBytes)."""
 GZIP_LEVEL = 1
 """responsewriters.defaultGzipContentEncodingLevel."""
+INSIDE = re.compile(rb"\n(?=[^\n])")
+"""The ends of lines that others follow, where an item of a YAML list is indented."""
 LONG = ("items", "rows")
 """The fields that make an answer long."""
 
@@ -73,7 +76,7 @@ def protobuf_bytes(value: Any) -> bytes:
 def long_field(body: Object) -> str:
     """The field of a body that is worth sending in pieces; empty when none is."""
     for name in LONG:
-        if isinstance(value := body.get(name), list) and len(value) > PIECE_ITEMS:
+        if isinstance(value := body.get(name), list | Shown) and len(value) >= LONG_MIN:
             return name
     return ""
 
@@ -87,26 +90,54 @@ def encode(body: Object, media_type: str, pretty: bool) -> bytes:
     return (pretty_bytes(body) if pretty else json_bytes(body)) + b"\n"
 
 
-def pieces(body: Object, name: str, pretty: bool, dump: Dump | None = None) -> Iterator[bytes]:
-    """A JSON body whose list ``name`` is encoded a few items at a time, while they are sent.
+def pieces(
+    body: Object, name: str, media_type: str, pretty: bool, move: Callable[[Any], Any] | None
+) -> Iterator[bytes]:
+    """A body whose list ``name`` is encoded a few items at a time, while they are sent.
 
-    ``dump`` encodes one item; it is pretty if the whole is.
+    ``move`` is done to each item first. A piece may be empty: then work went on that has nothing to show yet.
     """
-    item_bytes = dump or (pretty_bytes if pretty else json_bytes)
-    rest = {key: value for key, value in body.items() if key != name}
+    if move is not None:
+        body = {**body, name: Shown(body[name], move)}
+    if media_type == YAML:
+        return _yaml_pieces(body, name)
+    if media_type == PROTOBUF:
+        from seatrial.sim.machinery import protobuf
+
+        return protobuf.encode_pieces(body)
+    return _pretty_pieces(body, name) if pretty else _json_pieces(body, name)
+
+
+def _rest(body: Object, name: str) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key != name}
+
+
+def _json_pieces(body: Object, name: str) -> Iterator[bytes]:
     items: Sequence[Any] = body[name]
-    if pretty:
-        yield pretty_bytes(rest)[:-2] + f',\n  "{name}": ['.encode()
-        for start in range(0, len(items), PIECE_ITEMS):
-            batch = (item_bytes(item).replace(b"\n", b"\n    ") for item in items[start : start + PIECE_ITEMS])
-            yield (b",\n    " if start else b"\n    ") + b",\n    ".join(batch)
-        yield b"\n  ]\n}\n"
-        return
-    yield json_bytes(rest)[:-1] + f',"{name}":['.encode()
+    yield json_bytes(_rest(body, name))[:-1] + f',"{name}":['.encode()
     for start in range(0, len(items), PIECE_ITEMS):
-        joined = b",".join([item_bytes(item) for item in items[start : start + PIECE_ITEMS]])
+        joined = json_bytes(items[start : start + PIECE_ITEMS])[1:-1]
         yield b"," + joined if start else joined
     yield b"]}\n"
+
+
+def _pretty_pieces(body: Object, name: str) -> Iterator[bytes]:
+    items: Sequence[Any] = body[name]
+    yield pretty_bytes(_rest(body, name))[:-2] + f',\n  "{name}": ['.encode()
+    for start in range(0, len(items), PIECE_ITEMS):
+        batch = (pretty_bytes(item).replace(b"\n", b"\n    ") for item in items[start : start + PIECE_ITEMS])
+        yield (b",\n    " if start else b"\n    ") + b",\n    ".join(batch)
+    yield b"\n  ]\n}\n"
+
+
+def _yaml_pieces(body: Object, name: str) -> Iterator[bytes]:
+    for key in sorted(body):
+        if key != name:
+            yield yaml_bytes({key: body[key]})
+            continue
+        yield f"{name}:\n".encode()
+        for item in body[name]:
+            yield b"- " + INSIDE.sub(b"\n  ", yaml_bytes(item))
 
 
 def compressed(parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -118,13 +149,6 @@ def compressed(parts: Iterator[bytes]) -> Iterator[bytes]:
     yield squeeze.flush()
 
 
-def long_enough(parts: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
-    """Whether the parts come to what is worth compressing; and the parts, none lost."""
-    seen: list[bytes] = []
-    size = 0
-    for part in parts:
-        seen.append(part)
-        size += len(part)
-        if size > GZIP_BYTES_MIN:
-            return True, chain(seen, parts)
-    return False, iter(seen)
+def worth_compressing(body: Object, name: str) -> bool:
+    """Whether a long body comes to enough bytes, as its first item lets expect."""
+    return len(orjson.dumps(body[name][0])) * len(body[name]) > GZIP_BYTES_MIN

@@ -149,27 +149,19 @@ class Kubernetes:
     def _fill_object(self, outgoing: Outgoing, content: Object, media_type: str, pretty: bool, zipped: bool) -> None:
         """An object or list: from remembered bytes where its times need not be moved, in pieces where it is long."""
         offset_us = self._driver.offset_us
-        is_json = media_type == JSON_TYPE
-        if is_json and not pretty and not offset_us and is_stored(content):
+        if media_type == JSON_TYPE and not pretty and not offset_us and is_stored(content):
             fill(outgoing, encoding.escaped(self._encoded(content)) + b"\n", zipped)
             return
-        name = encoding.long_field(content) if is_json else ""
+        name = encoding.long_field(content)
         if not name:
             shown = self._times.outward(content, offset_us) if offset_us else content
             fill(outgoing, encoding.encode(shown, media_type, pretty), zipped)
             return
-        dump: encoding.Dump = encoding.pretty_bytes if pretty else encoding.json_bytes
-        if offset_us:
-            plain, move = dump, self._times.items(content)[1]
-
-            def dump(item: Any) -> bytes:
-                return plain(move(item, offset_us))
-
-        outgoing.pieces = encoding.pieces(content, name, pretty, dump)
-        if zipped:
-            squeeze, outgoing.pieces = encoding.long_enough(outgoing.pieces)
-            if squeeze:
-                compress(outgoing)
+        move = self._times.items(content)[1] if offset_us else None
+        shift = (lambda item: move(item, offset_us)) if move is not None else None
+        outgoing.pieces = encoding.pieces(content, name, media_type, pretty, shift)
+        if zipped and encoding.worth_compressing(content, name):
+            compress(outgoing)
 
     def _streaming(self, incoming: Incoming, response: Response, headers: Headers) -> Outgoing:
         """Answers that go on: a watch, a followed log, a connection into a pod."""

@@ -5,7 +5,7 @@ Source: k8s.io/apiserver/pkg/endpoints/handlers/{create,get,update,patch,delete,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from seatrial.sim.apiserver import listing, registry
@@ -23,6 +23,7 @@ from seatrial.sim.apiserver.representation import Accepted, metadata_of, negotia
 from seatrial.sim.apiserver.request import Object, Response
 from seatrial.sim.apiserver.strategy import strategy
 from seatrial.sim.machinery import apply, conversion, decode, defaults, errors, tables
+from seatrial.sim.machinery.shown import shown
 
 INCLUDE_OBJECT = ("", "None", "Metadata", "Object")
 
@@ -87,7 +88,7 @@ def _list(context: Context, options: ListOptions) -> Response:
     if wants.as_ == "Table":
         body: Object = table(context, page.items, metadata)
     elif wants.as_ in ("PartialObjectMetadataList", "PartialObjectMetadata"):
-        items = [metadata_of(obj) for obj in page.items]
+        items = shown(page.items, metadata_of)
         body = {
             "kind": "PartialObjectMetadataList",
             "apiVersion": "meta.k8s.io/v1",
@@ -104,15 +105,18 @@ def _list(context: Context, options: ListOptions) -> Response:
     return Response(200, body, wants.media_type, tuple(context.warnings))
 
 
-def list_items(context: Context, objects: Any) -> list[Object]:
+def list_items(context: Context, objects: Sequence[Object]) -> Sequence[Object]:
     """The items of a list: built-in kinds leave out what the list itself says of them.
 
     A component in the simulation gets them whole, as every typed client fills in what the wire leaves out.
     """
     if context.resource.custom or (context.request.user is not None and not conversion.converts(context.resource)):
         return list(objects)
-    shown = (outward(context, obj) for obj in objects)
-    return [{key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in shown]
+
+    def bare(obj: Object) -> Object:
+        return {key: value for key, value in outward(context, obj).items() if key not in ("kind", "apiVersion")}
+
+    return shown(objects, bare)
 
 
 def _watch(context: Context, options: ListOptions) -> Response:

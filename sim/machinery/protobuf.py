@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import struct as binary
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -410,15 +410,52 @@ def message_of_kind(api_version: str, kind: str) -> str | None:
     return None
 
 
-def encode(obj: Mapping[str, Any]) -> bytes:
-    """An object, list or Status in its envelope. Raises ValueError for kinds that have no message."""
+def _name_of(obj: Mapping[str, Any]) -> str:
+    """The message of an object. Raises Malformed for kinds that have none."""
     api_version, kind = obj.get("apiVersion", ""), obj.get("kind", "")
     name = message_of_kind(api_version, kind)
     if name is None:
         raise Malformed(f"object {api_version}/{kind} does not implement the protobuf marshalling interface")
+    return name
+
+
+def encode(obj: Mapping[str, Any]) -> bytes:
+    """An object, list or Status in its envelope. Raises ValueError for kinds that have no message."""
+    api_version, kind = obj.get("apiVersion", ""), obj.get("kind", "")
+    body = message(_name_of(obj)).encode(obj)
     identity = _delimited(1, api_version.encode()) + _delimited(2, kind.encode())
-    body = message(name).encode(obj)
     return MAGIC + _delimited(1, identity) + _delimited(2, body) + _delimited(3, b"") + _delimited(4, b"")
+
+
+def encode_pieces(obj: Mapping[str, Any], batch: int = 10) -> Iterator[bytes]:
+    """The bytes of ``encode`` for a list, made a few items at a time: empty pieces while they are, then all of them.
+
+    The envelope begins with its length, so nothing can be said before everything is known.
+    """
+    parts, items = [], obj["items"]
+    for start in range(0, len(items), batch):
+        parts.append(_items_only(obj, items[start : start + batch]))
+        yield b""
+    head = encode({**obj, "items": []})
+    before, size, rest = _opened(head)
+    yield before + varint(size + sum(map(len, parts))) + rest[:size]
+    yield from parts
+    yield rest[size:]
+
+
+def _items_only(obj: Mapping[str, Any], items: Sequence[Any]) -> bytes:
+    """The items of a list message, without the rest of it."""
+    row = next(row for row in message(_name_of(obj)).rows() if row.name == "items")
+    return b"".join([_value(row.tag, row.codec, item) for item in items])
+
+
+def _opened(envelope: bytes) -> tuple[bytes, int, bytes]:
+    """An envelope at the length of its body: what is before, the length, the body and what follows."""
+    at = len(MAGIC)
+    size, begin = _read_varint(envelope, at + 1)
+    at = begin + size + 1
+    size, begin = _read_varint(envelope, at)
+    return envelope[:at], size, envelope[begin:]
 
 
 def encode_watch_event(type: str, obj: Mapping[str, Any]) -> bytes:

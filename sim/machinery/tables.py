@@ -13,6 +13,7 @@ from typing import Any
 from seatrial.sim.machinery import schema
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.printers import access, cluster, custom, network, pods, storage, workloads
+from seatrial.sim.machinery.shown import shown
 
 Object = Mapping[str, Any]
 Column = Mapping[str, Any]
@@ -108,7 +109,7 @@ def table(
         "apiVersion": "meta.k8s.io/v1",
         "metadata": dict(list_metadata or {}),
         "columnDefinitions": columns if headers else None,
-        "rows": [_row(obj, printer(obj, now_us), include_object) for obj in found],
+        "rows": shown(found, lambda obj: _row(obj, printer(obj, now_us), include_object)),
     }
 
 

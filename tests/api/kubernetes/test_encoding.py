@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.api.kubernetes import encoding
-from seatrial.sim.apiserver.representation import JSON, YAML
+from seatrial.sim.apiserver.representation import JSON, PROTOBUF, YAML
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -47,7 +47,7 @@ def test_what_is_special_in_html_is_escaped(text: str, raw: bytes) -> None:
 def test_pieces_make_up_the_whole(count: int, pretty: bool) -> None:
     body = listed(count)
     assert encoding.long_field(body) == "items"
-    parts = list(encoding.pieces(body, "items", pretty))
+    parts = list(encoding.pieces(body, "items", JSON, pretty, None))
     assert len(parts) > 2
     assert b"".join(parts) == encoding.encode(body, JSON, pretty)
 
@@ -59,15 +59,35 @@ def test_what_is_short_is_sent_at_once(body: dict[str, Any]) -> None:
 
 def test_compressed_pieces_are_one_gzip_stream() -> None:
     body = listed(5000)
-    raw = b"".join(encoding.compressed(encoding.pieces(body, "items", False)))
+    raw = b"".join(encoding.compressed(encoding.pieces(body, "items", JSON, False, None)))
     assert orjson.loads(gzip.decompress(raw)) == body
 
 
-@pytest.mark.parametrize(("count", "long"), [(101, False), (5000, True)])
-def test_only_long_answers_are_worth_compressing(count: int, long: bool) -> None:
-    found, parts = encoding.long_enough(encoding.pieces(listed(count), "items", False))
-    assert found is long
-    assert orjson.loads(b"".join(parts)) == listed(count)
+@pytest.mark.parametrize(("count", "worth"), [(101, False), (5000, True)])
+def test_only_long_answers_are_worth_compressing(count: int, worth: bool) -> None:
+    assert encoding.worth_compressing(listed(count), "items") is worth
+
+
+@given(st.lists(values, min_size=1, max_size=4))
+def test_pieces_of_yaml_make_up_the_whole(items: list[Any]) -> None:
+    body = {**listed(0), "items": items}
+    raw = b"".join(encoding.pieces(body, "items", YAML, False, None))
+    assert yaml.load(raw, Loader=yaml.CSafeLoader) == yaml.load(encoding.yaml_bytes(body), Loader=yaml.CSafeLoader)
+
+
+def test_pieces_of_protobuf_are_those_of_the_whole() -> None:
+    from seatrial.sim.machinery import protobuf
+
+    items = [{"metadata": {"name": f"a{n}"}, "data": {"k": "v" * n}} for n in range(150)]
+    body = {**listed(0), "items": items}
+    parts = list(encoding.pieces(body, "items", PROTOBUF, False, None))
+    assert parts[0] == b""
+    assert b"".join(parts) == protobuf.encode(body)
+
+
+def test_each_item_can_be_changed_on_its_way() -> None:
+    parts = encoding.pieces(listed(150), "items", JSON, False, lambda item: item["metadata"]["name"])
+    assert orjson.loads(b"".join(parts))["items"] == [f"a{n}" for n in range(150)]
 
 
 def test_yaml_is_in_block_style_with_sorted_keys() -> None:
