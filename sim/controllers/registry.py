@@ -25,6 +25,9 @@ from seatrial.sim.controllers import (
     statefulset,
     tainteviction,
     ttlafterfinished,
+    volume_binder,
+    volume_ephemeral,
+    volume_protection,
 )
 from seatrial.sim.controllers.shell import Controller
 
@@ -48,6 +51,10 @@ CONTROLLERS: tuple[Controller, ...] = (
     nodeipam.CONTROLLER,
     nodelifecycle.CONTROLLER,
     tainteviction.CONTROLLER,
+    volume_binder.CONTROLLER,
+    volume_protection.CLAIM_CONTROLLER,
+    volume_protection.VOLUME_CONTROLLER,
+    volume_ephemeral.CONTROLLER,
     ttlafterfinished.CONTROLLER,
     rootca.CONTROLLER,
 )

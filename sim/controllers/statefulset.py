@@ -141,11 +141,21 @@ def _advance(state: State, pods: list[Object]) -> Generator[Action, Any, tuple[d
 
 
 def _for_all(pods: Sequence[Object], step: Callable[[Object], Working], monotonic: bool) -> Working:
-    """One after the other until one says stop; in parallel sets, all of them."""
-    for pod in pods:
-        stop = yield from step(pod)
-        if stop and monotonic:
-            return True
+    """One after the other until one says stop; in parallel sets, all of them in batches that grow (runForAll).
+
+    Of a batch Go starts the last first, which is why claims are made, and volumes given out, in that order.
+    """
+    if monotonic:
+        for pod in pods:
+            if (yield from step(pod)):
+                return True
+        return False
+    done, size = 0, 1
+    while done < len(pods):
+        batch = pods[done : done + size]
+        for pod in (*batch[-1:], *batch[:-1]):
+            yield from step(pod)
+        done, size = done + len(batch), size * 2
     return False
 
 
