@@ -6,7 +6,6 @@ that of Go's dump of the struct, so names are upstream's to the letter.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from seatrial.sim.controllers.godump import dump

@@ -124,6 +124,15 @@ def parse(text: str) -> Quantity:
     return Quantity(-nanos if sign == "-" else nanos, format)
 
 
+def scaled(text: str) -> tuple[int, int, str]:
+    """(number, power of ten, format) of an amount in canonical form, as Go's Quantity holds it (int64Amount)."""
+    shape = SHAPE.fullmatch(text)
+    assert shape is not None
+    base, exponent, format = _suffix(shape[4])
+    number = int(shape[1] + shape[2])
+    return (number << exponent, 0, format) if base == 2 else (number, exponent, format)
+
+
 def _suffix(suffix: str) -> tuple[int, int, str]:
     """(base, exponent, format) of a suffix."""
     if suffix in DECIMAL_EXPONENTS:
