@@ -146,12 +146,6 @@ REFUSED = [
         500,
         '.spec.template.spec.containers: duplicate entries for key [name="a"]',
     ),
-    (
-        deployment({"image": "a"}),
-        500,
-        ".spec.template.spec.containers: element 0: associative list with keys has an element that omits key field "
-        '"name" (and doesn\'t have default value)',
-    ),
     (deployment(replicas="3"), 500, ".spec.replicas: expected numeric (int or float), got string"),
     (deployment(paused=1), 500, ".spec.paused: expected boolean, got &{1}"),
     (deployment(selector=[1]), 500, ".spec.selector: expected map, got &{[1]}"),
@@ -164,6 +158,16 @@ def test_a_configuration_that_does_not_fit_is_refused(config: Any, code: int, wh
         apply(None, config, "alice")
     prefix = "failed to create typed patch object (/d; apps/v1, Kind=Deployment): " if code == 500 else ""
     assert (refusal.value.code, refusal.value.message) == (code, prefix + why)
+
+
+def test_items_need_their_keys() -> None:
+    config = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "d"}, "secrets": [{"namespace": "x"}]}
+    with pytest.raises(ApiError) as refusal:
+        apply(None, config, "alice", resource=BUILTIN.resource("serviceaccounts"))
+    assert refusal.value.message == (
+        "failed to create typed patch object (/d; /v1, Kind=ServiceAccount): .secrets: element 0: associative list "
+        'with keys has an element that omits key field "name" (and doesn\'t have default value)'
+    )
 
 
 def test_several_faults_are_listed() -> None:

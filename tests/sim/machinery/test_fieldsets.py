@@ -12,6 +12,7 @@ from seatrial.sim.machinery import fieldsets, schema
 from seatrial.sim.machinery.fieldsets import MEMBER, SELF, Keyless, Set
 
 POD = fieldsets.of_type(schema.type_of_kind("", "v1", "Pod"))
+ACCOUNT = fieldsets.of_type(schema.type_of_kind("", "v1", "ServiceAccount"))
 ANY = fieldsets.of_type(None)
 
 Path = tuple[str, ...]
@@ -155,7 +156,18 @@ def test_without_a_schema_maps_are_granular_and_lists_atomic() -> None:
 
 def test_an_item_must_have_its_keys() -> None:
     with pytest.raises(Keyless, match='omits key field "name"'):
-        fieldsets.applied(POD, {"spec": {"containers": [{"image": "x"}]}})
+        fieldsets.applied(ACCOUNT, {"secrets": [{"namespace": "x"}]})
+    assert fieldsets.applied(POD, {"spec": {"containers": [{"name": "c", "ports": [{"containerPort": 80}]}]}}) == {
+        "f:spec": {
+            "f:containers": {
+                'k:{"name":"c"}': {
+                    SELF: MEMBER,
+                    "f:name": MEMBER,
+                    "f:ports": {'k:{"containerPort":80,"protocol":"TCP"}': {SELF: MEMBER, "f:containerPort": MEMBER}},
+                }
+            }
+        }
+    }, "unless the schema has a default for it"
 
 
 def test_items_and_members_are_taken_out() -> None:
