@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
@@ -59,11 +60,25 @@ def escaped(raw: bytes) -> bytes:
 
 
 def yaml_bytes(value: Any) -> bytes:
-    """Block style with sorted keys, as sigs.k8s.io/yaml writes it."""
+    """Block style with sorted keys and without aliases, as sigs.k8s.io/yaml writes it."""
     import yaml
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return yaml.dump(value, Dumper=dumper, encoding="utf-8", allow_unicode=True, default_flow_style=False, width=10**6)
+    raw = yaml.dump(
+        value, Dumper=_yaml_dumper(), encoding="utf-8", allow_unicode=True, default_flow_style=False, width=10**6
+    )
+    return bytes(raw)
+
+
+@cache
+def _yaml_dumper() -> Any:
+    import yaml
+
+    class Plain(yaml.CSafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            # Objects share what is equal in them; on the wire each has its own.
+            return True
+
+    return Plain
 
 
 def protobuf_bytes(value: Any) -> bytes:

@@ -75,6 +75,11 @@ def test_pieces_of_yaml_make_up_the_whole(items: list[Any]) -> None:
     assert yaml.load(raw, Loader=yaml.CSafeLoader) == yaml.load(encoding.yaml_bytes(body), Loader=yaml.CSafeLoader)
 
 
+def test_yaml_repeats_what_objects_share() -> None:
+    shared = {"a": [1, 2]}
+    assert encoding.yaml_bytes([shared, shared]) == b"- a:\n  - 1\n  - 2\n- a:\n  - 1\n  - 2\n"
+
+
 def test_pieces_of_protobuf_are_those_of_the_whole() -> None:
     from seatrial.sim.machinery import protobuf
 
