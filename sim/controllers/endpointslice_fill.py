@@ -5,7 +5,7 @@ Source: k8s.io/endpointslice/reconciler.go (reconcileByPortMapping, finalize).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.request import Object
@@ -27,7 +27,9 @@ def identity(endpoint: Endpoint) -> tuple[Any, ...]:
     return (tuple(sorted(endpoint["addresses"])), ref.get("namespace"), ref.get("name"), ref.get("uid"))
 
 
-def fill(existing: list[Object], desired: list[Endpoint], size_max: int, relabelled: Mapping[str, bool]) -> Changes:
+def fill(
+    existing: Sequence[Object], desired: Sequence[Endpoint], size_max: int, relabelled: Mapping[str, bool]
+) -> Changes:
     """Changes that turn ``existing`` slices of one port list into ``desired`` endpoints.
 
     ``relabelled`` names the slices that have to be written anyway.

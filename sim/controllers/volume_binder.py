@@ -28,7 +28,8 @@ MISBOUND = "Two claims are bound to the same volume, this one is bound incorrect
 NO_CLASS = "no persistent volumes available for this claim and no storage class is set"
 WAITING = (
     "Waiting for a volume to be created either by the external provisioner '{}' or manually by the system"
-    " administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered."
+    " administrator. If volume creation is delayed, please verify that the provisioner is running and correctly"
+    " registered."
 )
 Working = Generator[Action, Any, None]
 
