@@ -90,7 +90,7 @@ class Authorizer:
         kept_from = self._kept_from_node(user, asked)
         grant = self._grant(user, asked) if not kept_from else None
         if grant is None:
-            return False, kept_from or self.missing_roles(user)
+            return False, kept_from or self.missing_roles(user, asked.namespace)
         return True, grant.source
 
     def _kept_from_node(self, user: User, asked: Attributes) -> str:
@@ -120,12 +120,12 @@ class Authorizer:
         """What a refusal adds to its text; empty when there is nothing to add."""
         return self.explain(user, asked)[1]
 
-    def missing_roles(self, user: User) -> str:
-        """What bindings of the user refer to and nobody has created."""
-        key = (user.name, user.groups)
+    def missing_roles(self, user: User, namespace: str) -> str:
+        """What bindings of the user, in the whole cluster or in one namespace, refer to and nobody has created."""
+        key = (user.name, user.groups, namespace)
         known = self._missing.get(key)
         if known is None:
-            known = self._missing[key] = tuple(self._find_missing(user))
+            known = self._missing[key] = tuple(self._find_missing(user, namespace))
         if not known:
             return ""
         return f"RBAC: {known[0]}" if len(known) == 1 else f"RBAC: [{', '.join(known)}]"
@@ -148,10 +148,10 @@ class Authorizer:
             for rule in self.role_rules(binding["roleRef"], namespace):
                 yield Grant(namespace or None, rule, source)
 
-    def _find_missing(self, user: User) -> Iterator[str]:
+    def _find_missing(self, user: User, asked: str) -> Iterator[str]:
         for binding, _, namespace in self._bindings(user):
             reference = binding["roleRef"]
-            if self._role(reference, namespace) is None:
+            if namespace in ("", asked) and self._role(reference, namespace) is None:
                 plural = "clusterrole" if reference.get("kind") == "ClusterRole" else "role"
                 yield f'{plural}.rbac.authorization.k8s.io "{reference["name"]}" not found'
 

@@ -28,10 +28,16 @@ def prepare_create(context: Context, obj: Object) -> Object:
     selector = dict(spec.get("selector") or {})
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), f"{PREFIX}controller-uid": uid}
     template = {**template, "metadata": {**(template.get("metadata") or {}), "labels": labels}}
-    if not metadata.get("labels"):
-        # Defaulting runs once more when the stored job is read back, and by then the template has labels.
-        metadata = {**metadata, "labels": labels}
-    return {**obj, "metadata": metadata, "spec": {**spec, "selector": selector, "template": template}}
+    return {**obj, "spec": {**spec, "selector": selector, "template": template}}
+
+
+def labelled(context: Context, obj: Object) -> Object:
+    """A job without labels has those of its template: defaulting runs once more when the stored job is read back, and
+    by then the template has some."""
+    labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels")
+    if not labels or obj["metadata"].get("labels"):
+        return obj
+    return {**obj, "metadata": {**obj["metadata"], "labels": labels}}
 
 
 def deletion_warning(options: DeleteOptions) -> str:

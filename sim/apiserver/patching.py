@@ -29,6 +29,8 @@ class Patcher:
         if context.resource.custom:
             accepted.remove(STRATEGIC)
         if self._kind not in accepted:
+            if self._kind not in (JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY):
+                context.warnings.clear()  # refused before the kind is looked at
             raise _unsupported(self._kind, accepted)
         self.options: WriteOptions = write_options(context.query, "patch", self._kind == APPLY)
         context.dry_run = self.options.dry_run

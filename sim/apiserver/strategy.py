@@ -13,6 +13,7 @@ from seatrial.sim.apiserver import daemonsets, jobs, pods, services, storage
 from seatrial.sim.apiserver.context import Context
 from seatrial.sim.apiserver.options import DeleteOptions
 from seatrial.sim.apiserver.request import Object
+from seatrial.sim.kernel.streams import uuid4
 from seatrial.sim.machinery.kinds import Resource
 
 PrepareCreate = Callable[[Context, Object], Object]
@@ -60,6 +61,22 @@ def _namespace_create(context: Context, obj: Object) -> Object:
     return {**obj, "spec": {**spec, "finalizers": finalizers}, "status": {"phase": "Active"}}
 
 
+def _limit_range_name(context: Context, obj: Object) -> Object:
+    """A limit range without a name is called by its own identity."""
+    metadata = obj["metadata"]
+    if metadata.get("name"):
+        return obj
+    return {**obj, "metadata": {**metadata, "name": uuid4(context.server.streams("apiserver/names"))}}
+
+
+def _named_secrets(context: Context, obj: Object) -> Object:
+    """Of the secrets that an account lists, only the names count (serviceaccount strategy.cleanSecretReferences)."""
+    secrets = obj.get("secrets")
+    if not secrets:
+        return obj
+    return {**obj, "secrets": [{"name": secret["name"]} if "name" in secret else {} for secret in secrets]}
+
+
 def _namespace_update(context: Context, obj: Object, old: Object) -> Object:
     if context.info.subresource == "finalize":
         return obj
@@ -88,10 +105,14 @@ ROWS: Mapping[str, Strategy] = {
     ),
     "endpoints": Strategy(create_on_update=True),
     "events": Strategy(create_on_update=True),
-    "limitranges": Strategy(create_on_update=True),
+    "limitranges": Strategy(create_on_update=True, prepare_create=_limit_range_name),
     "podtemplates": Strategy(generation=True, create_on_update=True, returns_deleted=True),
     "resourcequotas": Strategy(create_on_update=True, returns_deleted=True),
-    "serviceaccounts": Strategy(returns_deleted=True),
+    "serviceaccounts": Strategy(
+        returns_deleted=True,
+        prepare_create=_named_secrets,
+        prepare_update=lambda context, obj, old: _named_secrets(context, obj),
+    ),
     "persistentvolumes": Strategy(
         returns_deleted=True, prepare_create=storage.prepare_volume, prepare_status=storage.prepare_volume_status
     ),
@@ -108,6 +129,7 @@ ROWS: Mapping[str, Strategy] = {
         generation=True,
         orphans_by_default=True,
         prepare_create=jobs.prepare_create,
+        begin_create=jobs.labelled,
         deletion_warning=jobs.deletion_warning,
     ),
     "cronjobs.batch": Strategy(generation=True),
