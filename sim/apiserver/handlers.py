@@ -34,7 +34,10 @@ def accepted(context: Context) -> Accepted:
 
 def reply(context: Context, obj: Object, code: int = 200) -> Response:
     """The body of a subresource or review, which is of a kind of its own."""
-    return Response(code, obj, accepted(context).media_type, tuple(context.warnings))
+    wants = accepted(context)
+    if wants.as_ == "Table":
+        obj = table(context, [obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
+    return Response(code, obj, wants.media_type, tuple(context.warnings))
 
 
 def answer(context: Context, obj: Object, code: int = 200) -> Response:
