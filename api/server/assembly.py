@@ -30,6 +30,8 @@ class Live:
 
     cluster: Cluster
     durable: Durable | None
+    offset_us: int
+    """How far the simulated calendar is behind the wall clock at the beginning of this boot."""
 
     def serve(self, request: Request) -> Steps:
         """The way of a request that has arrived at the API server's machine."""
@@ -87,27 +89,36 @@ def _carried(waiting: Any, steps: Steps, back: Callable[[Response | None], None]
 def assemble(home: Home, settings: Settings, keys: Pki) -> Live:
     """Builds a cluster and puts back what it held when it last ran. Raises Problem for objects that cannot be read."""
     durable = None if settings.ephemeral else open_database(home, settings)
-    now = wall_us() if durable is None else begin_us(durable, wall_us())
-    cluster = Cluster(
-        settings.spec,
-        settings.seed,
-        boot=settings.boots - 1,
-        now=now,
-        state=durable,
-        ca_certificate=keys.authority.certificate.decode(),
-    )
-    return Live(cluster, durable)
+    wall = wall_us()
+    now = wall if durable is None else begin_us(durable, wall)
+    authority = keys.authority.certificate.decode()
+    try:
+        cluster = Cluster(
+            settings.spec, settings.seed, boot=settings.boots - 1, now=now, state=durable, ca_certificate=authority
+        )
+    except Damaged as damaged:
+        raise damaged_database(home, damaged) from None
+    except ValueError as impossible:
+        mend = f"give it another size: seatrial destroy {home.name}, then seatrial up {home.name} --nodes N"
+        raise Problem(f"cluster {home.name}", str(impossible), mend) from None
+    return Live(cluster, durable, wall - now)
 
 
 def open_database(home: Home, settings: Settings) -> Durable:
     """The cluster's objects on disk. Raises Problem."""
-    mend = f"restore {home.database} from a backup, or give the cluster up: seatrial destroy {home.name}"
     try:
         return Durable(home.database, settings.fsync)
     except Damaged as damaged:
-        raise Problem(f"cluster {home.name}", f"its state directory is damaged: {damaged.reason}", mend) from None
+        raise damaged_database(home, damaged) from None
     except (OSError, sqlite3.Error) as problem:
-        raise Problem(f"cluster {home.name}", f"{home.database} cannot be opened ({problem})", mend) from None
+        raise damaged_database(home, problem) from None
+
+
+def damaged_database(home: Home, problem: Exception) -> Problem:
+    """What is said of a database that cannot be used."""
+    reason = problem.reason if isinstance(problem, Damaged) else str(problem)
+    mend = f"restore {home.database} from a backup, or give the cluster up: seatrial destroy {home.name}"
+    return Problem(f"cluster {home.name}", f"its state directory is damaged: {home.database}: {reason}", mend)
 
 
 def begin_us(durable: Durable, wall: int) -> int:

@@ -170,10 +170,12 @@ class Driver:
 
     # pumping
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Lets time go on from here."""
+    def start(self, loop: asyncio.AbstractEventLoop, offset_us: int = 0) -> None:
+        """Lets time go on, ``offset_us`` behind the wall clock (ahead when negative): what has passed while everything
+        was put together is caught up with. A simulation that is further already goes on from where it is.
+        """
         self._loop = loop
-        self._origin_sim = self._clock.now
+        self._origin_sim = max(self._clock.now, self._wall() - offset_us)
         self._origin_steady = self._steady()
         self.wake()
 

@@ -121,7 +121,7 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
     listener = Listener(Front(kubernetes, control), listening, tls(keys))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    driver.start(loop)
+    driver.start(loop, live.offset_us)
     await listener.start()
     home.announce({"pid": os.getpid(), "port": settings.port, "started": wall_us()})
     log.info("cluster %s answers on https://%s:%d", home.name, HOST, settings.port)
