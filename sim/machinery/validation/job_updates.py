@@ -25,6 +25,8 @@ from seatrial.sim.machinery.validation.problems import (
 from seatrial.sim.machinery.validation.table import table
 
 JOB_FIXED = ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
+PRINTED = {"podFailurePolicy": "*PodFailurePolicy", "successPolicy": "*SuccessPolicy"}
+"""How the structures among them print."""
 SUSPENDED_MAY_CHANGE = ("nodeSelector", "tolerations", "schedulingGates")
 
 
@@ -39,9 +41,7 @@ def job_update(new: Object, old: Object) -> Errors:
         errors.append(invalid("spec.template", shown, "field is immutable"))
     for name in JOB_FIXED:
         if not same(after.get(name), before.get(name)):
-            shown = internal_form(
-                after.get(name), {"podFailurePolicy": "*PodFailurePolicy"}.get(name, "*SuccessPolicy")
-            )
+            shown = internal_form(after.get(name), PRINTED.get(name, "="))
             errors.append(invalid(f"spec.{name}", shown, "field is immutable"))
     return errors
 

@@ -57,7 +57,7 @@ SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
 QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 LABEL_VALUE = f"({QUALIFIED})?"
 
-label = _shaped(
+_label = _shaped(
     LABEL,
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
     "with an alphanumeric character",
@@ -71,6 +71,16 @@ subdomain = _shaped(
     ("example.com",),
     253,
 )
+_whole_subdomain = re.compile(SUBDOMAIN).fullmatch
+
+
+@lru_cache(maxsize=REMEMBERED)
+def label(value: str) -> Texts:
+    """A DNS label; a subdomain only has too many dots."""
+    found = _label(value)
+    return (*found[:-1], "must not contain dots") if found and "." in value and _whole_subdomain(value) else found
+
+
 _UNDERSCORE_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 subdomain_with_underscore = _shaped(
     rf"{_UNDERSCORE_LABEL}(\.{_UNDERSCORE_LABEL})*",
