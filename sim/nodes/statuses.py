@@ -29,6 +29,9 @@ def patch_of(old: Object, new: Object) -> dict[str, Any]:
     for key in ("message", "reason", "podIP", "podIPs", "allocatedResources"):
         if key in old and key not in new:
             patch[key] = None
+    for key in ("podIPs", "hostIPs"):
+        if patch.get(key):
+            patch[key] = _addresses(old.get(key) or (), new[key])
     if "resources" in patch:
         patch["resources"] = _replacing(old.get("resources") or {}, new["resources"])
     changed = _conditions(old.get("conditions") or (), new.get("conditions") or ())
@@ -36,6 +39,12 @@ def patch_of(old: Object, new: Object) -> dict[str, Any]:
         patch["$setElementOrder/conditions"] = [{"type": made["type"]} for made in new.get("conditions") or ()]
         patch["conditions"] = changed
     return patch
+
+
+def _addresses(old: Any, new: Any) -> list[Any]:
+    """A patch of addresses, which are merged by their ip: those that are gone are deleted."""
+    kept = [entry["ip"] for entry in new]
+    return [*new, *({"$patch": "delete", "ip": entry["ip"]} for entry in old if entry["ip"] not in kept)]
 
 
 def _replacing(old: Object, new: Object) -> dict[str, Any]:
