@@ -57,7 +57,7 @@ def _term(term: Object, labels: Mapping[str, str], node: Object) -> bool:
 
 def _holds(requirement: Object, labels: Mapping[str, str]) -> bool:
     key, operator = requirement["key"], requirement["operator"]
-    values = requirement.get("values") or ()
+    values: list[str] = list(requirement.get("values") or ())
     value = labels.get(key)
     if operator == "In":
         return value in values
@@ -83,14 +83,16 @@ def _ports(pod: Object, node: Object, others: list[Object]) -> Rejection | None:
     wanted = list(_ports_of(pod))
     if not wanted:
         return None
-    for other in others:
-        for address, protocol, number in _ports_of(other):
-            for mine, my_protocol, my_number in wanted:
-                clash = mine == address or "0.0.0.0" in (mine, address)
-                if clash and protocol == my_protocol and number == my_number:
-                    text = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
-                    return Rejection("NodePorts", text)
-    return None
+    taken = [port for other in others for port in _ports_of(other)]
+    if not any(_clash(mine, theirs) for mine in wanted for theirs in taken):
+        return None
+    text = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+    return Rejection("NodePorts", text)
+
+
+def _clash(mine: tuple[str, str, int], theirs: tuple[str, str, int]) -> bool:
+    same_address = mine[0] == theirs[0] or "0.0.0.0" in (mine[0], theirs[0])
+    return same_address and mine[1:] == theirs[1:]
 
 
 def _resources(pod: Object, node: Object, others: list[Object]) -> Rejection | None:

@@ -17,6 +17,7 @@ from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import Process, Timer, parse_stamp
 from seatrial.sim.nodes import admission
 from seatrial.sim.nodes.backoff import Backoff
+from seatrial.sim.nodes.environment import service_environment
 from seatrial.sim.nodes.recorder import Recorder
 from seatrial.sim.nodes.references import References
 from seatrial.sim.nodes.report import rejected
@@ -86,6 +87,8 @@ class Kubelet:
         )
         self.pod_informer.on_change(self._pod_changed)
         self.service_informer = Informer(self.wiring, self.client, self._service_kind)
+        self._services_at = -1
+        self._service_variables: dict[tuple[str, bool], Mapping[str, str]] = {}
         self.workers.clear()
         self._relisted: dict[str, None] = {}
         self._relist: Timer | None = None
@@ -155,8 +158,17 @@ class Kubelet:
         self.node = node
         self.allocatable = (node.get("status") or {}).get("allocatable") or {}
 
-    def services(self) -> list[Object]:
-        return list(self.service_informer.view.list())
+    def service_environment(self, namespace: str, wanted: bool) -> Mapping[str, str]:
+        """Variables that name the services of a namespace; made anew when a service has changed."""
+        view = self.service_informer.view
+        if self._services_at != view.revision:
+            self._services_at = view.revision
+            self._service_variables.clear()
+        key = (namespace, wanted)
+        found = self._service_variables.get(key)
+        if found is None:
+            found = self._service_variables[key] = service_environment(view.list(), namespace, wanted)
+        return found
 
     # Pods
 

@@ -14,7 +14,7 @@ from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import TIMEOUT, Signal
 from seatrial.sim.machinery.quantity import parse
 from seatrial.sim.nodes.cri import EXITED, RUNNING, ContainerConfig, ContainerRecord, Image, PodRecord
-from seatrial.sim.nodes.environment import ConfigError, Environment, expand, service_environment
+from seatrial.sim.nodes.environment import ConfigError, Environment, expand
 from seatrial.sim.nodes.images import InvalidName, normalise
 from seatrial.sim.nodes.probes import FIELDS, port_number
 from seatrial.sim.nodes.runtime import StartError
@@ -175,7 +175,7 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         "status.hostIP": kubelet.address,
         "status.hostIPs": kubelet.address,
     }
-    services = service_environment(kubelet.services(), namespace, pod["spec"].get("enableServiceLinks", True))
+    services = kubelet.service_environment(namespace, pod["spec"].get("enableServiceLinks", True))
     try:
         environment = Environment(pod, container, lambda kind, name: kubelet.referenced(kind, namespace, name), facts)
         variables = environment.make(services, kubelet.allocatable)

@@ -96,7 +96,7 @@ class Probe:
             if self.result != "failure":
                 self._settle("failure")
             policy = self.container.get("restartPolicy") or worker.pod["spec"].get("restartPolicy")
-            return policy != "Never"
+            return bool(policy != "Never")
         if worker.pod["metadata"].get("deletionTimestamp") and self.kind != "readiness":
             self.result = "success"
             return False
@@ -273,7 +273,7 @@ class Probes:
         return probe is None or (probe.container_id == record.id and probe.result == "success")
 
     def probed(self, poke: bool) -> dict[str, Probed]:
-        """What the probes say of the running containers; with ``poke`` those not known to be ready are probed at once."""
+        """What the probes say of the running containers; ``poke``: those not known to be ready are probed at once."""
         found: dict[str, Probed] = {}
         for name, probes in self.by_container.items():
             if not probes:

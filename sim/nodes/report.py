@@ -26,6 +26,15 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
 
+class Amounts(NamedTuple):
+    """A pod's requests and limits of CPU and memory, as the wire shows them."""
+
+    spec: Object
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+    memory_limited: bool
+
+
 class Facts(NamedTuple):
     """Everything a report is made from."""
 
@@ -47,6 +56,8 @@ class Facts(NamedTuple):
     """The pod's cgroup is there to be asked for its limits."""
     extra: tuple[Mapping[str, Any], ...] = ()
     """Conditions of a resize."""
+    amounts: Amounts | None = None
+    """What ``amounts_of`` made of the same spec before."""
 
 
 def report(facts: Facts) -> dict[str, Any]:
@@ -84,10 +95,10 @@ def report(facts: Facts) -> dict[str, Any]:
     for kind, made in statuses.items():
         status[STATUS_FIELDS[kind]] = made
     status["qosClass"] = old.get("qosClass") or qos_class(spec)
-    requests = amounts(spec, "requests")
-    if requests:
-        status["allocatedResources"] = requests
-    status["resources"] = pod_resources(spec, requests, facts.cgroup)
+    amounts = facts.amounts if facts.amounts is not None and facts.amounts.spec is spec else amounts_of(spec)
+    if amounts.requests:
+        status["allocatedResources"] = dict(amounts.requests)
+    status["resources"] = pod_resources(amounts, facts.cgroup)
     return status
 
 
@@ -99,31 +110,31 @@ def _address(facts: Facts) -> str:
     return str(facts.old.get("podIP", ""))
 
 
-def amounts(spec: Object, key: str) -> dict[str, str]:
-    """A pod's requests or limits of CPU and memory, as the wire shows them."""
+def amounts_of(spec: Object) -> Amounts:
+    pod_level = spec.get("resources") or {}
+    limited = "memory" in (pod_level.get("limits") or {})
+    limited = limited or all("memory" in ((c.get("resources") or {}).get("limits") or {}) for c in spec["containers"])
+    return Amounts(spec, _amounts(spec, "requests"), _amounts(spec, "limits"), limited)
+
+
+def _amounts(spec: Object, key: str) -> dict[str, str]:
     pod_level = (spec.get("resources") or {}).get(key)
     if pod_level:
         return dict(pod_level)
     return {name: str(amount) for name, amount in sorted(pod_amounts(spec, key).items())}
 
 
-def pod_resources(spec: Object, requests: Mapping[str, str], cgroup: bool) -> dict[str, Any]:
+def pod_resources(amounts: Amounts, cgroup: bool) -> dict[str, Any]:
     """``status.resources``: what the spec says, with the memory limit as the pod's cgroup has it."""
-    limits = amounts(spec, "limits")
-    if cgroup and not _memory_limited(spec):
+    limits = dict(amounts.limits)
+    if cgroup and not amounts.memory_limited:
         limits["memory"] = UNLIMITED_MEMORY
     shown: dict[str, Any] = {}
     if limits:
         shown["limits"] = limits
-    if requests:
-        shown["requests"] = dict(requests)
+    if amounts.requests:
+        shown["requests"] = dict(amounts.requests)
     return shown
-
-
-def _memory_limited(spec: Object) -> bool:
-    if "memory" in ((spec.get("resources") or {}).get("limits") or {}):
-        return True
-    return all("memory" in ((c.get("resources") or {}).get("limits") or {}) for c in spec["containers"])
 
 
 def _conditions(

@@ -19,7 +19,7 @@ from seatrial.sim.nodes.cri import NOTHING, RUNNING, ContainerRecord, PodRecord,
 from seatrial.sim.nodes.environment import dns_of, hostname_of, hosts_file
 from seatrial.sim.nodes.probes import Probes
 from seatrial.sim.nodes.recorder import reference
-from seatrial.sim.nodes.report import DEADLINE, Facts, mergeable, report
+from seatrial.sim.nodes.report import DEADLINE, Amounts, Facts, amounts_of, mergeable, report
 from seatrial.sim.nodes.spec import STATUS_FIELDS, find_container, key_of
 from seatrial.sim.nodes.status import TERMINAL
 from seatrial.sim.nodes.volumes import PodVolumes
@@ -63,6 +63,7 @@ class PodWorker:
         self.reconciled = ""
         """resourceVersion of the last foreign change that was answered."""
         self._cgroup = False
+        self._amounts: Amounts | None = None
         self._process: Process | None = None
         self._pending = False
         self._timer: Timer | None = None
@@ -208,7 +209,9 @@ class PodWorker:
 
     def publish(self, terminal: bool = False, poke: bool = True) -> str:
         """Makes a report and hands it to the status manager; returns the phase that it found."""
-        kubelet = self.kubelet
+        kubelet, spec = self.kubelet, self.pod["spec"]
+        if self._amounts is None or self._amounts.spec is not spec:
+            self._amounts = amounts_of(spec)
         facts = Facts(
             self.pod,
             self.record,
@@ -223,6 +226,7 @@ class PodWorker:
             self.failure,
             self._cgroup,
             self.resize_conditions,
+            self._amounts,
         )
         made = report(facts)
         phase: str = made["phase"]

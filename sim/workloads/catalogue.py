@@ -32,6 +32,10 @@ UNRESOLVABLE = (".invalid", ".example", ".test", ".localhost", ".local", ".inter
 USERS = {0: "root", 1: "bin", 2: "daemon", 65534: "nobody"}
 
 
+USUAL = ("/var/run/secrets/kubernetes.io/serviceaccount", "/var/log", "/var/tmp", "/usr/bin", "/usr/local/bin")
+"""Directories of every image; the first spares each container a copy when its service account is mounted."""
+
+
 class NoSuchImage(LookupError):
     """``args`` is the runtime's message."""
 
@@ -54,6 +58,8 @@ class Image:
         self.memory = int(float(row.get("memory_mb", 0.4)) * MI)
         self.known: bool = row.get("known", True)
         self.root = self._tree(row, base, programs)
+        self.places: dict[str, str | None] = {}
+        """Where programs are in the untouched image, as far as somebody looked."""
 
     def _tree(self, row: Mapping[str, Any], base: Mapping[str, Any], programs: Dir) -> Dir:
         files: dict[str, Any] = {**(base.get("files") or {}), **(row.get("files") or {})}
@@ -63,6 +69,8 @@ class Image:
         files.setdefault("/etc/passwd", passwd)
         files.setdefault("/etc/group", "".join(f"{name}:x:{uid}:\n" for uid, name in self.users.items()))
         root = tree_of(files)
+        for name in USUAL:
+            _merge(root, tree_of({f"{name}/": None}))
         for name in ("bin", "dev", "etc", "home", "proc", "root", "sys", "tmp", "usr", "var", "run", "mnt", "opt"):
             root.entries.setdefault(name, Dir())
         tmp = root.entries["tmp"]
@@ -164,9 +172,8 @@ class Catalogue:
         if host == "localhost":
             manifest = f"https://{domain}/v2/{path}/manifests/{tag}"
             port = domain.partition(":")[2] or "443"
-            raise NoSuchImage(
-                f'{pulling}failed to do request: Head "{manifest}": dial tcp 127.0.0.1:{port}: connect: connection refused'
-            )
+            dial = f"dial tcp 127.0.0.1:{port}: connect: connection refused"
+            raise NoSuchImage(f'{pulling}failed to do request: Head "{manifest}": {dial}')
         official = domain == "docker.io" and path.startswith("library/")
         if row is None and official and path.removeprefix("library/") not in self.official:
             raise NoSuchImage(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAIN_IDS, EXEC_IDS = 7, 6
 """Process ids that runc's threads use up when it starts the first process, and each further one."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROGRAM_ROOTS = ("/usr/", "/sbin/", "/bin/")
 EXHAUST_BYTES_PER_S = 400 * 1024 * 1024
 """How fast a program fills memory that reads without end."""
 NODE_MEMORY = 4 * 1024**3
@@ -143,6 +144,7 @@ class Container:
         for path, text in texts.items():
             if path not in fs.mounts:
                 fs.mounts[path] = Mounted(File(text.encode(), mtime_us=now), source="/dev/vda1")
+        self._covered = any(f"{at}/".startswith(PROGRAM_ROOTS) for at in fs.mounts)
         self._termination = File(b"", 0o666, now)
         fs.mounts.setdefault(self.config.termination_message_path, Mounted(self._termination, source="/dev/vda1"))
 
@@ -198,6 +200,15 @@ class Container:
         """Where a program is, or None."""
         if "/" in name:
             return name if self.fs.exists(name, cwd) else None
+        if path in (None, PATH) and self.fs.root is self.image.root and not self._covered:
+            places = self.image.places
+            if name not in places:
+                places[name] = self._search(name, PATH)
+            found: str | None = places[name]
+            return found
+        return self._search(name, path)
+
+    def _search(self, name: str, path: str | None) -> str | None:
         for directory in (path or PATH).split(":"):
             at = f"{directory.rstrip('/')}/{name}"
             if self.fs.exists(at):

@@ -168,8 +168,8 @@ class FileSystem:
         return self.root
 
     def _descend(self, done: list[str], write: bool) -> tuple[Node, bool]:
-        node, read_only = self._own_root(write), False
-        current: Node = node
+        current: Node = self._own_root(write)
+        read_only = False
         for index, part in enumerate(done):
             assert isinstance(current, Dir)
             found, read_only = self._entry(current, done[:index], part, write, read_only)
@@ -282,8 +282,8 @@ class FileSystem:
             if not isinstance(node, Dir):
                 raise failure(errno.EEXIST, path)
             return
-        node, parent, name = self._target(path, cwd)
-        if node is not None:
+        there, parent, name = self._target(path, cwd)
+        if there is not None:
             raise failure(errno.EEXIST, path)
         parent.entries[name] = Dir(mode, self.now())
         parent.mtime_us = self.now()
@@ -325,8 +325,8 @@ class FileSystem:
     def mount(self, path: str, mounted: Mounted) -> None:
         """Mounts a tree or file; the mount point is made when it is not there."""
         at = "/" + "/".join(_split(path, "/"))
-        parent = at.rpartition("/")[0] or "/"
-        if not self.exists(parent):
+        parent = at.rpartition("/")[0]
+        if parent and not self.exists(parent):
             self.make_dir(parent, parents=True)
         self.mounts[at] = mounted
         self.changes += 1

@@ -1,7 +1,8 @@
 """Connections between containers: who listens where, and how a client gets there.
 
-``Network`` is the seam: the data plane of a cluster (services, DNS, policies) takes the place of ``Direct``, which knows
-pods' own addresses alone. Not modelled: bytes in flight; a request is answered in the instant in which it arrives.
+``Network`` is the seam: the data plane of a cluster (services, DNS, policies) takes the place of ``Direct``, which
+knows pods' own addresses alone. Not modelled: bytes in flight; a request is answered in the instant in which it
+arrives.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from collections.abc import Callable, Generator
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from seatrial.sim.kernel.clock import Clock, Signal
 from seatrial.sim.kernel.clock import Process as Running
-from seatrial.sim.kernel.clock import Signal
-from seatrial.sim.workloads.filesystem import File
+from seatrial.sim.workloads.filesystem import File, FileSystem
 
 if TYPE_CHECKING:
     from seatrial.sim.workloads.container import Container
@@ -194,17 +194,17 @@ class Proc:
         fds: dict[int, Stream],
     ) -> None:
         self.container = container
-        self.clock = container.clock
-        self.fs = container.fs
-        self.pid = pid
-        self.parent = parent
+        self.clock: Clock = container.clock
+        self.fs: FileSystem = container.fs
+        self.pid: int = pid
+        self.parent: Proc | None = parent
         self.argv = argv
         self.env = env
         self.cwd = cwd
-        self.fds = fds
-        self.uid = parent.uid if parent is not None else container.uid
-        self.gid = parent.gid if parent is not None else container.gid
-        self.user = parent.user if parent is not None else container.user
+        self.fds: dict[int, Stream] = fds
+        self.uid: int = parent.uid if parent is not None else container.uid
+        self.gid: int = parent.gid if parent is not None else container.gid
+        self.user: str = parent.user if parent is not None else container.user
         self.caught: dict[str, Callable[[str], None] | None] = {}
         """Signal → what it calls; None: ignored. Others do what they do by default."""
         self.exit_status: int | None = None
@@ -240,7 +240,7 @@ class Proc:
 
     def read_all(self) -> Generator[Any, Any, bytes]:
         """Standard input to its end."""
-        parts = []
+        parts: list[bytes] = []
         while True:
             data = yield from self.stdin.read()
             if not data:

@@ -383,7 +383,7 @@ def _network_facts(proc: Proc, name: str) -> int:
 
 def mounttest(proc: Proc, words: list[str]) -> int:
     """agnhost mounttest: --file_content=, --file_mode=, --file_perm=, --fs_type=, --new_file_0644= ..."""
-    from seatrial.sim.workloads.commands.files import mode_text
+    from seatrial.sim.workloads.commands.listing import mode_text
 
     for word in words:
         name, _, path = word.lstrip("-").partition("=")

@@ -13,21 +13,17 @@ from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import stamp_of
 from seatrial.sim.workloads import servers
 from seatrial.sim.workloads.catalogue import Catalogue, Image
-from seatrial.sim.workloads.commands import awk, files, network, sed, system, text
+from seatrial.sim.workloads.commands import archives, awk, files, finding, grep, listing, network, sed, system, text
 from seatrial.sim.workloads.container import Container, Ended
 from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
 from seatrial.sim.workloads.net import Direct, HttpRequest, Network, dialled, ports_of
 from seatrial.sim.workloads.process import Proc
 
+MODULES = (text, grep, files, listing, finding, archives, system, network, servers, sed, awk)
 COMMANDS: Mapping[str, Callable[[Proc], Any]] = {
-    **text.COMMANDS,
-    **files.COMMANDS,
-    **system.COMMANDS,
-    **network.COMMANDS,
-    **servers.COMMANDS,
-    **sed.COMMANDS,
-    **awk.COMMANDS,
+    name: command for module in MODULES for name, command in module.COMMANDS.items()
 }
+"""Every program that is built in, by name."""
 
 
 class Directory:
@@ -115,8 +111,9 @@ class World:
         container.changed.fire()
 
     def release(self, sandbox: Any) -> None:
-        if self.sandboxes.get(sandbox.ip) is sandbox:
-            del self.sandboxes[sandbox.ip]
+        address = sandbox.ip
+        if self.sandboxes.get(address) is sandbox:
+            del self.sandboxes[address]
         sandbox.shared = None
 
     def program(self, name: str, image: Image) -> Callable[[Proc], Any]:

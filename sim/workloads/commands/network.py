@@ -113,7 +113,8 @@ def wget(proc: Proc) -> Steps:
 CURL_LONG = {
     "silent": "s", "show-error": "S", "fail": "f", "location": "L", "insecure": "k", "verbose": "v", "include": "i",
     "head": "I", "max-time": "m", "connect-timeout": "T", "output": "o", "request": "X", "header": "H", "data": "d",
-    "write-out": "w", "user": "u", "retry": "R", "user-agent": "A", "cacert": "E", "fail-with-body": "f", "retry-delay": "Z",
+    "write-out": "w", "user": "u", "retry": "R", "user-agent": "A", "cacert": "E", "fail-with-body": "f",
+    "retry-delay": "Z",
 }  # fmt: skip
 
 
@@ -158,8 +159,7 @@ def _curl_one(proc: Proc, url: str, options: dict[str, str], headers: dict[str, 
         if not silent:
             proc.err(f"curl: (22) The requested URL returned error: {response.code}\n")
         return 22
-    text = wire_bytes(response)
-    head, _, _ = text.partition(b"\r\n\r\n")
+    head, _, _ = wire_bytes(response).partition(b"\r\n\r\n")
     data = head + b"\r\n\r\n" if "i" in options or "I" in options else b""
     if method != "HEAD":
         data += response.body
@@ -387,13 +387,14 @@ def ip(proc: Proc) -> int:
             f"default via {gateway} dev eth0\n{gateway.rpartition('.')[0]}.0/24 dev eth0 scope link  src {address}\n"
         )
         return 0
+    broadcast = address.rpartition(".")[0] + ".255"
     proc.out(
         "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue qlen 1000\n"
         "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    inet 127.0.0.1/8 scope host lo\n"
         "       valid_lft forever preferred_lft forever\n"
         "2: eth0@if3: <BROADCAST,MULTICAST,UP,LOWER_UP,M-DOWN> mtu 1500 qdisc noqueue qlen 1000\n"
-        f"    link/ether 02:00:00:00:00:02 brd ff:ff:ff:ff:ff:ff\n    inet {address}/24 brd {address.rpartition('.')[0]}.255 "
-        "scope global eth0\n       valid_lft forever preferred_lft forever\n"
+        "    link/ether 02:00:00:00:00:02 brd ff:ff:ff:ff:ff:ff\n"
+        f"    inet {address}/24 brd {broadcast} scope global eth0\n       valid_lft forever preferred_lft forever\n"
     )
     return 0
 
@@ -401,8 +402,9 @@ def ip(proc: Proc) -> int:
 def ifconfig(proc: Proc) -> int:
     address = proc.container.sandbox.ip
     proc.out(
-        f"eth0      Link encap:Ethernet  HWaddr 02:00:00:00:00:02\n          inet addr:{address}  "
-        f"Bcast:{address.rpartition('.')[0]}.255  Mask:255.255.255.0\n          UP BROADCAST RUNNING MULTICAST  MTU:1500\n\n"
+        "eth0      Link encap:Ethernet  HWaddr 02:00:00:00:00:02\n"
+        f"          inet addr:{address}  Bcast:{address.rpartition('.')[0]}.255  Mask:255.255.255.0\n"
+        "          UP BROADCAST RUNNING MULTICAST  MTU:1500\n\n"
     )
     return 0
 

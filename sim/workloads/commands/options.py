@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from seatrial.sim.workloads.filesystem import Dir, File
@@ -113,3 +113,15 @@ def lines_of(data: bytes) -> list[bytes]:
         if b"\r" not in data
         else [line for line in data.replace(b"\n", b"\n\0").split(b"\0") if line]
     )
+
+
+def each(proc: Proc, paths: list[str], do: Callable[[str], None], style: str) -> int:
+    """Does something with every path; 1 when one refused, which is said."""
+    status = 0
+    for path in paths:
+        try:
+            do(path)
+        except OSError as error:
+            say(proc, style.format(path=path, why=error.strerror))
+            status = 1
+    return status

@@ -6,8 +6,8 @@ import re
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
+from seatrial.sim.workloads.commands.grep import basic, extended
 from seatrial.sim.workloads.commands.options import inputs, parsed
-from seatrial.sim.workloads.commands.text import basic, extended
 from seatrial.sim.workloads.process import Proc
 
 Steps = Generator[Any, Any, int]

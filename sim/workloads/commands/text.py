@@ -8,103 +8,13 @@ import re
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
+from seatrial.sim.workloads.commands.grep import TR_CLASSES
 from seatrial.sim.workloads.commands.options import inputs, lines_of, parsed, program, say
+from seatrial.sim.workloads.commands.printf import printf_text, unescape
 from seatrial.sim.workloads.filesystem import File
 from seatrial.sim.workloads.process import Opened, Proc
 
 Steps = Generator[Any, Any, int]
-
-ESCAPES = {
-    "a": "\a",
-    "b": "\b",
-    "f": "\f",
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-    "v": "\v",
-    "\\": "\\",
-    '"': '"',
-    "e": "\x1b",
-}
-SPEC = re.compile(r"%([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+))?([diouxXeEfgGcsbq%])")
-
-
-def unescape(text: str) -> tuple[str, bool]:
-    """Backslash escapes of echo -e and printf; the second: ``\\c`` ends all output."""
-    parts: list[str] = []
-    at = 0
-    while at < len(text):
-        char = text[at]
-        at += 1
-        if char != "\\" or at >= len(text):
-            parts.append(char)
-            continue
-        following = text[at]
-        at += 1
-        if following == "c":
-            return "".join(parts), True
-        if following == "x":
-            match = re.match(r"[0-9a-fA-F]{1,2}", text[at:])
-            digits = match.group(0) if match else ""
-            at += len(digits)
-            parts.append(chr(int(digits, 16)) if digits else "\\x")
-        elif following in "01234567":
-            match = re.match(r"[0-7]{1,3}" if following != "0" else r"0?[0-7]{0,3}", text[at - 1 :])
-            digits = match.group(0) if match else following
-            at += len(digits) - 1
-            parts.append(chr(int(digits, 8) & 0xFF))
-        else:
-            parts.append(ESCAPES.get(following, "\\" + following))
-    return "".join(parts), False
-
-
-def printf_text(form: str, arguments: list[str]) -> tuple[str, int, str]:
-    """(text, status, complaint) of printf; the format is used again while arguments are left."""
-    rest = list(arguments)
-    parts: list[str] = []
-    status, said = 0, ""
-    pattern, stopped = _protected(form)
-    while True:
-        before = len(rest)
-
-        def one(match: re.Match[str]) -> str:
-            nonlocal status, said
-            if match.group(4) == "%":
-                return "%"
-            text, problem = _converted(match, rest)
-            if problem:
-                status, said = 1, problem
-            return text
-
-        parts.append(SPEC.sub(one, pattern))
-        if stopped or not rest or len(rest) == before:
-            return "".join(parts), status, said
-
-
-def _protected(form: str) -> tuple[str, bool]:
-    return unescape(form)
-
-
-def _converted(match: re.Match[str], rest: list[str]) -> tuple[str, str]:
-    flags, width, precision, kind = match.groups()
-    if width == "*":
-        width = rest.pop(0) if rest else "0"
-    if precision == "*":
-        precision = rest.pop(0) if rest else "0"
-    spec = f"%{flags}{width or ''}{'.' + precision if precision is not None else ''}"
-    value = rest.pop(0) if rest else None
-    if kind in "sbq":
-        text = unescape(value or "")[0] if kind == "b" else value or ""
-        return (spec + "s") % text, ""
-    if kind == "c":
-        return (spec + "s") % (value or "")[:1], ""
-    try:
-        if kind in "eEfgG":
-            return (spec + kind) % float(value or 0), ""
-        number = ord(value[1]) if value and value[0] in "'\"" and len(value) > 1 else int(value or "0", 0)
-    except ValueError:
-        return (spec + "d") % 0, f"{value}: invalid number"
-    return (spec + ("d" if kind in "iu" else kind)) % number, ""
 
 
 def echo(proc: Proc) -> int:
@@ -357,12 +267,6 @@ def _inside(at: int, ranges: list[tuple[int, int]]) -> bool:
     return any(first <= at <= last for first, last in ranges)
 
 
-TR_CLASSES = {
-    "alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "upper": "A-Z", "lower": "a-z", "space": " \t\n\r\v\f",
-    "blank": " \t", "punct": "!-/:-@[-`{-~",
-}  # fmt: skip
-
-
 def tr(proc: Proc) -> Steps:
     options, sets = parsed(proc, "dscC")
     data = (yield from proc.read_all()).decode("latin-1")
@@ -387,135 +291,6 @@ def _tr_set(text: str) -> str:
         text = text.replace(f"[:{name}:]", chars)
     text = unescape(text)[0]
     return re.sub(r"(.)-(.)", lambda m: "".join(chr(c) for c in range(ord(m.group(1)), ord(m.group(2)) + 1)), text)
-
-
-def grep(proc: Proc) -> Steps:
-    options, operands = parsed(proc, "ivclLqsonEFPwxhHrRaz", "eABCmf", GREP_LONG)
-    if program(proc) == "egrep":
-        options["E"] = "1"
-    if program(proc) == "fgrep":
-        options["F"] = "1"
-    pattern = options["e"] if "e" in options else operands.pop(0) if operands else ""
-    regex = grep_pattern(pattern, options)
-    recursive = "r" in options or "R" in options
-    paths = _expanded(proc, operands or ["."]) if recursive else operands
-    found, status = yield from inputs(proc, paths)
-    matched = False
-    for path, data in found:
-        prefix = f"{path}:" if (len(paths) > 1 or recursive or "H" in options) and "h" not in options else ""
-        hits = _grep_one(proc, lines_of(data), regex, options, prefix, path)
-        matched = matched or hits
-        if hits and "q" in options:
-            return 0
-    return 2 if status and not matched else int(not matched)
-
-
-GREP_LONG = {
-    "quiet": "q",
-    "ignore-case": "i",
-    "invert-match": "v",
-    "count": "c",
-    "only-matching": "o",
-    "line-number": "n",
-}
-
-
-def _expanded(proc: Proc, paths: list[str]) -> list[str]:
-    found = []
-    for path in paths:
-        if proc.fs.exists(path, proc.cwd):
-            found += [at for at, node in proc.fs.tree(path, proc.cwd) if isinstance(node, File) and not node.device]
-    return found
-
-
-def grep_pattern(pattern: str, options: Mapping[str, str]) -> re.Pattern[str]:
-    """A grep pattern as Python has it."""
-    alternatives = pattern.split("\n")
-    if "F" in options:
-        made = "|".join(re.escape(part) for part in alternatives)
-    elif "E" in options or "P" in options:
-        made = "|".join(extended(part) for part in alternatives)
-    else:
-        made = "|".join(basic(part) for part in alternatives)
-    if "w" in options:
-        made = rf"\b(?:{made})\b"
-    if "x" in options:
-        made = rf"^(?:{made})$"
-    try:
-        return re.compile(made, re.IGNORECASE if "i" in options else 0)
-    except re.error:
-        return re.compile(re.escape(pattern))
-
-
-def extended(pattern: str) -> str:
-    """POSIX extended → Python: bracket classes are all that differs in practice."""
-    for name, chars in {**TR_CLASSES, "space": r"\s", "punct": r"!-/:-@\[-`{-~"}.items():
-        pattern = pattern.replace(f"[:{name}:]", chars)
-    return pattern
-
-
-def basic(pattern: str) -> str:
-    """POSIX basic → Python: what is special there needs a backslash here, and the other way round."""
-    made: list[str] = []
-    at, in_bracket = 0, False
-    while at < len(pattern):
-        char = pattern[at]
-        at += 1
-        if in_bracket:
-            made.append(char)
-            in_bracket = char != "]"
-        elif char == "\\" and at < len(pattern):
-            following = pattern[at]
-            at += 1
-            made.append(following if following in "(){}|+?" else "\\" + following)
-        elif char in "(){}|+?":
-            made.append("\\" + char)
-        elif char == "*" and (not made or made[-1] in ("(", "|")):
-            made.append("\\*")
-        else:
-            in_bracket = char == "["
-            made.append(char)
-    return extended("".join(made))
-
-
-def _grep_one(
-    proc: Proc, rows: list[bytes], regex: re.Pattern[str], options: Mapping[str, str], prefix: str, path: str
-) -> bool:
-    hits = []
-    for index, line in enumerate(rows):
-        text = line.rstrip(b"\n").decode(errors="surrogateescape")
-        if bool(regex.search(text)) != ("v" in options):
-            hits.append((index, text))
-            if "m" in options and len(hits) >= int(options["m"]):
-                break
-    if "q" in options:
-        return bool(hits)
-    if "c" in options:
-        proc.out(f"{prefix}{len(hits)}\n")
-    elif "l" in options or "L" in options:
-        if bool(hits) == ("l" in options):
-            proc.out(f"{path}\n")
-    elif "o" in options:
-        for index, text in hits:
-            for match in regex.finditer(text):
-                if match.group(0):
-                    proc.out(f"{prefix}{f'{index + 1}:' if 'n' in options else ''}{match.group(0)}\n")
-    else:
-        _grep_lines(proc, rows, dict(hits), options, prefix)
-    return bool(hits)
-
-
-def _grep_lines(proc: Proc, rows: list[bytes], hits: dict[int, str], options: Mapping[str, str], prefix: str) -> None:
-    before = int(options.get("B") or options.get("C") or 0)
-    after = int(options.get("A") or options.get("C") or 0)
-    shown: dict[int, None] = {}
-    for index in hits:
-        for near in range(max(index - before, 0), min(index + after, len(rows) - 1) + 1):
-            shown[near] = None
-    for index in sorted(shown):
-        text = rows[index].rstrip(b"\n").decode(errors="surrogateescape")
-        mark = ":" if index in hits else "-"
-        proc.out(f"{prefix}{f'{index + 1}{mark}' if 'n' in options else ''}{text}\n")
 
 
 def tee(proc: Proc) -> Steps:
@@ -641,7 +416,7 @@ def xargs(proc: Proc) -> Steps:
 
 COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "echo": echo, "printf": printf, "cat": cat, "head": head, "tail": tail, "wc": wc, "sort": sort, "uniq": uniq,
-    "cut": cut, "tr": tr, "grep": grep, "egrep": grep, "fgrep": grep, "tee": tee, "seq": seq, "yes": yes, "rev": rev,
+    "cut": cut, "tr": tr,    "tee": tee, "seq": seq, "yes": yes, "rev": rev,
     "base64": base64_, "md5sum": digest, "sha1sum": digest, "sha256sum": digest, "sha512sum": digest, "nl": nl,
     "xargs": xargs,
 }  # fmt: skip

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from seatrial.sim.workloads.commands.text import printf_text, unescape
+from seatrial.sim.workloads.commands.printf import printf_text, unescape
 from seatrial.sim.workloads.process import SIGNALS, Exited, Proc
 from seatrial.sim.workloads.shell.conditions import TestProblem, evaluate
 from seatrial.sim.workloads.shell.expansion import ShellProblem
 from seatrial.sim.workloads.shell.interpreter import Loop, Return, Shell
-from seatrial.sim.workloads.shell.parser import is_name
+from seatrial.sim.workloads.shell.words import is_name
 
 Steps = Generator[Any, Any, int]
 Builtin = Callable[[Shell, list[str]], "int | Steps"]
@@ -303,21 +303,18 @@ def _assign(shell: Shell, names: list[str], line: str) -> None:
 
 def _trap(shell: Shell, words: list[str]) -> int:
     if len(words) == 1:
-        for name, action in shell.traps.items():
-            shell.proc.out(f"trap -- '{action}' {name}\n")
+        for name, set_action in shell.traps.items():
+            shell.proc.out(f"trap -- '{set_action}' {name}\n")
         return 0
     operands = words[2:] if words[1] == "--" else words[1:]
-    action: str | None = operands[0]
-    names = operands[1:]
-    if not names or action == "-":
-        names = names or operands
-        action = None
+    names = operands[1:] or operands
+    action = None if len(operands) == 1 or operands[0] == "-" else operands[0]
     for given in names:
-        name = _signal(given)
-        if name is None:
+        signal = _signal(given)
+        if signal is None:
             shell.complain(f"trap: {given}: invalid signal specification")
             return 1
-        shell.set_trap(name, action)
+        shell.set_trap(signal, action)
     return 0
 
 
@@ -330,7 +327,8 @@ def _signal(given: str) -> str | None:
 
 def kill(proc: Proc, words: list[str], complain: Callable[[str], None]) -> int:
     """kill [-s signal | -signal] pid ..."""
-    name, targets, at = "TERM", [], 1
+    targets: list[str] = []
+    name, at = "TERM", 1
     while at < len(words):
         word = words[at]
         at += 1

@@ -13,27 +13,18 @@ from types import GeneratorType
 from typing import Any
 
 from seatrial.sim.kernel.clock import Signal
-from seatrial.sim.workloads.process import Exited, Opened, Pipe, Proc, Sink, Stream
+from seatrial.sim.workloads.process import Exited, Pipe, Proc, Sink, Stream
+from seatrial.sim.workloads.shell import redirection
 from seatrial.sim.workloads.shell.expansion import Expansion, ShellProblem
 from seatrial.sim.workloads.shell.parser import parse
-from seatrial.sim.workloads.shell.patterns import matches
 from seatrial.sim.workloads.shell.syntax import (
     AndOr,
-    Case,
-    Evaluate,
-    For,
     Function,
     Group,
-    If,
-    Literal,
     Pipeline,
-    Redirection,
     Sequence,
     Simple,
-    Subshell,
     SyntaxProblem,
-    Test,
-    While,
 )
 
 Steps = Generator[Any, Any, int]
@@ -64,7 +55,7 @@ class Shell:
         self.proc = proc
         self.pid = proc.pid
         self.name = name
-        self.arguments = arguments or []
+        self.arguments: list[str] = arguments or []
         self.variables: dict[str, str] = dict(proc.env)
         self.exported: dict[str, None] = dict.fromkeys(proc.env)
         self.read_only: dict[str, None] = {}
@@ -72,14 +63,14 @@ class Shell:
         self.options: dict[str, bool] = {}
         self.traps: dict[str, str] = {}
         self.pending: list[str] = []
-        self.status = 0
-        self.background = 0
+        self.status: int = 0
+        self.background: int = 0
         self.jobs: list[Proc] = []
         self.locals: list[dict[str, str | None]] = []
         self.woken = Signal(proc.clock)
         self.expansion = Expansion(self)
-        self._guarded = 0
-        self._line_base = proc.clock.now
+        self.guarded = 0
+        self.begun_us: int = proc.clock.now
         self.variables.setdefault("PWD", proc.cwd)
 
     # Variables
@@ -173,35 +164,35 @@ class Shell:
 
     def _and_or(self, command: AndOr, tail: bool) -> Steps:
         rest = command.rest
-        self._guarded += bool(rest)
+        self.guarded += bool(rest)
         try:
             status = yield from self._pipeline(command.first, tail and not rest)
         finally:
-            self._guarded -= bool(rest)
+            self.guarded -= bool(rest)
         for index, (operator, pipeline) in enumerate(rest):
             if (status == 0) != (operator == "&&"):
                 continue
             self.status = status
             last = index == len(rest) - 1
-            self._guarded += not last
+            self.guarded += not last
             try:
                 status = yield from self._pipeline(pipeline, tail and last)
             finally:
-                self._guarded -= not last
+                self.guarded -= not last
         return status
 
     def _pipeline(self, pipeline: Pipeline, tail: bool) -> Steps:
-        self._guarded += pipeline.negated
+        self.guarded += pipeline.negated
         try:
             if len(pipeline.commands) == 1:
                 status = yield from self.command(pipeline.commands[0], tail and not pipeline.negated)
             else:
                 status = yield from self._piped(pipeline.commands)
         finally:
-            self._guarded -= pipeline.negated
+            self.guarded -= pipeline.negated
         if pipeline.negated:
             return int(status == 0)
-        if status and self.options.get("e") and not self._guarded:
+        if status and self.options.get("e") and not self.guarded:
             raise Exited(status)
         return status
 
@@ -217,7 +208,7 @@ class Shell:
                 before = fds[1] = Pipe(clock)
             children.append((self.fork(fds), command))
         for child, command in children:
-            child.proc.run(_steps(child.alone(command)))
+            child.proc.run(steps(child.alone(command)))
         status = 0
         for child, _ in children:
             ended = yield from child.proc.wait()
@@ -255,7 +246,7 @@ class Shell:
         made.functions = dict(self.functions)
         made.options = dict(self.options)
         made.status = self.status
-        made._guarded = self._guarded
+        made.guarded = self.guarded
         for name, action in self.traps.items():
             if not action and name != "EXIT":
                 made.set_trap(name, "")
@@ -264,7 +255,7 @@ class Shell:
     def _start_background(self, command: AndOr) -> None:
         child = self.fork({**self.proc.fds, 0: NOTHING})
         pipeline = AndOr(command.first, command.rest)
-        child.proc.run_later(_steps(child.alone(Group(Sequence(((pipeline, False),))))))
+        child.proc.run_later(steps(child.alone(Group(Sequence(((pipeline, False),))))))
         self.background = child.proc.pid
         self.jobs.append(child.proc)
 
@@ -272,7 +263,7 @@ class Shell:
         """The output of a command substitution; its status becomes ``$?``."""
         parts: list[bytes] = []
         child = self.fork({**self.proc.fds, 1: Sink(parts.append)})
-        child.proc.run(_steps(child.alone(Group(body))))
+        child.proc.run(steps(child.alone(Group(body))))
         self.status = yield from child.proc.wait()
         return b"".join(parts)
 
@@ -287,15 +278,15 @@ class Shell:
             self.functions[command.name] = command.body
             return 0
         if not command.redirections:
-            return (yield from COMPOUND[kind](self, command, tail))
+            return (yield from compound()[kind](self, command, tail))
         try:
-            fds = yield from self._redirected(command.redirections)
+            fds = yield from redirection.redirected(self, command.redirections)
         except OSError as error:
-            self._cannot(error)
+            redirection.complain(self, error)
             return 1
         saved = self._swap(fds)
         try:
-            return (yield from COMPOUND[kind](self, command, False))
+            return (yield from compound()[kind](self, command, False))
         finally:
             self._restore(saved, fds)
 
@@ -326,9 +317,9 @@ class Shell:
         fds = self.proc.fds
         if command.redirections:
             try:
-                fds = yield from self._redirected(command.redirections)
+                fds = yield from redirection.redirected(self, command.redirections)
             except OSError as error:
-                self._cannot(error)
+                redirection.complain(self, error)
                 return 1
         name = words[0]
         function = self.functions.get(name)
@@ -350,9 +341,9 @@ class Shell:
             self.put(name, value)
         if command.redirections:
             try:
-                yield from self._redirected(command.redirections)
+                yield from redirection.redirected(self, command.redirections)
             except OSError as error:
-                self._cannot(error)
+                redirection.complain(self, error)
                 return 1
         return self.status if substituted else 0
 
@@ -427,148 +418,6 @@ class Shell:
             stream.write(f"{self.name}: {name}: {text}\n".encode())
         return NOT_FOUND if missing else NOT_EXECUTABLE
 
-    def _cannot(self, error: OSError) -> None:
-        verb = "open" if error.errno in (errno.ENOENT, errno.EACCES) and error.filename2 is None else "create"
-        text = {errno.ENOENT: "no such file", errno.EROFS: "Read-only file system"}.get(
-            error.errno or 0, error.strerror or ""
-        )
-        if error.errno == errno.ENOENT and error.filename2:
-            text = "nonexistent directory"
-        self.complain(f"can't {verb} {error.filename}: {text}")
-
-    def _redirected(self, redirections: tuple[Redirection, ...]) -> Generator[Any, Any, dict[int, Stream]]:
-        """The files of a command. Raises OSError."""
-        fds = dict(self.proc.fds)
-        for redirection in redirections:
-            if redirection.operator == "<<":
-                text = yield from self.expansion.text(redirection.target)
-                fds[redirection.fd] = _here(self.proc, text)
-                continue
-            fields = yield from self.expansion.fields(redirection.target)
-            self._redirect(fds, redirection, " ".join(fields))
-        return fds
-
-    def _redirect(self, fds: dict[int, Stream], redirection: Redirection, target: str) -> None:
-        fd, operator = redirection.fd, redirection.operator
-        if operator in (">&", "<&"):
-            if target == "-":
-                fds.pop(fd, None)
-                return
-            if target.isdigit():
-                if int(target) not in fds:
-                    raise OSError(errno.EBADF, "Bad file descriptor", target)
-                fds[fd] = fds[int(target)]
-                return
-        opened = self.open(target, operator)
-        fds[fd] = opened
-        if operator in ("&>", ">&"):
-            fds[2] = opened
-
-    def open(self, path: str, operator: str) -> Stream:
-        """Opens a file as a redirection does. Raises OSError."""
-        proc = self.proc
-        if operator == "<":
-            node = proc.fs.find(path, proc.cwd)
-            special = proc.container.device(node)
-            if special is not None:
-                return special
-            return Opened(node, proc.fs.now)  # type: ignore[arg-type]
-        try:
-            file = proc.fs.open_file(path, proc.cwd, truncate=operator not in (">>", "<>"))
-        except FileNotFoundError as error:
-            raise OSError(error.errno, error.strerror, error.filename, None, "directory") from None
-        special = proc.container.device(file, proc)
-        if special is not None:
-            return special
-        return Opened(file, proc.fs.now, append=operator == ">>", touched=proc.container.touched)
-
-    # Compound commands
-
-    def _subshell(self, command: Subshell, tail: bool) -> Steps:
-        child = self.fork()
-        child.proc.run(_steps(child.alone(Group(command.body))))
-        return (yield from child.proc.wait())
-
-    def _group(self, command: Group, tail: bool) -> Steps:
-        return (yield from self.sequence(command.body, tail))
-
-    def _condition(self, condition: Sequence) -> Steps:
-        self._guarded += 1
-        try:
-            return (yield from self.sequence(condition))
-        finally:
-            self._guarded -= 1
-
-    def _if(self, command: If, tail: bool) -> Steps:
-        for condition, body in command.branches:
-            if (yield from self._condition(condition)) == 0:
-                return (yield from self.sequence(body, tail))
-        if command.otherwise is not None:
-            return (yield from self.sequence(command.otherwise, tail))
-        return 0
-
-    def _while(self, command: While, tail: bool) -> Steps:
-        status, turns, begun = 0, 0, self.proc.clock.now
-        while ((yield from self._condition(command.condition)) == 0) != command.until:
-            try:
-                status = yield from self.sequence(command.body)
-            except Loop as loop:
-                if self._leaves(loop):
-                    break
-            turns += 1
-            if turns % BUSY_TURNS == 0:
-                # A loop that never waits still takes time.
-                if self.proc.clock.now == begun:
-                    yield self.proc.clock.sleep(BUSY_US)
-                begun = self.proc.clock.now
-        return status
-
-    @staticmethod
-    def _leaves(loop: Loop) -> bool:
-        """Whether a break or continue ends this loop; one for an outer loop goes on."""
-        if loop.count > 1:
-            loop.count -= 1
-            raise loop
-        return loop.kind == "break"
-
-    def _for(self, command: For, tail: bool) -> Steps:
-        if command.words is None:
-            values = list(self.arguments)
-        else:
-            values = yield from self.expansion.words(command.words)
-        status = 0
-        for value in values:
-            self.put(command.name, value)
-            try:
-                status = yield from self.sequence(command.body)
-            except Loop as loop:
-                if self._leaves(loop):
-                    break
-        return status
-
-    def _case(self, command: Case, tail: bool) -> Steps:
-        text = yield from self.expansion.text(command.word)
-        for patterns, body in command.items:
-            for pattern in patterns:
-                if matches(text, (yield from self.expansion.pattern(pattern))):
-                    return (yield from self.sequence(body, tail)) if body.items else 0
-        return 0
-
-    def _test(self, command: Test, tail: bool) -> Steps:
-        from seatrial.sim.workloads.shell.conditions import evaluate
-
-        words = []
-        for word in command.words:
-            after_match = words and words[-1] in ("==", "=", "!=")
-            if len(word) == 1 and type(word[0]) is Literal and not word[0].quoted:
-                words.append(word[0].text)
-            else:
-                words.append((yield from (self.expansion.pattern(word) if after_match else self.expansion.text(word))))
-        return 0 if evaluate(self.proc, words, patterns=True) else 1
-
-    def _evaluate(self, command: Evaluate, tail: bool) -> Steps:
-        return int((yield from self.expansion.arithmetic(command.expression)) == 0)
-
     # Traps
 
     def set_trap(self, name: str, action: str | None) -> None:
@@ -590,8 +439,6 @@ class Shell:
         self.woken.fire()
 
 
-BUSY_TURNS = 200
-BUSY_US = 1_000
 ASSIGNING = ("export", "readonly", "local", "declare", "typeset", "eval", ".", "source", ":", "set", "exec", "unset")
 SPECIAL: dict[str, Callable[[Shell], str | None]] = {
     "?": lambda shell: str(shell.status),
@@ -602,30 +449,22 @@ SPECIAL: dict[str, Callable[[Shell], str | None]] = {
     "@": lambda shell: " ".join(shell.arguments),
     "*": lambda shell: " ".join(shell.arguments),
     "RANDOM": lambda shell: str(shell.proc.container.rng.randrange(32768)),
-    "SECONDS": lambda shell: str((shell.proc.clock.now - shell._line_base) // 1_000_000),
+    "SECONDS": lambda shell: str((shell.proc.clock.now - shell.begun_us) // 1_000_000),
     "PPID": lambda shell: str(shell.proc.parent.pid if shell.proc.parent is not None else 0),
     "HOSTNAME": lambda shell: shell.get("HOSTNAME") or shell.proc.container.hostname,
 }
-COMPOUND: dict[type, Callable[[Shell, Any, bool], Steps]] = {
-    Subshell: Shell._subshell,
-    Group: Shell._group,
-    If: Shell._if,
-    While: Shell._while,
-    For: Shell._for,
-    Case: Shell._case,
-    Test: Shell._test,
-    Evaluate: Shell._evaluate,
-}
 
 
-def _steps(made: Steps) -> Callable[[Proc], Any]:
+def compound() -> dict[type, Callable[[Shell, Any, bool], Steps]]:
+    """What runs compound commands, by kind; builtins and compound commands need the shell's own class first."""
+    from seatrial.sim.workloads.shell.compound import COMPOUND
+
+    return COMPOUND
+
+
+def steps(made: Steps) -> Callable[[Proc], Any]:
+    """A generator that is there already, as the program of a process."""
     return lambda _: made
-
-
-def _here(proc: Proc, text: str) -> Stream:
-    pipe = Pipe(proc.clock, bounded=False)
-    pipe.write(text.encode(errors="surrogateescape"))
-    return pipe
 
 
 NOTHING = Stream()

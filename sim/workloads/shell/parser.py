@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from seatrial.sim.workloads.shell.syntax import (
     AndOr,
-    Arithmetic,
     Case,
     Evaluate,
     For,
@@ -17,19 +16,17 @@ from seatrial.sim.workloads.shell.syntax import (
     Group,
     If,
     Literal,
-    Parameter,
-    Part,
     Pipeline,
     Redirection,
     Sequence,
     Simple,
     Subshell,
-    Substitution,
     SyntaxProblem,
     Test,
     While,
     Word,
 )
+from seatrial.sim.workloads.shell.words import NAME, Words, is_name
 
 BLANK = " \t"
 OPERATORS = ("&&", "||", ";;", "<<-", "<<", ">>", "<&", ">&", "<>", ">|", "&>", "&", "|", ";", "<", ">", "(", ")", "\n")
@@ -38,28 +35,19 @@ RESERVED = frozenset(
     ["if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "while", "until", "for", "{", "}", "!", "in"]
 )
 CLOSING = frozenset(["then", "else", "elif", "fi", "do", "done", "esac", "}"])
-NAME_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
-NAME = NAME_FIRST | frozenset("0123456789")
-SPECIAL = "@*#?-$!0123456789"
-PARAMETER_OPERATORS = (":-", ":=", ":?", ":+", "-", "=", "?", "+", "##", "#", "%%", "%", "//", "/", ":")
 
 
-class Parser:
+class Parser(Words):
     """One script."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
+        super().__init__(text)
         self._here: list[tuple[int, str, bool, bool]] = []
         self._here_texts: dict[int, Word] = {}
         self._here_count = 0
         self._here_end = 0
 
-    # Characters
-
-    def _peek(self, ahead: int = 0) -> str:
-        at = self.at + ahead
-        return self.text[at] if at < len(self.text) else ""
+    # Tokens
 
     def _blanks(self) -> None:
         text, size = self.text, len(self.text)
@@ -128,6 +116,15 @@ class Parser:
     def _expect(self, word: str) -> None:
         if not self._keyword(word):
             raise self._problem()
+
+    def _script(self, text: str) -> Sequence:
+        return Parser(text).script()
+
+    def _enclosed(self) -> Sequence:
+        body = self._sequence()
+        if not self._take(")"):
+            raise SyntaxProblem('syntax error: unexpected end of file (expecting ")")')
+        return body
 
     # Commands
 
@@ -349,9 +346,6 @@ class Parser:
             raise self._problem()
         return Simple(tuple(assignments), tuple(words), tuple(redirections))
 
-    def _ends_word(self) -> bool:
-        return self._peek() in ("", *" \t\n;|&()<>")
-
     def _assigned(self) -> str:
         """The name before an equals sign, if that is what comes next."""
         end = self.at
@@ -430,206 +424,7 @@ class Parser:
             self._here.clear()
             self.at = self._here_end
 
-    # Words
-
-    def whole_word(self) -> Word:
-        """All of the text as one double-quoted word, as arithmetic has it."""
-        parts: list[Part] = []
-        self._quoted(parts, "")
-        return tuple(parts)
-
-    def here_word(self) -> Word:
-        """All of the text as a here-document has it: quotes stand for themselves."""
-        parts: list[Part] = []
-        self._quoted(parts, "", here=True)
-        return tuple(parts)
-
-    def _word(self) -> Word:
-        parts: list[Part] = []
-        text = self.text
-        plain: list[str] = []
-        while self.at < len(text):
-            char = text[self.at]
-            if char in " \t\n;|&()<>":
-                break
-            if char in "'\"\\$`":
-                if plain:
-                    parts.append(Literal("".join(plain), False))
-                    plain = []
-                self._special(parts, char)
-                continue
-            plain.append(char)
-            self.at += 1
-        if plain:
-            parts.append(Literal("".join(plain), False))
-        if not parts:
-            raise self._problem()
-        return tuple(parts)
-
-    def _special(self, parts: list[Part], char: str) -> None:
-        if char == "'":
-            end = self.text.find("'", self.at + 1)
-            if end < 0:
-                raise SyntaxProblem("syntax error: unterminated quoted string")
-            parts.append(Literal(self.text[self.at + 1 : end], True))
-            self.at = end + 1
-        elif char == '"':
-            self.at += 1
-            before = len(parts)
-            self._quoted(parts, '"')
-            if len(parts) == before:
-                parts.append(Literal("", True))
-        elif char == "\\":
-            following = self._peek(1)
-            self.at += 2
-            if following != "\n":
-                parts.append(Literal(following, True))
-        else:
-            self._dollar(parts, False)
-
-    def _quoted(self, parts: list[Part], end: str, here: bool = False) -> None:
-        """What is between double quotes, up to and with ``end``."""
-        plain: list[str] = []
-
-        def flush() -> None:
-            if plain:
-                parts.append(Literal("".join(plain), True))
-                plain.clear()
-
-        while self.at < len(self.text):
-            char = self.text[self.at]
-            if end and char == end:
-                self.at += 1
-                flush()
-                return
-            if char == "\\":
-                following = self._peek(1)
-                self.at += 2
-                if following == "\n":
-                    continue
-                plain.append(following if following in "$`\\" or (following == '"' and not here) else "\\" + following)
-            elif char in "$`":
-                flush()
-                self._dollar(parts, True)
-            else:
-                plain.append(char)
-                self.at += 1
-        if end:
-            raise SyntaxProblem("syntax error: unterminated quoted string")
-        flush()
-
-    def _dollar(self, parts: list[Part], quoted: bool) -> None:
-        if self._peek() == "`":
-            parts.append(Substitution(self._backquoted(), quoted))
-            return
-        following = self._peek(1)
-        if following == "(":
-            if self._peek(2) == "(" and self._arithmetic(parts, quoted):
-                return
-            self.at += 2
-            body = self._sequence()
-            if not self._take(")"):
-                raise SyntaxProblem('syntax error: unexpected end of file (expecting ")")')
-            parts.append(Substitution(body, quoted))
-        elif following == "{":
-            self.at += 2
-            parts.append(self._braced(quoted))
-        elif following and (following in NAME_FIRST or following in SPECIAL):
-            self.at += 1
-            begin = self.at
-            self.at += 1
-            if following in NAME_FIRST:
-                while self._peek() and self._peek() in NAME:
-                    self.at += 1
-            parts.append(Parameter(self.text[begin : self.at], "", (), quoted))
-        else:
-            self.at += 1
-            parts.append(Literal("$", quoted))
-
-    def _arithmetic(self, parts: list[Part], quoted: bool) -> bool:
-        depth, at = 0, self.at + 3
-        while at < len(self.text):
-            char = self.text[at]
-            if char == "(":
-                depth += 1
-            elif char == ")":
-                if depth == 0:
-                    break
-                depth -= 1
-            at += 1
-        if self.text[at : at + 2] != "))":
-            return False
-        inside = self.text[self.at + 3 : at]
-        self.at = at + 2
-        parts.append(Arithmetic(Parser(inside).whole_word(), quoted))
-        return True
-
-    def _backquoted(self) -> Sequence:
-        self.at += 1
-        inside = []
-        while self._peek() != "`":
-            char = self._peek()
-            if not char:
-                raise SyntaxProblem("syntax error: EOF in backquote substitution")
-            if char == "\\" and self._peek(1) in "`$\\":
-                char = self._peek(1)
-                self.at += 1
-            inside.append(char)
-            self.at += 1
-        self.at += 1
-        return Parser("".join(inside)).script()
-
-    def _braced(self, quoted: bool) -> Parameter:
-        if self._peek() == "#" and self._peek(1) != "}":
-            self.at += 1
-            name = self._parameter_name()
-            self._closing()
-            return Parameter(name, "length", (), quoted)
-        name = self._parameter_name()
-        operator = next((o for o in PARAMETER_OPERATORS if self.text.startswith(o, self.at)), "")
-        self.at += len(operator)
-        word = self._operand(quoted)
-        self._closing()
-        return Parameter(name, operator, word, quoted)
-
-    def _parameter_name(self) -> str:
-        begin = self.at
-        if self._peek() and self._peek() in SPECIAL:
-            self.at += 1
-            while self.text[begin].isdigit() and self._peek().isdigit():
-                self.at += 1
-        else:
-            while self._peek() and self._peek() in NAME:
-                self.at += 1
-        if begin == self.at:
-            raise SyntaxProblem("syntax error: bad substitution")
-        return self.text[begin : self.at]
-
-    def _closing(self) -> None:
-        if self._peek() != "}":
-            raise SyntaxProblem("syntax error: missing '}'")
-        self.at += 1
-
-    def _operand(self, quoted: bool) -> Word:
-        parts: list[Part] = []
-        while self._peek() not in ("", "}"):
-            char = self._peek()
-            if char in '\\$`"' or (char == "'" and not quoted):
-                if char in "$`":
-                    self._dollar(parts, quoted)
-                else:
-                    self._special(parts, char)
-            else:
-                parts.append(Literal(char, quoted))
-                self.at += 1
-        return tuple(parts)
-
     _COMPOUND = {"{": _group, "if": _if, "while": _loop, "until": _loop, "for": _for, "case": _case}  # noqa: RUF012
-
-
-def is_name(text: str) -> bool:
-    """Whether a variable may be called that."""
-    return bool(text) and text[0] in NAME_FIRST and all(char in NAME for char in text)
 
 
 @lru_cache(maxsize=512)
