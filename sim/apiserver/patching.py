@@ -57,9 +57,9 @@ class Patcher:
         shown = conversion.convert(old, resource)
         patched = self._patched(shown)
         given = self._patch if self._kind == STRATEGIC else None
-        obj, warnings = decode.decode_patched(resource, patched, self.options.field_validation, given)
+        obj, warnings = decode.decode_patched(resource, patched, self.options.field_validation, given, shown)
         context.warnings.extend(warnings)
-        new = conversion.to_storage(defaults.default(resource, obj), resource)
+        new = conversion.to_storage(defaults.default(resource, obj, shown), resource)
         _check_identity(context, new)
         manager = self.options.field_manager or context.manager
         return apply.update_managed_fields(old, new, manager, context.info.subresource, context.stamp, resource)

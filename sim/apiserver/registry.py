@@ -252,7 +252,7 @@ def _uid_conflict(context: Context, wanted: str, found: str) -> errors.ApiError:
 
 def before_update(context: Context, rules: Strategy, new: Object, old: Object) -> Object:
     """What no client may change comes from the stored object; the generation counts (rest.BeforeUpdate)."""
-    new = dropping.drop(context.resource, new)
+    new = dropping.drop(context.resource, new, old)
     metadata, before = dict(new["metadata"]), old["metadata"]
     for key in SYSTEM_METADATA:
         if key in before:

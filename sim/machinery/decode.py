@@ -8,6 +8,7 @@ schema is).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -24,6 +25,8 @@ SUMMARY_CHARACTERS = 30
 SCHEME = "pkg/runtime/scheme.go:111"
 """Where upstream's registry of types was made; its errors say so."""
 IDENTITY = (("APIVersion", "apiVersion"), ("Kind", "kind"))
+Known = Mapping[str, Any]
+NOTHING: Known = {}
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 
 
@@ -49,7 +52,7 @@ def decode(resource: Resource, raw: bytes, content_type: str, strictness: str) -
         raise _unrecognized(resource, raw, _why_unreadable(media, str(problem))) from None
     if type(value) is not dict:
         raise _unrecognized(resource, raw, _why_no_object(value))
-    return _typed(resource, value, strictness, duplicates)
+    return _body(resource, value, strictness, duplicates)
 
 
 def _yaml(raw: bytes) -> tuple[Any, list[str]]:
@@ -72,37 +75,45 @@ def decode_value(resource: Resource, value: Any, strictness: str) -> tuple[dict[
     """The same for a value that was read already, as patches make them."""
     if type(value) is not dict:
         raise _unrecognized(resource, b"", _why_no_object(value))
-    return _typed(resource, value, strictness, [])
+    return _body(resource, value, strictness, [])
 
 
 def decode_patched(
-    resource: Resource, value: Any, strictness: str, strategic: Any = None
+    resource: Resource, value: Any, strictness: str, strategic: Any = None, known: Known = NOTHING
 ) -> tuple[dict[str, Any], list[str]]:
     """The same for what a patch made of an object: a wrong type makes the patch invalid.
 
-    ``strategic`` is the strategic merge patch, if it was one. Raises ApiError 422.
+    ``strategic`` is the strategic merge patch, if it was one; ``known`` is the object before, whose parts need not be
+    read again where the patch left them. Raises ApiError 422.
     """
-    if type(value) is dict:
-        try:
-            read_as(root_type(resource), value, resource.custom)
-        except Mistyped as problem:
-            text = orjson.dumps(value).decode() if strategic is None else printed(strategic)
-            why = str(problem) if strategic is None else problem.unstructured
-            wrong = FieldError("FieldValueInvalid", "patch", f"Invalid value: {quoted(text)}: {why}")
-            raise errors.invalid("", "", "", [wrong]) from None
-    return decode_value(resource, value, strictness)
+    if type(value) is not dict:
+        return decode_value(resource, value, strictness)
+    try:
+        return _typed(resource, value, strictness, [], known)
+    except Mistyped as problem:
+        text = orjson.dumps(value).decode() if strategic is None else printed(strategic)
+        why = str(problem) if strategic is None else problem.unstructured
+        wrong = FieldError("FieldValueInvalid", "patch", f"Invalid value: {quoted(text)}: {why}")
+        raise errors.invalid("", "", "", [wrong]) from None
+
+
+def _body(
+    resource: Resource, value: dict[str, Any], strictness: str, duplicates: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    try:
+        return _typed(resource, value, strictness, duplicates)
+    except Mistyped as problem:
+        raise _unhandled(resource, *_identity(resource, value), str(problem)) from None
 
 
 def _typed(
-    resource: Resource, value: dict[str, Any], strictness: str, duplicates: list[str]
+    resource: Resource, value: dict[str, Any], strictness: str, duplicates: list[str], known: Known = NOTHING
 ) -> tuple[dict[str, Any], list[str]]:
+    """Raises Mistyped, and ApiError 400 for another kind than the resource's."""
     kind, api_version = _identity(resource, value)
     if kind != resource.kind or api_version != resource.api_version:
         raise _foreign(resource, kind, api_version)
-    try:
-        obj, unknown = read_as(root_type(resource), value, resource.custom)
-    except Mistyped as problem:
-        raise _unhandled(resource, kind, api_version, str(problem)) from None
+    obj, unknown = read_as(root_type(resource), value, bool(resource.custom), known)
     obj = {"kind": kind, "apiVersion": api_version, **obj, "metadata": obj.get("metadata") or {}}
     if strictness == "Ignore" or not (unknown or duplicates):
         return obj, []
@@ -112,18 +123,23 @@ def _typed(
     return obj, problems
 
 
-def read_as(type: Type, value: Any, open: bool = False) -> tuple[dict[str, Any], list[str]]:
+def read_as(type: Type, value: Any, open: bool = False, known: Known = NOTHING) -> tuple[dict[str, Any], list[str]]:
     """A value as a type, and the paths of fields that the type does not have.
 
-    ``open``: fields that the type does not name are kept as they are. Raises Mistyped in encoding/json's words.
+    ``open``: fields that the type does not name are kept as they are; ``known``: a value that was read before, whose
+    members are not read again where they are the very same. Raises Mistyped in encoding/json's words.
     """
     state = Reading(type)
+    same = {name: item for name, item in value.items() if item is not None and known.get(name) is item}
+    new = {name: item for name, item in value.items() if name not in same} if same else value
     try:
-        obj = struct_decoder(type)(value, state, ())
+        obj = struct_decoder(type)(new, state, ())
     except RecursionError:
         raise Mistyped("exceeded max depth") from None
     if state.error:
         raise Mistyped(state.error, state.unstructured)
+    if same:
+        obj = {name: same.get(name, obj.get(name)) for name in type.fields if name in same or name in obj}
     if open and len(obj) != len(value):
         obj = {**{key: item for key, item in value.items() if key not in obj}, **obj}
         state.unknown = [path for path in state.unknown if path not in value]

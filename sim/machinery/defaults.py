@@ -8,7 +8,7 @@ Not modelled: defaults that need the clock (a DeviceTaint's timeAdded).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -17,15 +17,20 @@ from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.quantity import MICRO_SCALE, Quantity, parse
 from seatrial.sim.machinery.schema import Field, Type
 
-Defaulter = Callable[[Any], Any]
+Defaulter = Callable[..., Any]
+"""From a value to the value with its defaults; that of a struct also takes a known value."""
+NOTHING: Mapping[str, Any] = {}
 
 
-def default(resource: Resource, obj: Any) -> Any:
-    """The object with its defaults filled in; the object itself when there is nothing to fill in."""
+def default(resource: Resource, obj: Any, known: Mapping[str, Any] = NOTHING) -> Any:
+    """The object with its defaults filled in; the object itself when there is nothing to fill in.
+
+    ``known`` is an object that has its defaults already: members that are its own are left alone.
+    """
     if resource.custom or resource.type is None:
         return obj
     defaulter = compiled(resource.type)
-    return obj if defaulter is None else defaulter(obj)
+    return obj if defaulter is None else defaulter(obj, known)
 
 
 def rules_of(type: Type) -> tuple[list[tuple[str, Any, bool]], list[Defaulter]]:
@@ -76,7 +81,7 @@ def compiled(type: Type) -> Defaulter | None:
     below: dict[str, Defaulter] = {}
     order = tuple(type.fields)
 
-    def run(obj: Any) -> Any:
+    def run(obj: Any, known: Mapping[str, Any] = NOTHING) -> Any:
         if not below:
             below.update(_below(type))
         new = obj
@@ -89,7 +94,7 @@ def compiled(type: Type) -> Defaulter | None:
             child = below.get(name)
             if child is not None:
                 value = changed[name] if name in changed else new[name]
-                if value is not None:
+                if value is not None and known.get(name) is not value:
                     defaulted = child(value)
                     if defaulted is not value:
                         changed[name] = defaulted

@@ -9,24 +9,28 @@ Not modelled: a feature that is on. No gate can be set.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.schema import Field, Type, type_of_kind
 
-Change = Callable[[Any], Any]
+Change = Callable[..., Any]
+NOTHING: Mapping[str, Any] = {}
 
 
-def drop(resource: Resource, obj: Any) -> Any:
-    """The object as the store gives it back; itself when there is nothing to lose."""
+def drop(resource: Resource, obj: Any, known: Mapping[str, Any] = NOTHING) -> Any:
+    """The object as the store gives it back; itself when there is nothing to lose.
+
+    ``known`` is what the store gave back before: members that are its own are left alone.
+    """
     if resource.custom:
         return obj
     group, _, version = str(obj.get("apiVersion", resource.api_version)).rpartition("/")
     type = type_of_kind(group, version, resource.kind)
     change = None if type is None else compiled(type)
-    return obj if change is None else change(obj)
+    return obj if change is None else change(obj, known)
 
 
 @cache
@@ -58,7 +62,7 @@ def compiled(type: Type) -> Change | None:
     below: dict[str, Change] = {}
     ready = False
 
-    def change(obj: Any) -> Any:
+    def change(obj: Any, known: Mapping[str, Any] = NOTHING) -> Any:
         nonlocal ready
         if not ready:
             below.update(_below(type))
@@ -66,7 +70,7 @@ def compiled(type: Type) -> Change | None:
         new = obj if here is None else here(obj)
         out = new
         for name, value in new.items():
-            if value and name in below:
+            if value and name in below and known.get(name) is not value:
                 kept = below[name](value)
                 if kept is not value:
                     out = {**out, name: kept}
