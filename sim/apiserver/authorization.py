@@ -75,6 +75,10 @@ class Authorizer:
             return True
         if self._kept_from_node(user, asked):
             return False
+        # What is allowed whatever the name is remembered once for all names.
+        return (asked.name != "" and self._decide(user, asked._replace(name=""))) or self._decide(user, asked)
+
+    def _decide(self, user: User, asked: Attributes) -> bool:
         key = (user.name, user.groups, asked)
         known = self._decisions.get(key)
         if known is None:
