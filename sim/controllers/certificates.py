@@ -1,8 +1,8 @@
 """CertificateSigningRequests: kubelets' are approved, approved ones are signed, old ones go.
 
 Source: k8s.io/kubernetes/pkg/controller/certificates (approver/sarapprove.go, signer/signer.go, cleaner/cleaner.go).
-The signature itself comes from ``shared["signer"]``, a function of (request in PEM, signer name, µs of validity) that the
-edge provides with the cluster's authority. *Not modelled*: without one, requests stay approved and unsigned.
+The signature itself comes from ``shared["signer"]``, a function of (request in PEM, signer name, µs of validity) that
+the edge provides with the cluster's authority. *Not modelled*: without one, requests stay approved and unsigned.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Secrets that hold tokens: of service accounts, made when somebody asks for one, and of bootstrapping nodes.
 
 Source: k8s.io/kubernetes/pkg/controller/serviceaccount/tokens_controller.go and
-pkg/controller/bootstrap/tokencleaner.go. The token comes from the API server's TokenRequest. *Not modelled*: the signed cluster-info ConfigMap.
+pkg/controller/bootstrap/tokencleaner.go. The token comes from the API server's TokenRequest. *Not modelled*: the signed
+cluster-info ConfigMap.
 """
 
 from __future__ import annotations
