@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from seatrial.sim.machinery.validation import (
     apiservices,
     autoscaling,
+    certificates,
     core,
     crds,
     cron_jobs,
     endpoints,
     events,
+    flowcontrol,
     job_updates,
     jobs,
     limits,
@@ -177,6 +179,15 @@ ROWS: Mapping[str, Row] = {
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io": Row(
         policies.policy_binding, legacy_finalizers=False
     ),
+    "certificatesigningrequests.certificates.k8s.io": Row(
+        certificates.request_create,
+        recheck=_nothing,
+        update=certificates.request_update,
+        status=certificates.request_status,
+        subresources={"approval": certificates.request_status},
+    ),
+    "flowschemas.flowcontrol.apiserver.k8s.io": Row(flowcontrol.flow_schema),
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": Row(flowcontrol.priority_level),
     "apiservices.apiregistration.k8s.io": Row(apiservices.api_service, name=path_segment),
     "customresourcedefinitions.apiextensions.k8s.io": Row(
         crds.definition_create,
