@@ -87,7 +87,7 @@ class Server:
         live = self.kubelet.runtime.live.get(record.id)
         if record.state != RUNNING or live is None or live.process is None:
             raise ExecError(
-                "error executing command in container: failed to exec in container: failed to load task: "
+                "failed to exec in container: failed to load task: "
                 f"no running task found: task {record.id} not found"
             )
         return live.process
@@ -108,7 +108,7 @@ class Server:
             return Attached(process.exec(list(command), on_output, on_exit, stdin, tty))
         except FileNotFoundError as problem:
             text = exec_error(self.kubelet.runtime.new_id(), problem)
-            raise ExecError(f"Internal error occurred: error executing command in container: {text}") from problem
+            raise ExecError(text) from problem
 
     def attach(self, namespace: str, pod: str, container: str, on_output: OnOutput, on_exit: OnExit) -> Session:
         return Attached(self._process(namespace, pod, container).attach(on_output, on_exit))
