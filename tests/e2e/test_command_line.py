@@ -189,6 +189,7 @@ def test_time_jumps_and_everything_looks_older(machine: Machine) -> None:
     machine.must("seatrial", "up")
     assert "6m" in machine.kubectl("get", "configmap", "old", "--no-headers")
     assert "paused" in machine.must("seatrial", "clock", "pause")
+    assert "1 ×" in machine.must("seatrial", "clock", "resume")
     assert "60 ×" in machine.must("seatrial", "clock", "speed", "60")
     assert "greater than 0" in machine.refused("seatrial", "clock", "speed", "0")
     assert "write it like 90s" in machine.refused("seatrial", "clock", "advance", "soon")
