@@ -10,8 +10,8 @@ import base64
 import binascii
 from collections.abc import Iterator, Sequence
 
-from seatrial.sim.machinery.fields import FieldError
-from seatrial.sim.machinery.validation.names import label, subdomain
+from seatrial.sim.machinery.fields import FieldError, quoted
+from seatrial.sim.machinery.validation.names import Format, label, subdomain
 from seatrial.sim.machinery.validation.problems import (
     Errors,
     Object,
@@ -32,6 +32,8 @@ USAGES = (
     "server auth", "signing", "timestamping",
 )  # fmt: skip
 DURATION_MIN_S = 600
+SIGNER_MAX = 253 + 1 + 63 + 1 + 253
+"""A domain, a namespace and a name."""
 BEGIN = "-----BEGIN CERTIFICATE REQUEST-----"
 DECISIONS = ("Approved", "Denied")
 
@@ -82,16 +84,21 @@ def signer_name(value: str) -> Errors:
     errors: list[FieldError] = []
     if len(domain.encode()) > 253:
         errors.append(too_long("", 253))
-    steps = domain.split(".")
-    if len(steps) < 2:
+    errors += _first_wrong(domain, label)
+    if "." not in domain:
         errors.append(invalid("", domain, "should be a domain with at least two segments separated by dots"))
-    errors += [
-        invalid("", step, f"validating label {step!r}: {text}".replace("'", '"'))
-        for step in steps
-        for text in label(step)
-    ]
-    errors += [invalid("", path, text) for text in subdomain(path)]
+    errors += _first_wrong(path, subdomain)
+    if len(value.encode()) > SIGNER_MAX:
+        errors.append(too_long("", SIGNER_MAX))
     return errors
+
+
+def _first_wrong(segment: str, name_format: Format) -> Errors:
+    """What is wrong with the first part between dots that is wrong."""
+    for part in segment.split("."):
+        if wrong := name_format(part):
+            return [invalid("", segment, f"validating label {quoted(part)}: {text}") for text in wrong]
+    return ()
 
 
 def _conditions(value: Object) -> Iterator[FieldError]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 
 from seatrial.sim.machinery.fields import FieldError
-from seatrial.sim.machinery.validation.names import path_segment, subdomain
+from seatrial.sim.machinery.validation.names import label, subdomain
 from seatrial.sim.machinery.validation.problems import (
     Errors,
     Object,
@@ -33,7 +33,7 @@ VERBS = (
     "create", "delete", "deletecollection", "get", "head", "list", "patch", "post", "proxy", "put", "update", "watch",
 )  # fmt: skip
 """Verbs that are not for any verb."""
-ANY = "if '*' is present, must not specify other"
+NAMESPACE = "each member of this list must be '*' or a DNS-1123 label"
 
 
 def flow_schema(value: Object) -> Errors:
@@ -51,7 +51,7 @@ def _schema(spec: Object, name: str) -> Iterator[FieldError]:
         yield invalid("matchingPrecedence", precedence, told)
     distinguisher = spec.get("distinguisherMethod")
     if distinguisher is not None and distinguisher.get("type") not in DISTINGUISHERS:
-        yield not_supported("distinguisherMethod", distinguisher.get("type") or "", DISTINGUISHERS)
+        yield not_supported("distinguisherMethod.type", {"Type": distinguisher.get("type") or ""}, DISTINGUISHERS)
     level = (spec.get("priorityLevelConfiguration") or {}).get("name") or ""
     if not level:
         yield required("priorityLevelConfiguration.name", "must reference a priority level")
@@ -97,61 +97,69 @@ def _subject(subject: Object) -> Iterator[FieldError]:
         if not namespace:
             yield required(f"{own}.namespace", "must specify namespace for service account")
         else:
-            for text in path_segment(namespace):
+            for text in label(namespace):
                 yield invalid(f"{own}.namespace", namespace, text)
 
 
-def _listed(rule: Object, field: str, what: str) -> Iterator[FieldError]:
+def _listed(rule: Object, field: str, missing: str, what: str) -> Iterator[FieldError]:
     values = rule.get(field) or ()
     if not values:
-        yield required(field, f"{field} must contain at least one value")
+        yield required(field, missing)
     elif len(values) > 1 and "*" in values:
-        yield invalid(field, list(values), f"{ANY} {what}")
+        yield invalid(field, list(values), f"if '*' is present, must not specify other {what}")
 
 
 def _verbs(rule: Object) -> Iterator[FieldError]:
-    yield from _listed(rule, "verbs", "verbs")
-    wrong = [verb for verb in rule.get("verbs") or () if verb != "*" and verb not in VERBS]
-    if wrong:
-        yield not_supported("verbs", list(rule["verbs"]), VERBS)
+    yield from _listed(rule, "verbs", "verbs must contain at least one value", "verbs")
+    verbs = rule.get("verbs") or ()
+    if "*" not in verbs and any(verb not in VERBS for verb in verbs):
+        yield not_supported("verbs", list(verbs), VERBS)
 
 
 def _resource_rule(rule: Object) -> Iterator[FieldError]:
     yield from _verbs(rule)
-    yield from _listed(rule, "apiGroups", "api groups")
-    yield from _listed(rule, "resources", "resources")
+    yield from _listed(rule, "apiGroups", "resource rules must supply at least one api group", "api groups")
+    yield from _listed(rule, "resources", "resource rules must supply at least one resource", "resources")
     namespaces = rule.get("namespaces") or ()
-    if not namespaces and not rule.get("clusterScope"):
-        yield required("namespaces", "resource rules that are not cluster scoped must supply at least one namespace")
-    elif len(namespaces) > 1 and "*" in namespaces:
-        yield invalid("namespaces", list(namespaces), f"{ANY} namespaces")
+    if namespaces or not rule.get("clusterScope"):
+        missing = "resource rules that are not cluster scoped must supply at least one namespace"
+        yield from _listed(rule, "namespaces", missing, "namespaces")
+    for index, namespace in enumerate(() if "*" in namespaces else namespaces):
+        for text in label(namespace):
+            yield invalid(f"namespaces[{index}]", namespace, f"{NAMESPACE}; {text}")
 
 
 def _path_rule(rule: Object) -> Iterator[FieldError]:
     yield from _verbs(rule)
-    yield from _listed(rule, "nonResourceURLs", "non-resource URLs")
-    for index, path in enumerate(rule.get("nonResourceURLs") or ()):
-        here = f"nonResourceURLs[{index}]"
-        if path == "*":
-            continue
-        if not path.startswith("/"):
-            yield invalid(here, path, "must start with slash")
-        elif " " in path:
-            yield invalid(here, path, "must not contain white-space")
-        elif "//" in path:
-            yield invalid(here, path, "must not contain double slash")
-        elif "*" in path[:-1]:
-            yield invalid(here, path, "wildcard can only do suffix matching")
-        elif path.endswith("*") and not path.endswith("/*"):
-            yield invalid(here, path, "wildcard suffix must be preceded by slash: ...'/*'")
+    missing = "nonResourceURLs must contain at least one value"
+    yield from _listed(rule, "nonResourceURLs", missing, "non-resource URLs")
+    paths = rule.get("nonResourceURLs") or ()
+    for index, path in enumerate(() if "*" in paths else paths):
+        if wrong := _wrong_path(path):
+            yield invalid(f"nonResourceURLs[{index}]", path, wrong)
+
+
+def _wrong_path(path: str) -> str:
+    if not path:
+        return "must not be empty"
+    if path[0] != "/":
+        return "must start with slash"
+    if " " in path:
+        return "must not contain white-space"
+    if "//" in path:
+        return "must not contain double slash"
+    stars = path.count("*")
+    return "wildcard can only do suffix matching" if stars > 1 or (stars and not path.endswith("/*")) else ""
 
 
 def priority_level(value: Object) -> Errors:
-    return at("spec", [*_level(value.get("spec") or {})])
+    return at("spec", [*_level(value.get("spec") or {}, value["metadata"].get("name") or "")])
 
 
-def _level(spec: Object) -> Iterator[FieldError]:
+def _level(spec: Object, name: str) -> Iterator[FieldError]:
     kind, limited, exempt = spec.get("type") or "", spec.get("limited"), spec.get("exempt")
+    if (name == "exempt") != (kind == "Exempt"):
+        yield invalid("type", kind, "type must be 'Exempt' if and only if name is 'exempt'")
     if kind not in TYPES:
         yield not_supported("type", kind, TYPES)
     elif kind == "Exempt":

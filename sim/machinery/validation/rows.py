@@ -15,6 +15,7 @@ from seatrial.sim.machinery.validation import (
     core,
     crds,
     cron_jobs,
+    dynamic_resources,
     endpoints,
     events,
     flowcontrol,
@@ -188,6 +189,9 @@ ROWS: Mapping[str, Row] = {
     ),
     "flowschemas.flowcontrol.apiserver.k8s.io": Row(flowcontrol.flow_schema),
     "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": Row(flowcontrol.priority_level),
+    "resourceclaims.resource.k8s.io": Row(update=dynamic_resources.spec_stays, status=dynamic_resources.claim_status),
+    "resourceclaimtemplates.resource.k8s.io": Row(update=dynamic_resources.spec_stays),
+    "resourceslices.resource.k8s.io": Row(update=dynamic_resources.slice_update),
     "apiservices.apiregistration.k8s.io": Row(apiservices.api_service, name=path_segment),
     "customresourcedefinitions.apiextensions.k8s.io": Row(
         crds.definition_create,
