@@ -20,7 +20,7 @@ up: setup  ## Start the default cluster and leave it running
 	$(BIN)/seatrial up
 
 test: setup  ## Run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q
 
 check: lint types layers duplicates test  ## Everything that a change must pass
 

@@ -13,6 +13,7 @@ settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="write golden files and figures anew instead of comparing")
     parser.addoption("--soak", action="store_true", help="run what takes longer than continuous integration may")
 
 
