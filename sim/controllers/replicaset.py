@@ -34,6 +34,7 @@ from seatrial.sim.controllers.ownership import (
     claim,
     labels_of,
     pod_from_template,
+    selector_of,
 )
 from seatrial.sim.controllers.shell import Controller, object_key
 from seatrial.sim.machinery.errors import ApiError
@@ -44,11 +45,17 @@ ALWAYS = ("replicas", "terminatingReplicas")
 """Counts that are written even when zero."""
 
 
-class Pods(NamedTuple):
-    """The pods of one set."""
+class Facts(NamedTuple):
+    """What counts of one pod. Pods never change, so these are worked out once for each revision of each."""
 
-    active: list[Object]
-    terminating: list[Object]
+    pod: Object
+    matches: bool
+    labelled: bool
+    """Carries all labels of the template."""
+    active: bool
+    leaving: bool
+    """Being deleted and not ended yet."""
+    ready: bool
 
 
 def reconcile_for(kind: Owner) -> Any:
@@ -62,14 +69,16 @@ def _reconcile(kind: Owner, turn: Turn) -> Steps:
     namespace, name = turn.key
     owner = turn.view(kind.storage).get(namespace, name)
     if owner is None:
+        turn.memory.pop(("facts", turn.key), None)
         return None
-    claimed = yield from claim(kind, owner, "pods", turn.view("pods"))
-    active = [pod for pod in claimed if podstate.is_active(pod)]
-    dying = [pod for pod in claimed if podstate.is_terminating(pod) and not podstate.is_terminal(pod)]
+    known = facts_of(turn, owner, children(turn.view("pods"), owner))
+    if turn.view("pods").indexed("orphan", namespace) or not all(each.matches for each in known):
+        known = facts_of(turn, owner, (yield from claim(kind, owner, "pods", turn.view("pods"))))
+    active = [each.pod for each in known if each.active]
     problem: tuple[str, Exception] | None = None
     if "deletionTimestamp" not in owner["metadata"]:
         problem = yield from _manage(kind, turn, owner, active)
-    status = new_status(owner, Pods(active, dying), problem, turn.stamp, turn.clock_now())
+    status = new_status(owner, known, problem, turn.stamp, turn.clock_now())
     yield from write_status(kind, owner, status)
     if problem is not None:
         return Outcome(retry=True)
@@ -77,6 +86,32 @@ def _reconcile(kind: Owner, turn: Turn) -> Steps:
     if min_ready and status.get("readyReplicas", 0) != status.get("availableReplicas", 0):
         return Outcome(podstate.next_availability(active, min_ready, turn.clock_now()))
     return None
+
+
+def facts_of(turn: Turn, owner: Object, pods: Sequence[Object]) -> list[Facts]:
+    """The facts of each pod, those of unchanged pods as they were found last time."""
+    key = ("facts", turn.key)
+    generation = (owner["metadata"]["uid"], owner["metadata"].get("generation"))
+    remembered, before = turn.memory.get(key, (None, {}))
+    if remembered != generation:
+        before = {}
+    selects = selector_of(owner)
+    wanted = ((owner["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
+    after: dict[str, Facts] = {}
+    for pod in pods:
+        uid = pod["metadata"]["uid"]
+        known = before.get(uid)
+        after[uid] = known if known is not None and known.pod is pod else _facts(pod, selects, wanted)
+    turn.memory[key] = (generation, after)
+    return list(after.values())
+
+
+def _facts(pod: Object, selects: Any, wanted: Mapping[str, str]) -> Facts:
+    labels = labels_of(pod)
+    leaving = podstate.is_terminating(pod)
+    ended = podstate.is_terminal(pod)
+    full = wanted.items() <= labels.items()
+    return Facts(pod, selects(labels), full, not leaving and not ended, leaving and not ended, podstate.is_ready(pod))
 
 
 def _manage(kind: Owner, turn: Turn, owner: Object, active: list[Object]) -> Generator[Action, Any, Any]:
@@ -135,21 +170,21 @@ def delete_pods(owner: Object, pods: Sequence[Object]) -> Generator[Action, Any,
 
 
 def new_status(
-    owner: Object, pods: Pods, problem: tuple[str, Exception] | None, stamp: str, now: int
+    owner: Object, known: Sequence[Facts], problem: tuple[str, Exception] | None, stamp: str, now: int
 ) -> dict[str, Any]:
     """The status that the pods give (calculateStatus)."""
-    spec = owner["spec"]
-    wanted = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    min_ready = spec.get("minReadySeconds", 0)
-    ready = [pod for pod in pods.active if podstate.is_ready(pod)]
+    min_ready = owner["spec"].get("minReadySeconds", 0)
+    active = [each for each in known if each.active]
+    ready = [each for each in active if each.ready]
+    available = sum(podstate.is_available(each.pod, min_ready, now) for each in ready) if min_ready else len(ready)
     counts = {
-        "replicas": len(pods.active),
-        "fullyLabeledReplicas": sum(wanted.items() <= labels_of(pod).items() for pod in pods.active),
+        "replicas": len(active),
+        "fullyLabeledReplicas": sum(each.labelled for each in active),
         "readyReplicas": len(ready),
-        "availableReplicas": sum(podstate.is_available(pod, min_ready, now) for pod in ready),
+        "availableReplicas": available,
     }
     if owner["kind"] == "ReplicaSet":
-        counts["terminatingReplicas"] = len(pods.terminating)
+        counts["terminatingReplicas"] = sum(each.leaving for each in known)
     status: dict[str, Any] = conditions.compact(counts, ALWAYS)
     status["observedGeneration"] = owner["metadata"].get("generation", 0)
     listed = (owner.get("status") or {}).get("conditions") or []
