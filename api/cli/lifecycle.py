@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,31 +13,8 @@ from seatrial.api.cli.app import home_text
 from seatrial.api.cli.up import DEFAULT_NAME, checked_name
 from seatrial.api.problem import Problem
 from seatrial.api.server import state
+from seatrial.api.server.detached import stop
 from seatrial.api.server.state import Home
-
-STOP_TIMEOUT_S = 20.0
-ANNOUNCE_TIMEOUT_S = 5.0
-
-
-def stop(home: Home) -> None:
-    """Ends a cluster's server: asks first, then insists. Raises Problem when it cannot be reached."""
-    until = time.monotonic() + ANNOUNCE_TIMEOUT_S
-    process = home.process()
-    while not process and home.running:
-        if time.monotonic() > until:
-            mend = f"find it with: fuser {home.path / 'lock'}"
-            raise Problem(f"cluster {home.name}", "a process holds its lock and does not say which it is", mend)
-        time.sleep(0.05)
-        process = home.process()
-    for number, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, ANNOUNCE_TIMEOUT_S)):
-        until = time.monotonic() + patience_s
-        if home.running:
-            with suppress(ProcessLookupError):
-                os.kill(int(process["pid"]), number)
-        while home.running and time.monotonic() < until:
-            time.sleep(0.02)
-    if home.running:
-        raise Problem(f"cluster {home.name}", f"process {process['pid']} does not end", "end it by hand")
 
 
 def config_files(home: Home, given: str | None) -> list[Path]:

@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -107,15 +108,23 @@ def up(
 
     try:
         home.save(settings)
-        if foreground:
-            run_here(home, ready)
-        else:
-            ready(spawn(home))
-    except Defect:
-        raise
-    except Problem:
-        if is_new and not home.running:
+        launch(home, foreground, ready)
+    except Problem as problem:
+        if is_new and not home.running and not isinstance(problem, Defect):
             home.remove()
+        raise
+
+
+def launch(home: Home, foreground: bool, ready: Callable[[dict[str, Any]], None]) -> None:
+    """Starts the server here or on its own; one that nobody can be pointed at is stopped again. Raises Problem."""
+    if foreground:
+        run_here(home, ready)
+        return
+    report = spawn(home)
+    try:
+        ready(report)
+    except Problem:
+        detached.stop(home)
         raise
 
 
@@ -165,7 +174,7 @@ def check_unchanged(name: str, settings: Settings, given: dict[str, Any]) -> Non
             raise Problem(f"cluster {name}", why, mend)
 
 
-def run_here(home: Home, ready: Any) -> None:
+def run_here(home: Home, ready: Callable[[dict[str, Any]], None]) -> None:
     """Serves in this process until it is stopped."""
     import logging
 

@@ -1,4 +1,4 @@
-"""A server on its own: a forked process in a session of its own, which reports once over a pipe.
+"""A server on its own: a forked process in a session of its own, which reports once over a pipe; and its end.
 
 Forked, not spawned: what the command has imported need not be imported again, which is a quarter of the start-up time.
 The command has no threads, so that a fork is safe.
@@ -9,12 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
+import time
+from contextlib import suppress
 
 from seatrial.api.problem import Problem
 from seatrial.api.server.state import Home
 
 REASON_MAX = 200
+STOP_TIMEOUT_S = 20.0
+ANNOUNCE_TIMEOUT_S = 5.0
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -73,3 +78,24 @@ def run(home: Home, writing: int) -> int:
         tell({"defect": [f"cluster {home.name}", why, mend]})
         return 1
     return 0
+
+
+def stop(home: Home) -> None:
+    """Ends a cluster's server: asks first, then insists. Raises Problem when it cannot be reached."""
+    until = time.monotonic() + ANNOUNCE_TIMEOUT_S
+    process = home.process()
+    while not process and home.running:
+        if time.monotonic() > until:
+            mend = f"find it with: fuser {home.path / 'lock'}"
+            raise Problem(f"cluster {home.name}", "a process holds its lock and does not say which it is", mend)
+        time.sleep(0.05)
+        process = home.process()
+    for number, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, ANNOUNCE_TIMEOUT_S)):
+        until = time.monotonic() + patience_s
+        if home.running:
+            with suppress(ProcessLookupError):
+                os.kill(int(process["pid"]), number)
+        while home.running and time.monotonic() < until:
+            time.sleep(0.02)
+    if home.running:
+        raise Problem(f"cluster {home.name}", f"process {process['pid']} does not end", "end it by hand")

@@ -129,8 +129,8 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
     await stopping.wait()
     log.info("cluster %s stops", home.name)
     offset_us = driver.offset_us
-    driver.stop()
     await listener.close()
+    driver.stop()
     live.close(offset_us)
     if failure:
         raise Problem(

@@ -14,6 +14,7 @@ up. Not modelled: HTTP/2. Clients that would choose it fall back to HTTP/1.1 and
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from typing import Any, cast
 import httptools
 
 from seatrial.api.server.message import REASONS, App, Incoming, Outgoing, Peer, Stream
+
+log = logging.getLogger("seatrial")
 
 HEADER_BYTES_MAX = 1024 * 1024 + 4096
 """http.Server.MaxHeaderBytes of the API server, plus the slop that net/http adds."""
@@ -122,6 +125,9 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError:
+            log.exception("handling a request")
+            self._refuse(500)
         except httptools.HttpParserError:
             self._refuse(400)
         else:

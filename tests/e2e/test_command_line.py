@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,15 @@ def test_a_broken_kubeconfig_stops_everything_before_it_starts(machine: Machine,
     assert "no cluster yet" in machine.must("seatrial", "list")
 
 
+def test_a_locked_kubeconfig_undoes_the_start(machine: Machine) -> None:
+    lock = machine.kubeconfig.with_name("kubeconfig.lock")
+    lock.touch()
+    assert "lock file" in machine.refused("seatrial", "up", *BARE)
+    assert "no cluster yet" in machine.must("seatrial", "list")
+    lock.unlink()
+    machine.must("seatrial", "up", *BARE)
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -168,6 +178,20 @@ def test_a_killed_server_is_not_taken_for_a_running_one(machine: Machine) -> Non
     assert "not running" in machine.refused("seatrial", "clock", "show")
     machine.must("seatrial", "up")
     machine.kubectl("get", "configmap", "kept")
+
+
+def test_watchers_hear_of_a_halt_and_do_not_delay_it(machine: Machine) -> None:
+    machine.must("seatrial", "up", *BARE)
+    command = ["kubectl", "get", "configmaps", "-A", "--watch"]
+    with subprocess.Popen(command, env=machine.environment, stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        machine.kubectl("create", "configmap", "seen")
+        while "seen" not in watcher.stdout.readline():
+            pass
+        began = time.monotonic()
+        machine.must("seatrial", "halt")
+        assert time.monotonic() - began < 10
+        assert watcher.wait(20) == 0
 
 
 def test_a_manifest_that_is_no_yaml_changes_nothing(machine: Machine) -> None:
