@@ -9,7 +9,7 @@ Source: k8s.io/kubernetes/pkg/apis/*/validation, pkg/registry/*/strategy.go and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seatrial.sim.machinery.fields import FieldError
@@ -37,7 +37,7 @@ def validate_create(resource: Resource, obj: Object) -> list[FieldError]:
     errors = [*at("metadata", found)] if found else []
     if found := row.check(obj):
         errors += found
-    return errors
+    return _once(errors) if errors else errors
 
 
 def validate_update(resource: Resource, new: Object, old: Object, subresource: str = "") -> list[FieldError]:
@@ -49,16 +49,20 @@ def validate_update(resource: Resource, new: Object, old: Object, subresource: s
         errors += at("metadata", found)
         if row.metadata_twice:
             errors += at("metadata", found)
-    if subresource == "status":
-        return [*errors, *row.status(new, old)]
-    if subresource in row.subresources:
-        return [*errors, *row.subresources[subresource](new, old)]
-    if found := row.update(new, old):
-        errors += found
-    check = row.check if row.recheck is None else row.recheck
-    if _touched(new, old) and (found := check(new)):
-        errors += [error for error in found if error not in errors]
-    return errors
+    narrow = row.status if subresource == "status" else row.subresources.get(subresource)
+    if narrow is not None:
+        errors += narrow(new, old)
+    else:
+        errors += row.update(new, old)
+        check = row.check if row.recheck is None else row.recheck
+        if _touched(new, old):
+            errors += check(new)
+    return errors if not errors or row.metadata_twice else _once(errors)
+
+
+def _once(errors: Sequence[FieldError]) -> list[FieldError]:
+    """What several rules say in the same words is said once."""
+    return list(dict.fromkeys(errors))
 
 
 def _touched(new: Object, old: Object) -> bool:

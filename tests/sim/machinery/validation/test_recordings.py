@@ -17,8 +17,6 @@ FILES = [*sorted(DATA.glob("fields/*.jsonl.gz")), *sorted(DATA.glob("requests/ki
 ELSEWHERE: Mapping[str, frozenset[str]] = {
     "fields-vwc": frozenset({'webhooks.0.matchConditions.0.expression = "Bad Value!"'}),
     "kind-vap": frozenset({"create: bad cel"}),
-    "kind-job": frozenset({"bad name"}),
-    "kind-limitrange": frozenset({"no name"}),
     "kind-pv": frozenset({"create: no capacity"}),
     "kind-service": frozenset({"no name"}),
 }
