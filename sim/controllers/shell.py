@@ -37,7 +37,7 @@ from seatrial.sim.controllers.actions import (
     Update,
 )
 from seatrial.sim.controllers.events import Recorder
-from seatrial.sim.controllers.informers import USER_AGENT, Informers
+from seatrial.sim.controllers.informers import MANAGER_USER, USER_AGENT, Informers
 from seatrial.sim.controllers.workqueue import BACKOFF_BASE_US, BACKOFF_MAX_US, WorkQueue
 from seatrial.sim.kernel.clock import Process
 from seatrial.sim.machinery.errors import ApiError
@@ -108,9 +108,14 @@ class Controller:
     """Multiplies --kube-api-qps for a controller that makes several requests for each object."""
     burst_factor: int = 1
 
+    root: bool = False
+    """Asks as the manager itself, because it makes what accounts need to ask at all."""
+
     @property
-    def user(self) -> str:
-        return f"system:serviceaccount:kube-system:{self.account or self.name}"
+    def user(self) -> User:
+        if self.root:
+            return User(MANAGER_USER, ("system:authenticated",))
+        return User(f"system:serviceaccount:kube-system:{self.account or self.name}", ACCOUNT_GROUPS)
 
 
 def object_key(seen: Seen) -> tuple[tuple[str, str]]:
@@ -157,7 +162,7 @@ class Shell:
         )
         qps = limits.controller_manager_qps * controller.qps_factor
         burst = limits.controller_manager_burst * controller.burst_factor
-        self._client = Client(wiring, host, user, USER_AGENT, qps, burst)
+        self._client = Client(wiring, host, controller.user, USER_AGENT, qps, burst)
         self._rng = wiring.streams(f"controllers/{controller.name}")
         component = controller.component or controller.account or controller.name
         self._recorder = Recorder(component, self._rng.randrange(1000), self._send_events)

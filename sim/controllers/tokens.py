@@ -118,6 +118,7 @@ TOKEN = Controller(
     name="serviceaccount-token-controller",
     account="service-account-controller",
     reconcile=reconcile_token,
+    root=True,
     watches=((SECRETS, secret_keys), (ACCOUNTS, account_keys)),
 )
 CLEANER = Controller(

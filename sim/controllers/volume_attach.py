@@ -1,0 +1,127 @@
+"""Attaching and expanding volumes of CSI drivers: the control plane's side of it.
+
+Source: k8s.io/kubernetes/pkg/controller/volume/attachdetach, pkg/volume/csi/csi_attacher.go and
+pkg/controller/volume/expand. *Not modelled*: volumes that in-tree plug-ins attach, and the pause before a volume is
+detached by force; a driver's own attacher has to say that a volume is attached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+from seatrial.sim.apiserver.request import Object
+from seatrial.sim.controllers.actions import Create, Record, Steps, Turn, delete_of, ignoring
+from seatrial.sim.controllers.informers import claims
+from seatrial.sim.controllers.podstate import is_terminal, phase
+from seatrial.sim.controllers.shell import Controller, Seen, object_key
+from seatrial.sim.controllers.volume_match import storage
+
+ATTACHMENTS, DRIVERS = "volumeattachments.storage.k8s.io", "csidrivers.storage.k8s.io"
+CLAIMS, VOLUMES, CLASSES = "persistentvolumeclaims", "persistentvolumes", "storageclasses.storage.k8s.io"
+
+
+def attachment_name(handle: str, driver: str, node: str) -> str:
+    """getAttachmentName."""
+    return "csi-" + sha256(f"{handle}{driver}{node}".encode()).hexdigest()
+
+
+def wanted_on(turn: Turn, node: str) -> dict[str, tuple[Object, Object]]:
+    """Volumes that pods of a node use and that have to be attached, by the attachment's name."""
+    found: dict[str, tuple[Object, Object]] = {}
+    for pod in turn.view("pods").indexed("node", node):
+        if is_terminal(pod):
+            continue
+        for key in claims(pod):
+            namespace, _, name = key.partition("/")
+            claim = turn.view(CLAIMS).get(namespace, name)
+            volume = turn.view(VOLUMES).get("", claim["spec"].get("volumeName", "")) if claim is not None else None
+            csi = volume["spec"].get("csi") if volume is not None else None
+            if volume is None or csi is None:
+                continue
+            driver = turn.view(DRIVERS).get("", csi["driver"])
+            if driver is not None and driver["spec"].get("attachRequired") is not False:
+                found[attachment_name(csi["volumeHandle"], csi["driver"], node)] = (volume, pod)
+    return found
+
+
+def reconcile_attach(turn: Turn) -> Steps:
+    """Keys are ``node`` and a node's name."""
+    _, node = turn.key
+    wanted = wanted_on(turn, node)
+    there = {
+        each["metadata"]["name"]: each for each in turn.view(ATTACHMENTS).list() if each["spec"]["nodeName"] == node
+    }
+    told: dict[str, None] = turn.memory.setdefault("told", {})
+    for name, (volume, pod) in wanted.items():
+        attachment = there.get(name)
+        if attachment is None:
+            spec = {"attacher": volume["spec"]["csi"]["driver"], "nodeName": node}
+            source = {"persistentVolumeName": volume["metadata"]["name"]}
+            kind = {"apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": {"name": name}}
+            yield from ignoring(Create(ATTACHMENTS, {**kind, "spec": {**spec, "source": source}}), 409)
+        elif (attachment.get("status") or {}).get("attached") and name not in told:
+            told[name] = None
+            text = f'AttachVolume.Attach succeeded for volume "{volume["metadata"]["name"]}"'
+            yield Record(pod, "Normal", "SuccessfulAttachVolume", text)
+    for name, attachment in there.items():
+        if name not in wanted:
+            told.pop(name, None)
+            yield from ignoring(delete_of(ATTACHMENTS, attachment), 404)
+    return None
+
+
+def pod_keys(seen: Seen) -> Iterable[tuple[str, str]]:
+    pod = seen.obj
+    name = pod["spec"].get("nodeName")
+    if not name or not claims(pod):
+        return ()
+    old = seen.old
+    if seen.new is not None and old is not None and old["spec"].get("nodeName") == name:
+        if is_terminal(seen.new) == is_terminal(old):
+            return ()
+    return (("node", name),)
+
+
+def attachment_keys(seen: Seen) -> Iterable[tuple[str, str]]:
+    return (("node", seen.obj["spec"]["nodeName"]),)
+
+
+def reconcile_expand(turn: Turn) -> Steps:
+    """Tells of a claim that has been made larger than its volume."""
+    namespace, name = turn.key
+    claim = turn.view(CLAIMS).get(namespace, name)
+    if claim is None or phase(claim) != "Bound":
+        return None
+    asked = storage((claim["spec"].get("resources") or {}).get("requests"))
+    if asked <= storage((claim.get("status") or {}).get("capacity")):
+        return None
+    text = "waiting for an external controller to expand this PVC"
+    yield Record(claim, "Normal", "ExternalExpanding", text)
+    return None
+
+
+def claim_keys(seen: Seen) -> Iterable[Any]:
+    """Only a claim that asks for more than before."""
+    new, old = seen.new, seen.old
+    if new is None or old is None or new["spec"].get("resources") == old["spec"].get("resources"):
+        return ()
+    return object_key(seen)
+
+
+ATTACH = Controller(
+    name="persistentvolume-attach-detach-controller",
+    account="attachdetach-controller",
+    reconcile=reconcile_attach,
+    watches=(("pods", pod_keys), (ATTACHMENTS, attachment_keys)),
+    reads=(CLAIMS, VOLUMES, DRIVERS),
+    workers=1,
+)
+EXPAND = Controller(
+    name="persistentvolume-expander-controller",
+    account="expand-controller",
+    component="volume_expand",
+    reconcile=reconcile_expand,
+    watches=((CLAIMS, claim_keys),),
+)

@@ -1,0 +1,106 @@
+"""A dynamic provisioner: volumes for claims whose storage class names it, as an NFS provisioner makes them.
+
+Source: sigs.k8s.io/sig-storage-lib-external-provisioner (controller.go). *Not modelled*: the directory behind a volume.
+An add-on: it does not run where only the control plane does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from seatrial.sim.apiserver.request import Object
+from seatrial.sim.controllers import volume_match as match
+from seatrial.sim.controllers.actions import Create, Record, Steps, Turn, delete_of, ignoring
+from seatrial.sim.controllers.podstate import is_terminating, phase
+from seatrial.sim.controllers.shell import Controller, Seen
+from seatrial.sim.controllers.volume_binder import CLAIMS, CLASSES, VOLUMES
+
+NAMES = ("k8s-sigs.io/nfs-subdir-external-provisioner", "rancher.io/local-path", "seatrial.io/dynamic")
+"""Provisioners that the add-on answers for."""
+
+
+def reconcile(turn: Turn) -> Steps:
+    kind, namespace, name = turn.key
+    if kind == "volume":
+        return (yield from _reclaim(turn, name))
+    claim = turn.view(CLAIMS).get(namespace, name)
+    if claim is None or claim["spec"].get("volumeName") or is_terminating(claim):
+        return None
+    storage_class = turn.view(CLASSES).get("", match.class_of(claim))
+    annotations = match.annotations_of(claim)
+    names = turn.shared.get("provisioners", NAMES)
+    if storage_class is None or storage_class["provisioner"] not in names or match.PROVISIONER not in annotations:
+        return None
+    late = storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
+    if late and match.SELECTED_NODE not in annotations:
+        return None
+    text = f'External provisioner is provisioning volume for claim "{namespace}/{name}"'
+    yield Record(claim, "Normal", "Provisioning", text)
+    volume = volume_of(claim, storage_class)
+    yield from ignoring(Create(VOLUMES, volume), 409)
+    text = f"Successfully provisioned volume {volume['metadata']['name']}"
+    yield Record(claim, "Normal", "ProvisioningSucceeded", text)
+    return None
+
+
+def volume_of(claim: Object, storage_class: Object) -> dict[str, Any]:
+    """The volume for a claim."""
+    metadata, spec = claim["metadata"], claim["spec"]
+    name = f"pvc-{metadata['uid']}"
+    ref = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": metadata["namespace"]}
+    ref |= {"name": metadata["name"], "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+    path = f"/volumes/{metadata['namespace']}-{metadata['name']}-{name}"
+    made: dict[str, Any] = {
+        "capacity": {"storage": spec["resources"]["requests"]["storage"]},
+        "accessModes": spec.get("accessModes") or [],
+        "claimRef": ref,
+        "persistentVolumeReclaimPolicy": storage_class.get("reclaimPolicy", "Delete"),
+        "storageClassName": storage_class["metadata"]["name"],
+        "volumeMode": match.mode_of(claim),
+        "nfs": {"server": "nfs.kube-system.svc", "path": path},
+    }
+    if storage_class.get("mountOptions"):
+        made["mountOptions"] = storage_class["mountOptions"]
+    annotations = {match.PROVISIONED_BY: storage_class["provisioner"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": made,
+    }
+
+
+def _reclaim(turn: Turn, name: str) -> Steps:
+    """A released volume of ours goes, if its policy says so."""
+    volume = turn.view(VOLUMES).get("", name)
+    if volume is None or phase(volume) != "Released" or is_terminating(volume):
+        return None
+    ours = match.annotations_of(volume).get(match.PROVISIONED_BY) in turn.shared.get("provisioners", NAMES)
+    if ours and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete":
+        yield from ignoring(delete_of(VOLUMES, volume), 404)
+    return None
+
+
+def claim_keys(seen: Seen) -> Iterable[Any]:
+    claim = seen.new
+    if claim is None or claim["spec"].get("volumeName"):
+        return ()
+    return (("claim", claim["metadata"]["namespace"], claim["metadata"]["name"]),)
+
+
+def volume_keys(seen: Seen) -> Iterable[Any]:
+    volume = seen.new
+    return (("volume", "", volume["metadata"]["name"]),) if volume is not None and phase(volume) == "Released" else ()
+
+
+CONTROLLER = Controller(
+    name="volume-provisioner",
+    account="persistent-volume-binder",
+    component="volume-provisioner",
+    reconcile=reconcile,
+    watches=((CLAIMS, claim_keys), (VOLUMES, volume_keys)),
+    reads=(CLASSES,),
+    workers=4,
+    addon=True,
+)
