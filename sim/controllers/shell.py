@@ -157,9 +157,6 @@ class Shell:
         self._wiring, self._clock, self._informers = wiring, wiring.clock, informers
         self._settings, self._shared = settings, shared
         limits = wiring.spec.client
-        user = User(
-            controller.user, ("system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
-        )
         qps = limits.controller_manager_qps * controller.qps_factor
         burst = limits.controller_manager_burst * controller.burst_factor
         self._client = Client(wiring, host, controller.user, USER_AGENT, qps, burst)
