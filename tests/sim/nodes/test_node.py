@@ -1,0 +1,238 @@
+"""Machines and their kubelets in a whole cluster."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seatrial.sim.apiserver.kubelets import LogOptions
+from seatrial.sim.cluster import Cluster
+from seatrial.sim.config import ClusterSpec, S
+from seatrial.sim.kernel.clock import parse_stamp
+
+ORDER = ("Pending", "Running", "Succeeded", "Failed")
+
+
+def cluster(nodes: int = 1) -> Cluster:
+    made = Cluster(ClusterSpec(nodes=nodes), verify=True)
+    made.run(3 * S)
+    return made
+
+
+def pod(name: str, script: str, **spec: Any) -> dict[str, Any]:
+    container = {"name": "c", "image": "busybox:1", "command": ["sh", "-c", script]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"terminationGracePeriodSeconds": 3, "containers": [container], **spec},
+    }
+
+
+def node_of(made: Cluster, name: str = "w1-k8s") -> Any:
+    return next(each for each in made.components if each.name == f"kubelet/{name}")
+
+
+def phase(made: Cluster, name: str) -> str | None:
+    found = made.store.get("pods", "default", name)
+    return None if found is None else found["status"]["phase"]
+
+
+def reasons(made: Cluster, name: str) -> list[str]:
+    found = [e for e in made.store.list("events") if e["involvedObject"]["name"] == name]
+    return [event["reason"] for event in found]
+
+
+class TestNodes:
+    def test_a_node_registers_with_what_it_is(self) -> None:
+        made = cluster()
+        node = made.store.get("nodes", "", "w1-k8s")
+        assert node is not None
+        assert node["metadata"]["labels"]["kubernetes.io/hostname"] == "w1-k8s"
+        assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.37.2"
+        assert node["status"]["addresses"][0] == {"type": "InternalIP", "address": "192.168.1.101"}
+        assert {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"] == "True"
+        control = made.store.get("nodes", "", "m-k8s")
+        assert control is not None
+        assert control["spec"]["taints"] == [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
+        assert control["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] == ""
+
+    def test_its_lease_is_renewed_every_ten_seconds(self) -> None:
+        made = cluster()
+        renewed = []
+        for _ in range(6):
+            lease = made.store.get("leases.coordination.k8s.io", "kube-node-lease", "w1-k8s")
+            assert lease is not None
+            renewed.append(parse_stamp(lease["spec"]["renewTime"]))
+            made.run(10 * S)
+        assert all(9.9 * S < b - a < 10.1 * S for a, b in pairwise(renewed))
+        assert lease["spec"]["leaseDurationSeconds"] == 40
+
+    def test_a_stopped_kubelet_leaves_its_containers_alone(self) -> None:
+        made = cluster()
+        made.apply(pod("a", "while :; do echo tick; sleep 1; done"))
+        made.run(5 * S)
+        node = node_of(made)
+        uid = made.store.get("pods", "default", "a")["metadata"]["uid"]  # type: ignore[index]
+        live = next(iter(node.runtime.live.values()))
+        before = len(live.log.lines)
+        node.stop()
+        made.run(20 * S)
+        assert len(live.log.lines) >= before + 19
+        node.start()
+        made.run(5 * S)
+        assert node.runtime.record(uid).latest("c").attempt == 0
+        assert phase(made, "a") == "Running"
+
+    def test_a_machine_that_lost_power_starts_its_pods_again(self) -> None:
+        made = cluster()
+        made.apply(pod("a", "sleep 600"))
+        made.run(5 * S)
+        node = node_of(made)
+        boot = made.store.get("nodes", "", "w1-k8s")["status"]["nodeInfo"]["bootID"]  # type: ignore[index]
+        node.power_off()
+        made.run(20 * S)
+        node.power_on()
+        made.run(30 * S)
+        found = made.store.get("pods", "default", "a")
+        assert found is not None
+        assert found["status"]["containerStatuses"][0]["restartCount"] == 1
+        assert found["status"]["phase"] == "Running"
+        assert "SandboxChanged" in reasons(made, "a")
+        assert made.store.get("nodes", "", "w1-k8s")["status"]["nodeInfo"]["bootID"] != boot  # type: ignore[index]
+
+    def test_an_unreachable_kubelet_is_refused_in_the_diallers_words(self) -> None:
+        made = cluster()
+        node_of(made).stop()
+        with pytest.raises(OSError, match=r"^dial tcp 192\.168\.1\.101:10250: connect: connection refused$"):
+            made.wiring.kubelets.dial("w1-k8s")
+        made.topology.cut("w1-k8s", "lan")
+        with pytest.raises(OSError, match="no route to host"):
+            made.wiring.kubelets.dial("w1-k8s")
+
+
+class TestPods:
+    def test_an_image_is_fetched_once_and_said_so(self) -> None:
+        made = cluster()
+        for name in ("a", "b"):
+            body = pod(name, "")
+            body["spec"]["containers"][0] = {"name": "c", "image": "nginx:1.27"}
+            made.apply(body)
+        made.run(30 * S)
+        messages = {
+            e["involvedObject"]["name"]: e["message"] for e in made.store.list("events") if e["reason"] == "Pulled"
+        }
+        pulled = [text for text in messages.values() if text.startswith("Successfully pulled image")]
+        assert len(pulled) >= 1
+        assert "Image size: 75497472 bytes." in pulled[0]
+        images = made.store.get("nodes", "", "w1-k8s")["status"]["images"]  # type: ignore[index]
+        assert images[0] == {"names": ["docker.io/library/nginx:1.27"], "sizeBytes": 75497472}
+
+    def test_addresses_of_ended_pods_are_given_back(self) -> None:
+        made = cluster()
+        made.apply(pod("a", "sleep 600"))
+        made.run(5 * S)
+        addresses = node_of(made).runtime.addresses
+        assert len(addresses.used) == 1
+        delete(made, "a")
+        made.run(10 * S)
+        assert phase(made, "a") is None
+        assert not addresses.used
+        assert not node_of(made).kubelet.workers
+
+    def test_grace_is_respected(self) -> None:
+        made = cluster()
+        made.apply(pod("deaf", "trap '' TERM; while :; do sleep 1; done", terminationGracePeriodSeconds=8))
+        made.run(5 * S)
+        delete(made, "deaf")
+        made.run(7 * S)
+        assert phase(made, "deaf") == "Running"
+        made.run(4 * S)
+        assert phase(made, "deaf") is None
+
+    def test_sidecars_start_before_and_end_after_the_others(self) -> None:
+        made = cluster()
+        side = {"name": "side", "image": "busybox:1", "restartPolicy": "Always"}
+        side["command"] = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"]  # type: ignore[assignment]
+        made.apply(pod("a", "sleep 5", restartPolicy="Never", initContainers=[side]))
+        made.run(20 * S)
+        found = made.store.get("pods", "default", "a")
+        assert found is not None
+        assert found["status"]["phase"] == "Succeeded"
+        main = found["status"]["containerStatuses"][0]["state"]["terminated"]
+        beside = found["status"]["initContainerStatuses"][0]["state"]["terminated"]
+        assert beside["startedAt"] <= main["startedAt"] <= main["finishedAt"] <= beside["finishedAt"]
+
+    def test_logs_can_be_followed_cut_and_taken_from_the_instance_before(self) -> None:
+        made = cluster()
+        made.apply(pod("a", "for i in 1 2 3; do echo line $i; sleep 1; done; exit 1"))
+        made.run(3 * S)
+        kubelet = made.wiring.kubelets.dial("w1-k8s")
+        stream = kubelet.logs("default", "a", "c", LogOptions(follow=True, tail_lines=1))
+        first = stream.read()
+        assert first.count(b"\n") == 1
+        calls: list[int] = []
+        stream.on_ready(lambda: calls.append(1))
+        made.run(2 * S)
+        assert b"line 3\n" in stream.read()
+        assert calls
+        made.run(3 * S)
+        previous = kubelet.logs("default", "a", "c", LogOptions(previous=True, timestamps=True))
+        lines = previous.read().decode().splitlines()
+        assert [line.partition(" ")[2] for line in lines] == ["line 1", "line 2", "line 3"]
+
+    def test_a_termination_message_is_reported(self) -> None:
+        made = cluster()
+        made.apply(pod("a", "echo because > /dev/termination-log; exit 2", restartPolicy="Never"))
+        made.run(8 * S)
+        state = made.store.get("pods", "default", "a")["status"]["containerStatuses"][0]["state"]  # type: ignore[index]
+        assert (state["terminated"]["message"], state["terminated"]["exitCode"]) == ("because\n", 2)
+
+    def test_a_quiet_cluster_is_settled(self) -> None:
+        made = cluster()
+        made.apply(pod("a", "sleep 100000"))
+        made.settle()
+        assert phase(made, "a") == "Running"
+
+
+def delete(made: Cluster, name: str) -> None:
+    from seatrial.sim.apiserver.request import Request
+    from seatrial.sim.cluster import ADMIN
+
+    made.request(Request("DELETE", f"/api/v1/namespaces/default/pods/{name}", user=ADMIN, user_agent="kubectl"))
+
+
+SCRIPTS = st.sampled_from(["exit 0", "exit 1", "sleep 2", "sleep 1; exit 3", "sleep 600", "echo x"])
+
+
+@settings(max_examples=8)
+@given(
+    SCRIPTS,
+    st.lists(SCRIPTS.filter(lambda text: "600" not in text), max_size=2),
+    st.sampled_from(["Always", "OnFailure", "Never"]),
+)
+def test_a_life_only_goes_forward(script: str, init: list[str], policy: str) -> None:
+    made = cluster()
+    watch = made.store.watch("pods", made.store.revision)
+    before = [{"name": f"i{n}", "image": "busybox:1", "command": ["sh", "-c", text]} for n, text in enumerate(init)]
+    made.apply(pod("a", script, restartPolicy=policy, initContainers=before))
+    made.run(40 * S)
+    restarts: dict[str, int] = {}
+    rank = 0
+    for change in watch.read(10_000):
+        status = change.obj["status"]
+        now = ORDER.index(status["phase"])
+        assert now >= rank
+        rank = now
+        for each in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
+            assert each["restartCount"] >= restarts.get(each["name"], 0)
+            restarts[each["name"]] = each["restartCount"]
+        if any("running" in each["state"] for each in status.get("containerStatuses", ())):
+            ended = [
+                each["state"].get("terminated", {}).get("exitCode") for each in status.get("initContainerStatuses", ())
+            ]
+            assert ended == [0] * len(init)

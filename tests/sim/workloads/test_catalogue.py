@@ -1,0 +1,125 @@
+"""Which images there are, and what the runtime says of those that there are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from seatrial.sim.workloads.catalogue import Catalogue, NoSuchImage
+from seatrial.sim.workloads.world import COMMANDS
+from tests.sim.workloads.running import Bench, output_of
+
+PULLING = 'failed to pull and unpack image "{0}": failed to resolve reference "{0}": '
+REFUSED = {
+    "registry.invalid/nothing:1": 'failed to do request: Head "https://registry.invalid/v2/nothing/manifests/1": '
+    "dial tcp: lookup registry.invalid on 10.0.2.3:53: no such host",
+    "docker.io/library/nginx:1.161": "docker.io/library/nginx:1.161: not found",
+    "docker.io/library/nginx:nope": "docker.io/library/nginx:nope: not found",
+    "docker.io/library/nosuchthing:latest": "pull access denied, repository does not exist or may require "
+    "authorization: server message: insufficient_scope: authorization failed",
+    "localhost:5000/mine:1": 'failed to do request: Head "https://localhost:5000/v2/mine/manifests/1": '
+    "dial tcp 127.0.0.1:5000: connect: connection refused",
+}
+
+
+@pytest.mark.parametrize("reference", sorted(REFUSED))
+def test_an_image_that_cannot_be_had(reference: str) -> None:
+    with pytest.raises(NoSuchImage) as refusal:
+        Catalogue().find(reference)
+    assert refusal.value.args[0] == PULLING.format(reference) + REFUSED[reference]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "docker.io/library/nginx:latest",
+        "docker.io/library/nginx:1.25-alpine",
+        "docker.io/library/golang:1.24",
+        "quay.io/somebody/something:v1.2.3",
+        "docker.io/library/redis@sha256:" + "0" * 64,
+    ],
+)
+def test_an_image_that_can(reference: str) -> None:
+    assert Catalogue().find(reference).reference == reference
+
+
+def test_every_program_that_the_catalogue_names_exists() -> None:
+    catalogue = Catalogue()
+    known = {*COMMANDS, *catalogue.services}
+    for base in catalogue.bases.values():
+        assert set((base.get("programs") or "").split()) <= known
+    for row in catalogue.images.values():
+        assert set((row.get("programs") or {}).values()) <= known
+
+
+def test_an_image_that_nobody_described_serves_and_is_noted() -> None:
+    bench = Bench()
+    bench.start(image="example.com/team/app:v3", ports=(9000,))
+    bench.run(2)
+    code, body = bench.world.http_get(bench.sandbox, bench.sandbox.ip, 9000, "/", {}, False)
+    assert (code, b'"hostname": "p"' in body) == (200, True)
+    assert bench.world.catalogue.unknown() == ["example.com/team/app:v3"]
+
+
+def test_users_add_images_of_their_own() -> None:
+    more = {
+        "images": {"example.com/shop": {"base": "debian", "cmd": ["shop"], "programs": {"/bin/shop": "shop"}}},
+        "services": {"shop": {"kind": "template", "ports": [80], "body": "shop on {hostname}"}},
+    }
+    catalogue = Catalogue(more)
+    assert catalogue.find("example.com/shop:latest").known
+    assert catalogue.services["shop"]["ports"] == [80]
+
+
+class TestServices:
+    def test_nginx_serves_its_page_and_ends_politely(self) -> None:
+        bench = Bench()
+        container = bench.start(image="docker.io/library/nginx:1.27")
+        bench.run(1)
+        code, body = bench.world.http_get(bench.sandbox, bench.sandbox.ip, 80, "/", {"User-Agent": "probe"}, False)
+        assert (code, b"Welcome to nginx!" in body) == (200, True)
+        assert bench.world.http_get(bench.sandbox, bench.sandbox.ip, 80, "/no", {}, False)[0] == 404
+        assert '"GET / HTTP/1.1" 200' in output_of(container)
+        container.signal("TERM")
+        bench.run(1)
+        assert bench.ends[0][0].code == 0
+
+    def test_a_database_without_a_password_refuses_to_start(self) -> None:
+        bench = Bench()
+        container = bench.start(image="docker.io/library/postgres:16")
+        bench.run(5)
+        assert bench.ends[0][0].code == 1
+        assert "You must specify POSTGRES_PASSWORD" in output_of(container)
+
+    def test_nobody_listens_after_the_process(self) -> None:
+        bench = Bench()
+        container = bench.start(image="docker.io/library/nginx:1.27")
+        bench.run(1)
+        container.signal("KILL")
+        with pytest.raises(OSError, match=r"dial tcp 172\.16\.0\.2:80: connect: connection refused"):
+            bench.world.connect(bench.sandbox, "172.16.0.2", 80)
+
+    @pytest.mark.parametrize(
+        ("annotation", "value", "status", "seconds"),
+        [("exit-after", "30s", 0, 30.5), ("leak-per-second", "10Mi", 137, 18.5)],
+    )
+    def test_annotations_change_what_a_service_does(
+        self, annotation: str, value: str, status: int, seconds: float
+    ) -> None:
+        bench = Bench()
+        bench.sandbox.annotations = {f"workload.seatrial.dev/{annotation}": value}
+        bench.start(image="example.com/team/app:v3", memory_limit=200 * 1024 * 1024)
+        bench.run(60)
+        end, when = bench.ends[0]
+        assert end.code == status
+        assert when == pytest.approx(seconds, abs=0.6)
+
+    def test_consumption_is_what_runs(self) -> None:
+        bench = Bench()
+        container = bench.start(
+            ["stress", "--cpu", "2", "--vm", "1", "--vm-bytes", "64M"], "docker.io/polinux/stress:1"
+        )
+        bench.run(10)
+        cpu, memory = container.usage()
+        assert cpu == 3_000_000_000
+        assert 64 * 1024 * 1024 <= memory < 70 * 1024 * 1024
+        assert container.cpu_total_ns() == 30_000_000_000

@@ -1,0 +1,136 @@
+"""Scripts do in a container what they do in busybox, and nothing on the host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seatrial.sim.workloads.shell.parser import Parser
+from seatrial.sim.workloads.shell.syntax import Sequence, SyntaxProblem
+from tests.sim.workloads.running import Bench, output_of, script
+
+SCRIPTS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("scripts.yaml").read_text())
+
+
+def name_of(row: dict[str, Any]) -> str:
+    return ", ".join(str(part) for part in (row["name"], *(key for key, value in row.items() if value is None)))
+
+
+@pytest.mark.parametrize("row", SCRIPTS, ids=name_of)
+def test_a_script(row: dict[str, Any]) -> None:
+    result = script(row["script"])
+    assert (result.output, result.status) == (row.get("output", ""), row.get("status", 0))
+    assert result.oom == row.get("oom", False)
+    if "seconds" in row:
+        assert result.seconds == pytest.approx(row["seconds"], abs=0.01)
+
+
+@given(st.text(alphabet="ab $\"'`\\(){}|&;<>\n=#!*?[]-xifdoneth", max_size=40))
+def test_any_text_is_a_script_or_a_syntax_error(text: str) -> None:
+    try:
+        assert isinstance(Parser(text).script(), Sequence)
+    except SyntaxProblem as problem:
+        assert str(problem).startswith("syntax error")
+
+
+@given(st.text(alphabet="ab $\"'|&;<>\n=#*?-x1", max_size=25))
+def test_no_script_stops_the_simulation(text: str) -> None:
+    script(text, seconds=1)
+
+
+def test_nothing_runs_on_the_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def forbidden(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the host was touched")
+
+    for module, names in ((os, ("system", "popen", "execv", "execve", "fork", "kill")), (subprocess, ("Popen", "run"))):
+        for name in names:
+            monkeypatch.setattr(module, name, forbidden)
+    secret = tmp_path / "secret"
+    secret.write_text("of the host")
+    result = script(
+        f"cat {secret}; echo x > {tmp_path}/planted; mkdir -p {tmp_path}; echo y > {tmp_path}/planted; "
+        f"kill -9 {os.getpid()}; "
+        f"rm -rf / 2>/dev/null; wget -qO- http://{'127.0.0.1'}:22; python3 -c 'import os'; $(touch {tmp_path}/a)"
+    )
+    assert "of the host" not in result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret"]
+
+
+class TestProcesses:
+    def test_process_1_hears_no_signal_that_it_does_not_ask_for(self) -> None:
+        bench = Bench()
+        container = bench.start(["sh", "-c", "sleep 600"])
+        bench.run(1)
+        container.signal("TERM")
+        bench.run(1)
+        assert not bench.ends
+        container.signal("KILL")
+        assert bench.ends[0][0].code == 137
+
+    def test_all_that_runs_ends_with_process_1(self) -> None:
+        bench = Bench()
+        container = bench.start(["sh", "-c", "sleep 100 & sleep 1; exit 3"])
+        bench.run(5)
+        assert bench.ends[0][0].code == 3
+        assert container.processes == {}
+
+    def test_exec_sees_the_same_files_and_reports_its_status(self) -> None:
+        bench = Bench()
+        container = bench.start(["sh", "-c", "echo kept > /tmp/f; sleep 600"])
+        bench.run(1)
+        said: list[bytes] = []
+        ended: list[int] = []
+        container.exec(["sh", "-c", "cat /tmp/f; exit 4"], lambda _, data: said.append(data), ended.append)
+        bench.run(1)
+        assert (b"".join(said), ended) == (b"kept\n", [4])
+
+    def test_exec_of_what_is_not_there(self) -> None:
+        bench = Bench()
+        container = bench.start(["sleep", "600"])
+        bench.run(1)
+        with pytest.raises(FileNotFoundError, match="nosuch"):
+            container.exec(["nosuch"], lambda *_: None, lambda _: None)
+
+    def test_a_terminal_echoes_and_edits(self) -> None:
+        bench = Bench()
+        container = bench.start(["sleep", "600"])
+        bench.run(1)
+        said: list[bytes] = []
+        ended: list[int] = []
+        session = container.exec(["sh"], lambda _, data: said.append(data), ended.append, stdin=True, tty=True)
+        bench.run(0.1)
+        session.write_stdin(b"echo hx\x7fi\r")
+        bench.run(0.1)
+        session.write_stdin(b"exit 3\r")
+        bench.run(0.1)
+        assert b"".join(said) == b"/ # echo hx\b \bi\r\nhi\r\n/ # exit 3\r\n"
+        assert ended == [3]
+
+    def test_input_reaches_the_process_until_it_is_closed(self) -> None:
+        bench = Bench()
+        container = bench.start(["sleep", "600"])
+        bench.run(1)
+        said: list[bytes] = []
+        ended: list[int] = []
+        session = container.exec(["cat"], lambda _, data: said.append(data), ended.append, stdin=True)
+        session.write_stdin(b"typed\n")
+        bench.run(0.1)
+        assert (said, ended) == ([b"typed\n"], [])
+        session.close_stdin()
+        bench.run(0.1)
+        assert ended == [0]
+
+    def test_what_has_no_newline_is_logged_at_the_end(self) -> None:
+        bench = Bench()
+        container = bench.start(["sh", "-c", "printf abc; sleep 1; printf def"])
+        bench.run(0.5)
+        assert output_of(container) == ""
+        bench.run(2)
+        assert output_of(container) == "abcdef"
