@@ -5,6 +5,7 @@ Source: k8s.io/kubernetes/plugin/pkg/admission/serviceaccount.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from seatrial.sim.apiserver.context import Attributes, Context
@@ -69,8 +70,10 @@ def _mounted(container: Object, mount: Object) -> Object:
     return {**container, "volumeMounts": [*mounts, mount]}
 
 
-def token_sources() -> dict[str, Any]:
-    """The projected volume that holds token, CA certificate and namespace (tokenVolumeSource)."""
+@cache
+def token_sources() -> Object:
+    """The projected volume that holds token, CA certificate and namespace (tokenVolumeSource); one object for all pods,
+    so that what is found out about it once holds for all."""
     return {
         "sources": [
             {"serviceAccountToken": {"expirationSeconds": TOKEN_EXPIRATION_S, "path": "token"}},
