@@ -1,0 +1,79 @@
+"""How many pods per second the scheduler places at 5,000 nodes, and how the cost grows with the cluster.
+
+Figures are processor time of one core, which on an idle machine is wall time. *Decisions* are framework and cache with
+all default plug-ins; on the *whole path* every pod is created, bound and reported through the API, with client-side
+limits lifted.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import math
+import pstats
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.harness import Figure
+from seatrial.scenarios.scheduler_perf import Workload, read_workloads
+from seatrial.scenarios.scheduler_report import bars
+from seatrial.scenarios.scheduler_targets import run
+from seatrial.scenarios.traces import generate, replay
+from seatrial.sim.scheduler.config import default_config
+
+WORKLOADS = Path(__file__).parent / "scheduler_perf" / "performance-config.yaml"
+PLOT = Path(__file__).parent.parent / "docs" / "scheduler_growth.svg"
+AIMS: dict[str, dict[bool, float]] = {
+    "Basic/5000Nodes": {False: 10_000, True: 3_000},
+    "TopologySpreading/5000Nodes": {False: 2_300, True: 2_300},
+    "PodAffinity/5000Nodes": {False: 350, True: 350},
+    "PodAntiAffinityWithNSSelector/5000Nodes": {False: 240, True: 240},
+    "Preemption/5000Nodes": {False: 1_700, True: 1_700},
+}
+"""Pods per second, of decisions alone (False) and on the whole path (True)."""
+TRACE_AIM_S = 60.0
+
+
+def measure() -> Iterator[Figure]:
+    for whole in (False, True):
+        for workload in read_workloads(WORKLOADS, label="performance"):
+            yield _placed(workload, whole)
+    yield _growth()
+    trace = replay(generate(), default_config())
+    yield Figure(f"openb-like trace, {trace.nodes} nodes, {trace.pods} tasks", trace.seconds, "s", TRACE_AIM_S, True)
+
+
+def _placed(workload: Workload, whole: bool) -> Figure:
+    result = run(workload, default_config(), whole=whole)
+    aim = AIMS[workload.title][whole]
+    latency = result.row()["attempt_ms_p99"]
+    note = f"attempt p99 {latency} ms; upstream asks {workload.threshold:.0f}/s of itself"
+    if result.per_second < aim:
+        note += f"; most time in {_most_time(workload, whole)}"
+    return Figure(f"{workload.title}, {result.mode}", result.per_second, "pods/s", aim, note=note)
+
+
+def _most_time(workload: Workload, whole: bool) -> str:
+    """The functions in which a workload spends its time."""
+    profiler = cProfile.Profile()
+    profiler.enable()
+    run(workload, default_config(), whole=whole)
+    profiler.disable()
+    found = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    total = sum(own for _, _, own, _, _ in found.values())
+    most = sorted(found.items(), key=lambda item: -item[1][2])[:6]
+    return ", ".join(f"{Path(file).name}:{name} {100 * entry[2] / total:.0f} %" for (file, _, name), entry in most)
+
+
+def _growth() -> Figure:
+    """The cost per pod as a power of the number of nodes, fitted from 100 to 5,000; plotted."""
+    costs = []
+    for workload in read_workloads(WORKLOADS, "^Basic/"):
+        result = run(workload, default_config())
+        costs.append((result.nodes, 1e6 / result.per_second))
+    logs = [(math.log(nodes), math.log(cost)) for nodes, cost in costs]
+    mean_x, mean_y = (sum(values) / len(logs) for values in zip(*logs, strict=True))
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum((x - mean_x) ** 2 for x, _ in logs)
+    PLOT.parent.mkdir(exist_ok=True)
+    PLOT.write_text(bars("µs per pod by number of nodes", [(f"{nodes} nodes", cost) for nodes, cost in costs]))
+    note = ", ".join(f"{nodes} nodes {cost:.0f} µs" for nodes, cost in costs)
+    return Figure("cost of a decision grows as nodes to the power of", slope, "", note=note)
