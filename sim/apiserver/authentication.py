@@ -79,7 +79,7 @@ def impersonated(request: Request, user: User, authorizer: Authorizer) -> User:
         if not authorizer.allowed(user, attributes):
             raise refusal(user, attributes, authorizer.objection(user, attributes))
     if len(account) == 2 and not groups:
-        groups = service_account(*account).groups
+        groups = service_account(account[0], account[1]).groups
     if wanted == ANONYMOUS.name:
         groups = (*groups, *ANONYMOUS.groups)
     elif AUTHENTICATED not in groups:

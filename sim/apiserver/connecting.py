@@ -199,8 +199,7 @@ def proxy(context: Context) -> Steps[Response]:
     storage = context.resource.storage
     try:
         if storage == "nodes":
-            path, query = "/" + context.info.rest, context.query
-            answer = context.server.kubelets.dial(name).get(path, query)
+            answer = context.server.kubelets.dial(name).get("/" + context.info.rest, context.request.query)
         else:
             node, address, number_ = _pod_target(obj, port) if storage == "pods" else _endpoint(at, obj, port)
             answer = _request(context, node, address, number_)

@@ -124,8 +124,8 @@ def _spend(context: Context, budget: Object, pod: str) -> None:
         status["conditions"] = with_condition(status.get("conditions") or (), condition)
     status["disruptedPods"] = {**(status.get("disruptedPods") or {}), pod: context.stamp}
     resource = context.server.kinds.resource(BUDGETS)
-    new = {**budget, "status": status}
-    new = apply.update_managed_fields(budget, new, API_SERVER, "status", context.stamp, resource)
+    spent = {**budget, "status": status}
+    new = apply.update_managed_fields(budget, spent, API_SERVER, "status", context.stamp, resource)
     context.server.commit(resource, lambda store: store.update(BUDGETS, new, None, context.request.cause))
 
 

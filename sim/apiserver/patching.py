@@ -64,7 +64,8 @@ class Patcher:
         manager = self.options.field_manager or context.manager
         return apply.update_managed_fields(old, new, manager, context.info.subresource, context.stamp, resource)
 
-    def _patched(self, shown: Object) -> Object:
+    def _patched(self, shown: Object) -> Any:
+        """What the patch makes of the object; not an object any more when the patch says so."""
         if self._kind == JSON_PATCH:
             return patch.json_patch(shown, self._patch)
         if self._kind == MERGE_PATCH:

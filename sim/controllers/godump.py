@@ -1,7 +1,7 @@
 """A pod template as Go's deep dump prints it, from which the hashes in names are computed.
 
-Source: k8s.io/apimachinery/pkg/util/dump (ForHash) and the ``%#v`` form of github.com/davecgh/go-spew; the layout of the
-structs is that of k8s.io/api, compiled by ``data/go_layout`` of the machinery.
+Source: k8s.io/apimachinery/pkg/util/dump (ForHash) and the ``%#v`` form of github.com/davecgh/go-spew; the layout of
+the structs is that of k8s.io/api, compiled by ``data/go_layout`` of the machinery.
 
 Not modelled: pointer cycles and interfaces, which a pod template does not have.
 """

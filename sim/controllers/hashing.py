@@ -1,7 +1,7 @@
 """Hashes in the names of ReplicaSets, DaemonSets' revisions and ControllerRevisions.
 
-Source: k8s.io/kubernetes/pkg/controller/controller_utils.go (ComputeHash) and pkg/controller/history. A template's hash is
-that of Go's dump of the struct, so names are upstream's to the letter.
+Source: k8s.io/kubernetes/pkg/controller/controller_utils.go (ComputeHash) and pkg/controller/history. A template's hash
+is that of Go's dump of the struct, so names are upstream's to the letter.
 """
 
 from __future__ import annotations

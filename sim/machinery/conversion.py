@@ -210,21 +210,21 @@ def converts(resource: Resource) -> bool:
     return resource.api_version != resource.storage_version
 
 
-def convert(stored: Object, resource: Resource) -> Any:
+def convert(stored: Object, resource: Resource) -> Object:
     """A stored object in the version of a resource; itself when that is how it is stored."""
     if resource.api_version == stored.get("apiVersion", resource.api_version):
         return stored
     return _converted(stored, resource, resource.api_version, out=True)
 
 
-def to_storage(obj: Object, resource: Resource) -> Any:
+def to_storage(obj: Object, resource: Resource) -> Object:
     """An object of a resource's version in its storage version; itself when they are the same."""
     if resource.api_version == resource.storage_version:
         return obj
     return _converted(obj, resource, resource.storage_version, out=False)
 
 
-def _converted(obj: Object, resource: Resource, api_version: str, out: bool) -> Any:
+def _converted(obj: Object, resource: Resource, api_version: str, out: bool) -> Object:
     renamed = {**obj, "apiVersion": api_version}
     pair = PAIRS.get((resource.api_version, resource.plural))
     if pair is None or resource.custom:

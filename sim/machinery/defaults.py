@@ -19,10 +19,11 @@ from seatrial.sim.machinery.schema import Field, Type
 
 Defaulter = Callable[..., Any]
 """From a value to the value with its defaults; that of a struct also takes a known value."""
-NOTHING: Mapping[str, Any] = {}
+Object = Mapping[str, Any]
+NOTHING: Object = {}
 
 
-def default(resource: Resource, obj: Any, known: Mapping[str, Any] = NOTHING) -> Any:
+def default(resource: Resource, obj: Object, known: Object = NOTHING) -> Object:
     """The object with its defaults filled in; the object itself when there is nothing to fill in.
 
     ``known`` is an object that has its defaults already: members that are its own are left alone.
@@ -30,7 +31,10 @@ def default(resource: Resource, obj: Any, known: Mapping[str, Any] = NOTHING) ->
     if resource.custom or resource.type is None:
         return obj
     defaulter = compiled(resource.type)
-    return obj if defaulter is None else defaulter(obj, known)
+    if defaulter is None:
+        return obj
+    defaulted: Object = defaulter(obj, known)
+    return defaulted
 
 
 def rules_of(type: Type) -> tuple[list[tuple[str, Any, bool]], list[Defaulter]]:

@@ -8,7 +8,36 @@ from collections.abc import Iterator
 from typing import Any
 
 MASKED_KEYS = frozenset(
-    ["uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "time", "startTime", "completionTime", "lastTransitionTime", "lastUpdateTime", "lastProbeTime", "lastHeartbeatTime", "renewTime", "acquireTime", "clusterIP", "clusterIPs", "nodePort", "expirationTimestamp", "firstTimestamp", "lastTimestamp", "eventTime", "token", "continue", "batch.kubernetes.io/controller-uid", "controller-uid", "lastScheduleTime", "lastSuccessfulTime", "healthCheckNodePort", "remainingItemCount"]
+    [
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "time",
+        "startTime",
+        "completionTime",
+        "lastTransitionTime",
+        "lastUpdateTime",
+        "lastProbeTime",
+        "lastHeartbeatTime",
+        "renewTime",
+        "acquireTime",
+        "clusterIP",
+        "clusterIPs",
+        "nodePort",
+        "expirationTimestamp",
+        "firstTimestamp",
+        "lastTimestamp",
+        "eventTime",
+        "token",
+        "continue",
+        "batch.kubernetes.io/controller-uid",
+        "controller-uid",
+        "lastScheduleTime",
+        "lastSuccessfulTime",
+        "healthCheckNodePort",
+        "remainingItemCount",
+    ]
 )
 SHUFFLED = frozenset({"causes", "resourceRules", "nonResourceRules"})
 """Lists that the real server fills in the random order of a Go map."""

@@ -12,7 +12,7 @@ from typing import Any
 from seatrial.sim.apiserver.admission.podstandards import violations
 from seatrial.sim.apiserver.context import Attributes, Context
 from seatrial.sim.machinery import errors
-from seatrial.sim.machinery.fields import quoted
+from seatrial.sim.machinery.fields import FieldError, quoted
 
 PREFIX = "pod-security.kubernetes.io/"
 LEVELS = ("privileged", "baseline", "restricted")
@@ -107,7 +107,7 @@ def check_namespace(context: Context, attributes: Attributes) -> None:
         level = labels.get(PREFIX + mode)
         if level is not None and level not in LEVELS:
             text = f"Invalid value: {quoted(level)}: must be one of privileged, baseline, restricted"
-            problem = errors.FieldError("FieldValueInvalid", f"metadata.labels[{PREFIX}{mode}]", text)
+            problem = FieldError("FieldValueInvalid", f"metadata.labels[{PREFIX}{mode}]", text)
             raise errors.invalid("", "Namespace", attributes.name, [problem])
     if old is None:
         return

@@ -78,7 +78,7 @@ def _checked(attributes: Attributes, quota: Object, added: Mapping[str, Any]) ->
 def _book(context: Context, quota: Object, used: Mapping[str, Any]) -> None:
     status = quota.get("status") or {}
     figures = {**(status.get("used") or {}), **{key: str(amount) for key, amount in used.items()}}
-    new = {**quota, "status": {**status, "used": figures}}
+    booked = {**quota, "status": {**status, "used": figures}}
     resource = context.server.kinds.resource("resourcequotas")
-    new = apply.update_managed_fields(quota, new, API_SERVER, "status", context.stamp, resource)
+    new = apply.update_managed_fields(quota, booked, API_SERVER, "status", context.stamp, resource)
     context.server.commit(resource, lambda store: store.update("resourcequotas", new, None, context.request.cause))
