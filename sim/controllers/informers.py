@@ -96,7 +96,7 @@ class Informers:
         user = User(MANAGER_USER, ("system:authenticated",))
         self._client = Client(wiring, host, user, f"{USER_AGENT}/shared-informers")
         self._all: dict[str, Informer] = {}
-        self._processes: list[Process] = []
+        self._processes: dict[str, Process] = {}
         self._started = False
 
     def of(self, storage: str | Resource) -> Informer:
@@ -123,10 +123,17 @@ class Informers:
             self._run(storage, informer)
 
     def _run(self, storage: str, informer: Informer) -> None:
-        self._processes.append(self._wiring.clock.spawn(informer.run(), f"informer {storage}"))
+        self._processes[storage] = self._wiring.clock.spawn(informer.run(), f"informer {storage}")
+
+    def drop(self, storage: str) -> None:
+        """Of a kind that is not served any more."""
+        self._all.pop(storage, None)
+        process = self._processes.pop(storage, None)
+        if process is not None:
+            process.kill()
 
     def stop(self) -> None:
-        for process in self._processes:
+        for process in self._processes.values():
             process.kill()
         self._processes.clear()
         self._started = False

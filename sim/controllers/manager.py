@@ -135,6 +135,9 @@ class ControllerManager:
 
         def on_definition(verb: str, new: Any, old: Any) -> None:
             if new is None:
+                storage = old["metadata"]["name"]
+                followed.pop(storage, None)
+                informers.drop(storage)
                 return
             spec = new["spec"]
             for version in spec.get("versions") or ():
