@@ -4,14 +4,15 @@ The first byte of a message is the channel: 0 stdin, 1 stdout, 2 stderr, 3 the o
 size; 255 closes the channel that its second byte names (v5). Source: k8s.io/apimachinery/pkg/util/remotecommand and
 k8s.io/kubelet/pkg/cri/streaming/remotecommand/websocket.go.
 
-Not modelled: the base64 subprotocols of browsers, and port-forward, which is SPDY/3.1 in a WebSocket: both are refused
-with 400. Clients that ask for SPDY itself are refused too; kubectl tries WebSocket first.
+Not modelled: the base64 subprotocols of browsers, and exec and attach over SPDY; both are refused with 400. kubectl
+tries WebSocket first.
 """
 
 from __future__ import annotations
 
 import orjson
 
+from seatrial.api.kubernetes.portforward import PROTOCOL, TUNNELLED, Bare, Forwards, Tunnel
 from seatrial.api.server.driver import Driver
 from seatrial.api.server.message import Incoming, Outgoing
 from seatrial.api.server.websocket import WebSocket, handshake, offered
@@ -26,13 +27,19 @@ V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
 
 def upgrade(incoming: Incoming, connect: Connect, driver: Driver) -> Outgoing:
     """The answer that turns a request's connection into a session; 400 when the client speaks nothing we know."""
-    chosen = next((name for name in offered(incoming) if name in (V5, V4)), "")
-    if incoming.upgrade != "websocket" or not chosen or connect.kind not in ("exec", "attach"):
-        what = incoming.upgrade or "no protocol"
-        body = errors.bad_request(f"unable to upgrade: {what} is not supported for {connect.kind}").status()
-        return Outgoing(400, [("Content-Type", "application/json")], orjson.dumps(body) + b"\n")
-    headers = handshake(incoming, chosen)
-    return Outgoing(101, headers, upgrade=lambda _: WebSocket(Channels(connect, driver)))
+    known = (TUNNELLED,) if connect.kind == "portforward" else (V5, V4)
+    chosen = next((name for name in offered(incoming) if name in known), "")
+    if incoming.upgrade == "websocket" and chosen:
+        headers = handshake(incoming, chosen)
+        if connect.kind == "portforward":
+            return Outgoing(101, headers, upgrade=lambda _: WebSocket(Tunnel(Forwards(connect, driver))))
+        return Outgoing(101, headers, upgrade=lambda _: WebSocket(Channels(connect, driver)))
+    if incoming.upgrade == "spdy/3.1" and connect.kind == "portforward":
+        headers = [("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), ("X-Stream-Protocol-Version", PROTOCOL)]
+        return Outgoing(101, headers, upgrade=lambda _: Bare(Forwards(connect, driver)))
+    what = incoming.upgrade or "no protocol"
+    body = errors.bad_request(f"unable to upgrade: {what} is not supported for {connect.kind}").status()
+    return Outgoing(400, [("Content-Type", "application/json")], orjson.dumps(body) + b"\n")
 
 
 class Channels:

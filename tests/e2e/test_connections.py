@@ -1,0 +1,49 @@
+"""Connections into pods with the real kubectl: exec, attach, logs, cp and port-forward."""
+
+from __future__ import annotations
+
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.e2e.conftest import Machine
+
+pytestmark = pytest.mark.e2e
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+spec:
+  containers:
+  - name: nginx
+    image: nginx:1.27
+    ports:
+    - containerPort: 80
+"""
+
+
+def test_connections_into_a_pod(machine: Machine) -> None:
+    machine.must("seatrial", "up", "--nodes", "1")
+    machine.kubectl("apply", "-f", "-", stdin=POD)
+    machine.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
+
+    assert machine.kubectl("exec", "web", "--", "sh", "-c", "echo out; echo err >&2") == "out\n"
+    assert machine.kubectl("exec", "-i", "web", "--", "cat", stdin="through stdin\n") == "through stdin\n"
+    assert machine.type("kubectl", "exec", "web", "--", "sh", "-c", "exit 7").returncode == 7
+    assert "no-such-program" in machine.refused("kubectl", "exec", "web", "--", "no-such-program")
+    assert "ready for start up" in machine.kubectl("logs", "web")
+
+    command = ["kubectl", "port-forward", "pod/web", ":80"]
+    with subprocess.Popen(command, env=machine.environment, stdout=subprocess.PIPE, text=True) as forward:
+        assert forward.stdout is not None
+        port = int(forward.stdout.readline().split("127.0.0.1:")[1].split()[0])
+        for _ in range(3):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+                assert b"Welcome to nginx" in answer.read()
+        with pytest.raises(urllib.error.HTTPError, match="404") as missing:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/missing", timeout=10)
+        missing.value.close()
+        forward.terminate()
