@@ -1,21 +1,19 @@
-"""exec and attach over WebSocket: numbered channels for the streams of a process.
+"""exec and attach: a process in a container with a client at its streams, over WebSocket.
 
-The first byte of a message is the channel: 0 stdin, 1 stdout, 2 stderr, 3 the outcome as a Status, 4 the terminal's
-size; 255 closes the channel that its second byte names (v5). Source: k8s.io/apimachinery/pkg/util/remotecommand and
-k8s.io/kubelet/pkg/cri/streaming/remotecommand/websocket.go.
-
-Not modelled: the base64 subprotocols of browsers, and exec and attach over SPDY; both are refused with 400. kubectl
-tries WebSocket first.
+The streams are numbered channels; in a WebSocket the first byte of a message names one: 0 stdin, 1 stdout, 2 stderr, 3
+the outcome as a Status, 4 the terminal's size; 255 closes the channel that its second byte names (v5). Source:
+k8s.io/apimachinery/pkg/util/remotecommand and k8s.io/kubelet/pkg/cri/streaming/remotecommand/websocket.go. Not
+modelled: the base64 subprotocols of browsers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import orjson
 
-from seatrial.api.kubernetes.portforward import PROTOCOL, TUNNELLED, Bare, Forwards, Tunnel
 from seatrial.api.server.driver import Driver
-from seatrial.api.server.message import Incoming, Outgoing
-from seatrial.api.server.websocket import WebSocket, handshake, offered
+from seatrial.api.server.websocket import WebSocket
 from seatrial.sim.apiserver.connecting import Connect
 from seatrial.sim.apiserver.kubelets import ExecError, Session
 from seatrial.sim.machinery import errors
@@ -25,38 +23,22 @@ CHANNEL_OF = {"stdout": STDOUT, "stderr": STDERR}
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
 
 
-def upgrade(incoming: Incoming, connect: Connect, driver: Driver) -> Outgoing:
-    """The answer that turns a request's connection into a session; 400 when the client speaks nothing we know."""
-    known = (TUNNELLED,) if connect.kind == "portforward" else (V5, V4)
-    chosen = next((name for name in offered(incoming) if name in known), "")
-    if incoming.upgrade == "websocket" and chosen:
-        headers = handshake(incoming, chosen)
-        if connect.kind == "portforward":
-            return Outgoing(101, headers, upgrade=lambda _: WebSocket(Tunnel(Forwards(connect, driver))))
-        return Outgoing(101, headers, upgrade=lambda _: WebSocket(Channels(connect, driver)))
-    if incoming.upgrade == "spdy/3.1" and connect.kind == "portforward":
-        headers = [("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), ("X-Stream-Protocol-Version", PROTOCOL)]
-        return Outgoing(101, headers, upgrade=lambda _: Bare(Forwards(connect, driver)))
-    what = incoming.upgrade or "no protocol"
-    body = errors.bad_request(f"unable to upgrade: {what} is not supported for {connect.kind}").status()
-    return Outgoing(400, [("Content-Type", "application/json")], orjson.dumps(body) + b"\n")
+class Attached:
+    """A process and its client, whatever carries the channels: ``write`` sends on one, ``end`` closes them all."""
 
-
-class Channels:
-    """A process in a container, and the client at its streams."""
-
-    def __init__(self, connect: Connect, driver: Driver) -> None:
+    def __init__(
+        self, connect: Connect, driver: Driver, write: Callable[[int, bytes], None], end: Callable[[], None]
+    ) -> None:
         self._connect = connect
         self._driver = driver
-        self._socket: WebSocket | None = None
+        self._write = write
+        self._end = end
         self._session: Session | None = None
 
-    def opened(self, socket: WebSocket) -> None:
-        """Starts the process; a first empty message tells the client that the streams are there."""
-        self._socket = socket
+    def start(self) -> None:
+        """Starts the process, or joins the one that runs."""
         connect = self._connect
         self._driver.enter()
-        socket.send(bytes([STDOUT]))
         kubelet, place = connect.kubelet, (connect.namespace, connect.pod, connect.container)
         try:
             if connect.kind == "exec":
@@ -72,13 +54,12 @@ class Channels:
             self._finish(problem.status())
         self._driver.look()
 
-    def message(self, data: bytes) -> None:
-        """Something from the client: input, a new size, or the end of a channel."""
+    def receive(self, channel: int, content: bytes) -> None:
+        """Something from the client: input, or a new size."""
         session = self._session
-        if session is None or not data:
+        if session is None:
             return
         self._driver.enter()
-        channel, content = data[0], data[1:]
         if channel == STDIN and content:
             session.write_stdin(content)
         elif channel == RESIZE:
@@ -87,11 +68,17 @@ class Channels:
                 session.resize(int(size["Width"]), int(size["Height"]))
             except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
                 return
-        elif channel == CLOSE and content[:1] == bytes([STDIN]):
-            session.close_stdin()
         self._driver.look()
 
-    def closed(self) -> None:
+    def end_input(self) -> None:
+        """The client will send no more input."""
+        if self._session is not None:
+            self._driver.enter()
+            self._session.close_stdin()
+            self._driver.look()
+
+    def hang_up(self) -> None:
+        """The client is gone."""
         session, self._session = self._session, None
         if session is not None:
             self._driver.enter()
@@ -99,9 +86,7 @@ class Channels:
             self._driver.look()
 
     def _output(self, stream: str, data: bytes) -> None:
-        socket, frame = self._socket, bytes([CHANNEL_OF[stream]]) + data
-        if socket is not None:
-            self._driver.release(lambda: socket.send(frame))
+        self._driver.release(lambda: self._write(CHANNEL_OF[stream], data))
 
     def _exited(self, code: int) -> None:
         if code == 0:
@@ -115,11 +100,42 @@ class Channels:
 
     def _finish(self, status: object) -> None:
         """Tells the outcome and closes; whatever was written before goes first."""
-        socket, self._session = self._socket, None
+        self._session = None
 
         def leave() -> None:
-            if socket is not None:
-                socket.send(bytes([OUTCOME]) + orjson.dumps(status))
-                socket.close()
+            self._write(OUTCOME, orjson.dumps(status))
+            self._end()
 
         self._driver.release(leave)
+
+
+class Channels:
+    """The channels as messages of a WebSocket; see ``websocket.Messages``."""
+
+    def __init__(self, connect: Connect, driver: Driver) -> None:
+        self._attached = Attached(connect, driver, self._write, self._end)
+        self._socket: WebSocket | None = None
+
+    def opened(self, socket: WebSocket) -> None:
+        """A first empty message tells the client that the streams are there."""
+        self._socket = socket
+        socket.send(bytes([STDOUT]))
+        self._attached.start()
+
+    def message(self, data: bytes) -> None:
+        if data[:1] == bytes([CLOSE]):
+            if data[1:2] == bytes([STDIN]):
+                self._attached.end_input()
+        elif data:
+            self._attached.receive(data[0], data[1:])
+
+    def closed(self) -> None:
+        self._attached.hang_up()
+
+    def _write(self, channel: int, content: bytes) -> None:
+        if self._socket is not None:
+            self._socket.send(bytes([channel]) + content)
+
+    def _end(self) -> None:
+        if self._socket is not None:
+            self._socket.close()

@@ -16,8 +16,9 @@ from email.utils import formatdate
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
-from seatrial.api.kubernetes import channels, encoding
+from seatrial.api.kubernetes import encoding
 from seatrial.api.kubernetes.times import Times
+from seatrial.api.kubernetes.upgrading import upgrade
 from seatrial.api.kubernetes.watch import FrameBytes, LogBody, WatchBody
 from seatrial.api.server.driver import Driver
 from seatrial.api.server.message import Answer, Headers, Incoming, Outgoing
@@ -173,7 +174,7 @@ class Kubernetes:
                 response.code, headers, stream=WatchBody(body, response.content_type, self._frames, release)
             )
         if isinstance(body, Connect):
-            return channels.upgrade(incoming, body, self._driver)
+            return upgrade(incoming, body, self._driver)
         return Outgoing(response.code, headers, stream=LogBody(body, release))
 
     def _headers(self, incoming: Incoming, response: Response) -> Headers:

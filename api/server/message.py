@@ -76,7 +76,7 @@ class Stream(Protocol):
 class UpgradeFactory(Protocol):
     """Makes the protocol that takes a connection over, and tells how the client asked for it."""
 
-    def __call__(self, incoming: Incoming) -> asyncio.Protocol: ...
+    def __call__(self, incoming: Incoming, /) -> asyncio.Protocol: ...
 
 
 Answer = Callable[[Outgoing], None]

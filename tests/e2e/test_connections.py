@@ -25,7 +25,11 @@ spec:
 """
 
 
-def test_connections_into_a_pod(machine: Machine) -> None:
+@pytest.mark.parametrize("websockets", ["true", "false"])
+def test_connections_into_a_pod(machine: Machine, websockets: str) -> None:
+    """Once as kubectl does today, once as it did before it knew WebSocket."""
+    machine.environment["KUBECTL_REMOTE_COMMAND_WEBSOCKETS"] = websockets
+    machine.environment["KUBECTL_PORT_FORWARD_WEBSOCKETS"] = websockets
     machine.must("seatrial", "up", "--nodes", "1")
     machine.kubectl("apply", "-f", "-", stdin=POD)
     machine.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")

@@ -13,6 +13,7 @@ from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Mess
 from wsproto.events import Request as Handshake
 
 from seatrial.api.kubernetes import channels
+from seatrial.api.kubernetes.upgrading import upgrade
 from seatrial.api.server.driver import Driver
 from seatrial.api.server.message import Answer, Incoming
 from seatrial.sim.apiserver.connecting import Connect
@@ -100,7 +101,7 @@ def play(
         connect = Connect(kind, cast(Kubelet, kubelet), "default", "web", "c", command, stdin=True)
 
         def app(incoming: Incoming, answer: Answer) -> None:
-            answer(channels.upgrade(incoming, connect, driver))
+            answer(upgrade(incoming, connect, driver))
 
         async with edge(app) as listener:
             reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
