@@ -124,5 +124,6 @@ def _short(name: str, asked: int, used: int, there: int) -> Rejection:
     return Rejection(f"OutOf{name}", text)
 
 
+SHUTDOWN = Rejection("NodeShutdown", "Pod was rejected as the node is shutting down.")
 CHECKS = (_resources, _labels, _ports)
 """In upstream's order: the first that fails gives the reason."""

@@ -24,6 +24,7 @@ OWNED = frozenset(
         "PodReadyToStartContainers",
         "PodResizePending",
         "PodResizeInProgress",
+        "DisruptionTarget",
     }
 )
 """Conditions that the kubelet writes; all others belong to somebody else and are kept."""

@@ -196,6 +196,9 @@ class Workloads(Protocol):
     def start(self, config: ContainerConfig, on_exit: Callable[[Exit], None]) -> Process:
         """Starts a container's main process. Raises FileNotFoundError(argv[0])."""
 
+    def on_memory(self, host: str, call: Callable[[], None]) -> None:
+        """Calls back whenever what runs on a host uses much more or less memory."""
+
     def release(self, sandbox: Sandbox) -> None:
         """Forgets what a sandbox's containers held in common."""
 

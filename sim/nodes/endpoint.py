@@ -87,8 +87,7 @@ class Server:
         live = self.kubelet.runtime.live.get(record.id)
         if record.state != RUNNING or live is None or live.process is None:
             raise ExecError(
-                "failed to exec in container: failed to load task: "
-                f"no running task found: task {record.id} not found"
+                f"failed to exec in container: failed to load task: no running task found: task {record.id} not found"
             )
         return live.process
 

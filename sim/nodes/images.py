@@ -7,6 +7,7 @@ images when a pull's size is counted; a pull takes as long as the whole image.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from seatrial.sim.nodes.cri import Image
@@ -64,9 +65,11 @@ class ImageStore:
         self.bytes_per_s = bytes_per_s
         self.overhead_us = overhead_us
         self.pulling_until_us = 0
+        self.on_change: Callable[[], None] = _nobody
 
     def add(self, image: Image, now_us: int) -> None:
         self._images[image.reference] = Stored(image, now_us, now_us)
+        self.on_change()
 
     def find(self, reference: str, now_us: int) -> Image | None:
         stored = self._images.get(reference)
@@ -77,6 +80,7 @@ class ImageStore:
 
     def remove(self, reference: str) -> None:
         self._images.pop(reference, None)
+        self.on_change()
 
     def pull_us(self, image: Image) -> int:
         """How long a pull takes when nothing else is being pulled."""
@@ -96,3 +100,7 @@ class ImageStore:
             names.append(reference)
         ordered = sorted(by_id.values(), key=lambda entry: (-entry[1], entry[0]))
         return [{"names": names, "sizeBytes": size} for names, size in ordered[:images_max]]
+
+
+def _nobody() -> None:
+    return None

@@ -25,6 +25,7 @@ from seatrial.sim.nodes.resize import Resizes
 from seatrial.sim.nodes.runtime import Runtime
 from seatrial.sim.nodes.settings import KubeletSettings
 from seatrial.sim.nodes.spec import is_mirror
+from seatrial.sim.nodes.static import StaticPods
 from seatrial.sim.nodes.status import TERMINAL
 from seatrial.sim.nodes.statuses import Statuses
 from seatrial.sim.nodes.worker import FINISHED, SYNC, PodWorker
@@ -74,6 +75,8 @@ class Kubelet:
         self.statuses = Statuses(self)
         self.references = References(self, self._reference_changed)
         self.resizes = Resizes(self)
+        self.static_pods = StaticPods(self)
+        self.shutting_down = False
         self.workers: dict[str, PodWorker] = {}
         self._processes: list[Process] = []
         self._reset()
@@ -119,6 +122,7 @@ class Kubelet:
             worker.stop()
         for process in self._processes:
             process.kill()
+        self.static_pods.stop()
         self.references.stop()
         self.statuses.stop()
         self.recorder.stop()
@@ -151,6 +155,7 @@ class Kubelet:
         self._processes.append(self.spawn(self.pod_informer.run(), f"{self.name}/pods"))
         while not self.pod_informer.synced:
             yield self.pod_informer.changed.wait(100_000, periodic=True)
+        self.static_pods.start()
         self._orphans()
 
     def registered(self, node: Object) -> None:
@@ -173,6 +178,12 @@ class Kubelet:
     # Pods
 
     def _pod_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
+        if is_mirror(new or old or {}):
+            if new is not None:
+                self.static_pods.mirror_seen(new)
+            elif old is not None:
+                self.static_pods.mirror_gone(old)
+            return
         if new is None:
             assert old is not None
             self._removed(old)
@@ -206,8 +217,6 @@ class Kubelet:
             worker.wake()
 
     def _added(self, pod: Object) -> None:
-        if is_mirror(pod):
-            return
         status = pod.get("status") or {}
         worker = PodWorker(self, pod)
         self.workers[worker.uid] = worker
@@ -230,8 +239,11 @@ class Kubelet:
     def _refuses(self, worker: PodWorker) -> bool:
         assert self.node is not None
         pod = worker.pod
-        others = [w.pod for w in self.workers.values() if w is not worker and w.state not in (FINISHED,)]
-        rejection = admission.admit(pod, self.node, others)
+        others = [w.pod for w in self.workers.values() if w is not worker and w.state != FINISHED]
+        if self.shutting_down:
+            rejection: admission.Rejection | None = admission.SHUTDOWN
+        else:
+            rejection = admission.admit(pod, self.node, others)
         if rejection is None:
             return False
         worker.event(None, "Warning", rejection.reason, rejection.message)

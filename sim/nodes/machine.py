@@ -13,7 +13,7 @@ from seatrial.sim.apiserver.client import Client, Unreachable
 from seatrial.sim.apiserver.informer import Informer
 from seatrial.sim.apiserver.request import User
 from seatrial.sim.config import S
-from seatrial.sim.kernel.clock import Process, micro_stamp_of
+from seatrial.sim.kernel.clock import Process, Signal, micro_stamp_of
 from seatrial.sim.kernel.streams import uuid4
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.quantity import parse
@@ -81,6 +81,7 @@ class Registration:
         self.shutting_down = False
         self.node: Object | None = None
         self._processes: list[Process] = []
+        self._news = Signal(kubelet.clock)
         self._informer: Informer | None = None
 
     def rebooted(self) -> None:
@@ -244,7 +245,7 @@ class Registration:
             yield kubelet.clock.sleep(delay, periodic=True)
             delay = min(delay * 2, RETRY_MAX_US)
         self.node = stored
-        about = self._about()
+        about = self.about()
         kubelet.recorder.event(about, "Normal", "Starting", "Starting kubelet.")
         for kind in ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"):
             kubelet.recorder.event(about, "Normal", kind, f"Node {self.spec.name} status is now: {kind}")
@@ -268,13 +269,22 @@ class Registration:
             except (ApiError, Unreachable):
                 yield kubelet.clock.sleep(RETRY_MAX_US, periodic=True)
 
-    def _about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, Any]:
+        """A reference to the Node, for events."""
         return {"kind": "Node", "name": self.spec.name, "uid": self.spec.name, "apiVersion": "v1"}
 
+    def changed(self) -> None:
+        """Something about the machine is different: the next look at it will say so."""
+        self._news.fire()
+
     def _report(self) -> Generator[Any, Any, None]:
-        """Status reports: at once, when something changes, and every five minutes."""
+        """Status reports: at once, when something changes, and every five minutes.
+
+        The machine is looked at every ten seconds; looks at which nothing has changed are not executed.
+        """
         kubelet, settings = self.kubelet, self.kubelet.settings
         yield kubelet.clock.sleep(max(self.ready_from_us - kubelet.clock.now, 0))
+        begun = kubelet.clock.now
         last: dict[str, Any] = {}
         last_us = 0
         while True:
@@ -291,10 +301,14 @@ class Registration:
                     self.conditions = {found["type"]: found for found in status["conditions"]}
                     for reason in ready:
                         text = f"Node {self.spec.name} status is now: {reason}"
-                        kubelet.recorder.event(self._about(), "Normal", reason, text)
+                        kubelet.recorder.event(self.about(), "Normal", reason, text)
                 except (ApiError, Unreachable):
                     last = {}
-            yield kubelet.clock.sleep(settings.status_update_us, periodic=True)
+            left = last_us + settings.status_report_us - kubelet.clock.now if last else 0
+            if left > 0:
+                yield self._news.wait(left, periodic=True)
+            look = settings.status_update_us
+            yield kubelet.clock.sleep(look - (kubelet.clock.now - begun) % look, periodic=True)
 
     def _announce(self, status: Mapping[str, Any]) -> list[str]:
         """Events that go with a change of the Ready condition."""

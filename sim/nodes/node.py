@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from seatrial.sim.apiserver.kubelets import Served
 from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.config import S
 from seatrial.sim.nodes.cri import Workloads
 from seatrial.sim.nodes.endpoint import Server
+from seatrial.sim.nodes.eviction import Eviction
 from seatrial.sim.nodes.images import ImageStore, normalise
 from seatrial.sim.nodes.kubelet import Kubelet
 from seatrial.sim.nodes.machine import MachineSpec, Registration
 from seatrial.sim.nodes.runtime import Runtime
 from seatrial.sim.nodes.settings import KubeletSettings
+from seatrial.sim.nodes.spec import grace_s
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 CONTROL_PLANE_TAINT = {"key": CONTROL_PLANE, "effect": "NoSchedule"}
+
+
+SHUTDOWN_MESSAGE = "Pod was terminated in response to imminent node shutdown."
 
 
 class Node:
@@ -37,6 +43,9 @@ class Node:
         self.runtime = Runtime(wiring.clock, rng, spec.name, workloads, store, spec.pod_cidr)
         self.kubelet = Kubelet(wiring, spec.name, spec.address, self.runtime, settings)
         self.registration = Registration(self.kubelet, spec)
+        self.eviction = Eviction(self.registration)
+        workloads.on_memory(spec.name, self.eviction.note)
+        store.on_change = self.registration.changed
         self.server = Server(self.kubelet)
         self.name = self.kubelet.name
         self.powered = True
@@ -53,11 +62,26 @@ class Node:
             return
         self.kubelet.start()
         self.registration.start()
+        self.eviction.start()
 
     def stop(self) -> None:
         """Stops the kubelet; the containers go on."""
+        self.eviction.stop()
         self.registration.stop()
         self.kubelet.stop()
+
+    def shut_down(self) -> None:
+        """The machine is asked to go down: pods end within the shutdown's grace, then it goes dark."""
+        grace = self.kubelet.settings.graceful_shutdown_us
+        if not grace or not self.running:
+            self.power_off()
+            return
+        self.kubelet.shutting_down = self.registration.shutting_down = True
+        self.registration.changed()
+        for worker in list(self.kubelet.workers.values()):
+            worker.disruption = ("TerminationByKubelet", SHUTDOWN_MESSAGE)
+            worker.end(("Terminated", SHUTDOWN_MESSAGE), grace_us=min(grace, grace_s(worker.pod) * S))
+        self.wiring.clock.after(grace, self.power_off)
 
     def power_off(self) -> None:
         """The machine goes dark: kubelet and containers end at once."""
@@ -70,6 +94,7 @@ class Node:
         if self.powered:
             return
         self.powered = True
+        self.kubelet.shutting_down = self.registration.shutting_down = False
         self.registration.rebooted()
         self.start()
 

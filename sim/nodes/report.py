@@ -83,7 +83,7 @@ def report(facts: Facts) -> dict[str, Any]:
         for key in ("message", "reason"):
             if key in old:
                 status[key] = old[key]
-    if facts.failure is not None and status["phase"] != "Succeeded":
+    elif facts.failure is not None:
         status["phase"] = "Failed"
         status["reason"], status["message"] = facts.failure
     status["conditions"] = _conditions(facts, init, regular, status["phase"], begun)

@@ -126,14 +126,18 @@ class Statuses:
 
     def _one(self, worker: PodWorker) -> Generator[Any, Any, None]:
         kubelet = self.kubelet
-        metadata = worker.pod["metadata"]
-        namespace, name = metadata["namespace"], metadata["name"]
         status = worker.status
-        before = worker.status_sent if worker.status_sent is not None else worker.pod.get("status") or {}
+        if worker.static and worker.mirror is None:
+            worker.status_sent = worker.status = {**status}
+            return
+        pod = worker.mirror if worker.mirror is not None else worker.pod
+        metadata = pod["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        before = worker.status_sent if worker.status_sent is not None else pod.get("status") or {}
         patch = patch_of(before, status)
         try:
             if patch:
-                body = {"metadata": {"uid": worker.uid}, "status": patch}
+                body = {"metadata": {"uid": metadata["uid"]}, "status": patch}
                 yield from kubelet.client.patch(kubelet.pods, namespace, name, body, STRATEGIC, subresource="status")
             worker.status_sent = status
             if worker.state == FINISHED and worker.pod["metadata"].get("deletionTimestamp") is not None:

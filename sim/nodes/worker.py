@@ -15,6 +15,7 @@ from seatrial.sim.kernel.clock import Process, Timer
 from seatrial.sim.nodes import launch
 from seatrial.sim.nodes.actions import Actions, compute
 from seatrial.sim.nodes.backoff import jitter
+from seatrial.sim.nodes.conditions import condition, timed
 from seatrial.sim.nodes.cri import NOTHING, RUNNING, ContainerRecord, PodRecord, Sandbox
 from seatrial.sim.nodes.environment import dns_of, hostname_of, hosts_file
 from seatrial.sim.nodes.probes import Probes
@@ -54,6 +55,11 @@ class PodWorker:
         self.resize_conditions: tuple[dict[str, Any], ...] = ()
         self.failure: tuple[str, str] | None = None
         self.grace_us: int | None = None
+        self.static = False
+        """Comes from a file of the node; ``mirror`` is what the API server has of it."""
+        self.mirror: Object | None = None
+        self.disruption: tuple[str, str] | None = None
+        """Reason and message of the DisruptionTarget condition of a pod that the kubelet itself ends."""
         self.deleted = False
         """The API object is gone."""
         self.probes = Probes(self)
@@ -230,6 +236,10 @@ class PodWorker:
         )
         made = report(facts)
         phase: str = made["phase"]
+        if self.disruption is not None:
+            kept = [found for found in made["conditions"] if found["type"] != "DisruptionTarget"]
+            target = condition("DisruptionTarget", True, self.pod["metadata"].get("generation", 0), *self.disruption)
+            made["conditions"] = timed([target], self.status.get("conditions") or (), facts.now_stamp) + kept
         sent = mergeable(made, self.status, self.state == SYNC or (self.state == TERMINATING and not terminal))
         if sent != self.status or self.status_sent is None:
             self.status = sent

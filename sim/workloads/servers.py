@@ -265,6 +265,7 @@ def serve(proc: Proc, service: Service) -> Steps:
         ports = list(container.config.ports) or [80, 8080]
     for port in ports:
         listen(proc, port, server)
+    container.world.memory_changed(container)
     limit = container.config.memory_limit
     if limit is not None and proc.memory > limit:
         yield from container.exhaust(proc)
@@ -283,6 +284,7 @@ def _leak(proc: Proc, service: Service) -> Steps:
     while proc.memory + step < limit:
         yield proc.clock.sleep(1000 * MS, periodic=True)
         proc.memory += step
+        proc.container.world.memory_changed(proc.container)
     yield proc.clock.sleep(1000 * MS, periodic=True)
     yield from proc.container.exhaust(proc)
     return 0
@@ -333,6 +335,7 @@ def stress(proc: Proc) -> Steps:
     proc.out(f"stress: info: [{proc.pid}] dispatching hogs: {workers} cpu, 0 io, {vms} vm, 0 hdd\n")
     proc.cpu_nano = (workers + vms) * 1_000_000_000
     proc.memory += vms * size
+    proc.container.world.memory_changed(proc.container)
     limit = proc.container.config.memory_limit
     if limit is not None and proc.memory > limit:
         yield from proc.container.exhaust(proc)

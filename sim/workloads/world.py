@@ -84,6 +84,7 @@ class World:
         self.network: Network = Direct(self)
         self.sandboxes: dict[str, Any] = {}
         """Sandboxes with running containers, by address."""
+        self._memory: dict[str, Callable[[], None]] = {}
         self._volumes: dict[str, Directory] = {}
         self._services: dict[str, servers.Service] = {}
 
@@ -106,6 +107,15 @@ class World:
         self.sandboxes[config.sandbox.ip] = config.sandbox
         container.start()
         return container
+
+    def on_memory(self, host: str, call: Callable[[], None]) -> None:
+        """Calls back whenever what runs on a host uses much more or less memory."""
+        self._memory[host] = call
+
+    def memory_changed(self, container: Container) -> None:
+        call = self._memory.get(container.sandbox.host)
+        if call is not None:
+            call()
 
     def container_ended(self, container: Container) -> None:
         container.changed.fire()

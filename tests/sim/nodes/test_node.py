@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.sim.apiserver.kubelets import LogOptions
-from seatrial.sim.cluster import Cluster
+from seatrial.sim.apiserver.request import Request
+from seatrial.sim.cluster import ADMIN, Cluster
 from seatrial.sim.config import ClusterSpec, S
 from seatrial.sim.kernel.clock import parse_stamp
 
@@ -199,11 +200,89 @@ class TestPods:
         assert phase(made, "a") == "Running"
 
 
-def delete(made: Cluster, name: str) -> None:
-    from seatrial.sim.apiserver.request import Request
-    from seatrial.sim.cluster import ADMIN
+class TestPressure:
+    def test_who_uses_more_than_asked_for_goes_first(self) -> None:
+        made = cluster()
+        made.apply(pod("modest", "sleep 100000"))
+        greedy = pod("greedy", "")
+        greedy["spec"]["containers"][0] = {
+            "name": "c",
+            "image": "polinux/stress",
+            "command": ["stress", "--vm", "1", "--vm-bytes", "3700M"],
+        }
+        made.apply(greedy)
+        made.run(40 * S)
+        found = made.store.get("pods", "default", "greedy")
+        assert found is not None
+        assert (found["status"]["phase"], found["status"]["reason"]) == ("Failed", "Evicted")
+        assert found["status"]["message"].startswith(
+            "The node was low on resource: memory. Threshold quantity: 100Mi, available: "
+        )
+        assert found["status"]["message"].endswith("request is 0, has larger consumption of memory. ")
+        conditions = {each["type"]: each for each in found["status"]["conditions"]}
+        assert conditions["DisruptionTarget"]["reason"] == "TerminationByKubelet"
+        assert phase(made, "modest") == "Running"
+        assert pressure(made) == "True"
+        made.run(320 * S)
+        assert pressure(made) == "False"
 
-    made.request(Request("DELETE", f"/api/v1/namespaces/default/pods/{name}", user=ADMIN, user_agent="kubectl"))
+    def test_a_graceful_shutdown_ends_pods_first(self) -> None:
+        made = cluster()
+        node = node_of(made)
+        node.kubelet.settings = node.kubelet.settings.model_copy(update={"graceful_shutdown_us": 10 * S})
+        made.apply(pod("a", "trap 'exit 0' TERM; while :; do sleep 1; done"))
+        made.run(5 * S)
+        node.shut_down()
+        made.run(8 * S)
+        found = made.store.get("pods", "default", "a")
+        assert found is not None
+        assert (found["status"]["phase"], found["status"]["reason"]) == ("Failed", "Terminated")
+        assert found["status"]["message"] == "Pod was terminated in response to imminent node shutdown."
+        made.run(5 * S)
+        assert not node.running
+
+
+class TestStaticPods:
+    def test_a_manifest_runs_without_and_shows_with_an_api_server(self) -> None:
+        made = cluster()
+        node = node_of(made)
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "web", "namespace": "kube-system"},
+            "spec": {"containers": [{"name": "c", "image": "nginx:1.27", "imagePullPolicy": "IfNotPresent"}]},
+        }
+        node.kubelet.static_pods.put("web.yaml", manifest)
+        made.run(15 * S)
+        mirror = made.store.get("pods", "kube-system", "web-w1-k8s")
+        assert mirror is not None
+        assert mirror["status"]["phase"] == "Running"
+        assert mirror["metadata"]["ownerReferences"][0]["name"] == "w1-k8s"
+        assert "kubernetes.io/config.mirror" in mirror["metadata"]["annotations"]
+        delete(made, "web-w1-k8s", "kube-system")
+        made.run(5 * S)
+        again = made.store.get("pods", "kube-system", "web-w1-k8s")
+        assert again is not None
+        assert again["metadata"]["uid"] != mirror["metadata"]["uid"]
+        assert (
+            again["status"]["containerStatuses"][0]["containerID"]
+            == (mirror["status"]["containerStatuses"][0]["containerID"])
+        )
+        node.kubelet.static_pods.remove("web.yaml")
+        made.run(10 * S)
+        assert made.store.get("pods", "kube-system", "web-w1-k8s") is None
+        assert not node.kubelet.workers
+
+
+def pressure(made: Cluster) -> str:
+    node = made.store.get("nodes", "", "w1-k8s")
+    assert node is not None
+    status: str = {each["type"]: each["status"] for each in node["status"]["conditions"]}["MemoryPressure"]
+    return status
+
+
+def delete(made: Cluster, name: str, namespace: str = "default") -> None:
+    made.request(Request("DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}", user=ADMIN, user_agent="kubectl"))
 
 
 SCRIPTS = st.sampled_from(["exit 0", "exit 1", "sleep 2", "sleep 1; exit 3", "sleep 600", "echo x"])

@@ -1,0 +1,173 @@
+"""Static pods: pods that come from files of the node, and their mirrors in the API server.
+
+Source: k8s.io/kubernetes/pkg/kubelet/{config,pod/mirror_client.go}. Not modelled: the time until a changed file is
+noticed; ``put`` and ``remove`` take effect at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from seatrial.sim.apiserver.client import Unreachable
+from seatrial.sim.kernel.clock import Process
+from seatrial.sim.machinery.errors import ApiError
+from seatrial.sim.nodes.spec import key_of
+from seatrial.sim.nodes.worker import PodWorker
+
+if TYPE_CHECKING:
+    from seatrial.sim.nodes.kubelet import Kubelet
+
+Object = Mapping[str, Any]
+PREFIX = "kubernetes.io/config"
+RETRY_US = 10_000_000
+
+
+class StaticPods:
+    """The manifests of one node; they outlive the kubelet."""
+
+    def __init__(self, kubelet: Kubelet) -> None:
+        self.kubelet = kubelet
+        self.manifests: dict[str, Object] = {}
+        """File name → pod, as ``/etc/kubernetes/manifests`` holds them."""
+        self._mirrors: dict[str, str] = {}
+        """namespace/name → uid of the mirror that is in the API server."""
+        self._processes: dict[str, Process] = {}
+
+    def put(self, file: str, pod: Object) -> None:
+        """Adds or changes a manifest."""
+        before = self.manifests.get(file)
+        self.manifests[file] = pod
+        if self.kubelet.running:
+            if before is not None:
+                self._end(self.made(before))
+            self._run(self.made(pod))
+
+    def remove(self, file: str) -> None:
+        pod = self.manifests.pop(file, None)
+        if pod is not None and self.kubelet.running:
+            self._end(self.made(pod))
+
+    def made(self, pod: Object) -> Object:
+        """The pod that a manifest stands for: named after the node, known by its hash."""
+        node = self.kubelet.node_name
+        digest = hashlib.md5(orjson.dumps(pod, option=orjson.OPT_SORT_KEYS) + node.encode(), usedforsecurity=False)
+        uid = digest.hexdigest()
+        metadata = pod["metadata"]
+        annotations = {
+            **(metadata.get("annotations") or {}),
+            f"{PREFIX}.hash": uid,
+            f"{PREFIX}.seen": self.kubelet.clock.stamp(self.kubelet.begun_us),
+            f"{PREFIX}.source": "file",
+        }
+        named = {
+            **metadata,
+            "name": f"{metadata['name']}-{node}",
+            "namespace": metadata.get("namespace", "default"),
+            "uid": uid,
+            "annotations": annotations,
+        }
+        tolerations = [*(pod["spec"].get("tolerations") or ()), {"operator": "Exists", "effect": "NoExecute"}]
+        return {**pod, "metadata": named, "spec": {**pod["spec"], "nodeName": node, "tolerations": tolerations}}
+
+    def start(self) -> None:
+        self._mirrors.clear()
+        for pod in self.manifests.values():
+            self._run(self.made(pod))
+
+    def stop(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+        self._processes.clear()
+
+    def _run(self, pod: Object) -> None:
+        worker = PodWorker(self.kubelet, pod)
+        worker.static = True
+        worker.record = self.kubelet.runtime.record(worker.uid)
+        self.kubelet.workers[worker.uid] = worker
+        worker.wake()
+        self._mirror(worker)
+
+    def _end(self, pod: Object) -> None:
+        worker = self.kubelet.workers.get(pod["metadata"]["uid"])
+        if worker is not None:
+            worker.deleted = True
+            worker.end(None)
+        process = self._processes.pop(key_of(pod), None)
+        if process is not None:
+            process.kill()
+        if key_of(pod) in self._mirrors:
+            name = f"{self.kubelet.name}/unmirror/{key_of(pod)}"
+            self._processes[name] = self.kubelet.spawn(self._delete(pod), name)
+
+    def _worker(self, key: str) -> PodWorker | None:
+        return next((w for w in self.kubelet.workers.values() if w.static and w.key == key), None)
+
+    def mirror_seen(self, mirror: Object) -> None:
+        """A mirror came from the API server: it belongs to a manifest, or has to go."""
+        key = key_of(mirror)
+        self._mirrors[key] = mirror["metadata"]["uid"]
+        worker = self._worker(key)
+        if worker is None or mirror["metadata"].get("deletionTimestamp") is not None:
+            name = f"{self.kubelet.name}/unmirror/{key}"
+            self._processes[name] = self.kubelet.spawn(self._delete(mirror), name)
+            return
+        if worker.mirror is None or worker.mirror["metadata"]["uid"] != mirror["metadata"]["uid"]:
+            worker.status_sent = None
+            worker.mirror = mirror
+            self.kubelet.statuses.changed(worker)
+        worker.mirror = mirror
+
+    def mirror_gone(self, mirror: Object) -> None:
+        """Somebody deleted a mirror: the pod runs on, and a new mirror is made."""
+        key = key_of(mirror)
+        self._mirrors.pop(key, None)
+        worker = self._worker(key)
+        if worker is not None:
+            worker.mirror = None
+            worker.status_sent = None
+            self._mirror(worker)
+
+    def _mirror(self, worker: PodWorker) -> None:
+        key = worker.key
+        running = self._processes.get(key)
+        if running is None or not running.alive:
+            self._processes[key] = self.kubelet.spawn(self._create(worker), f"{self.kubelet.name}/mirror/{key}")
+
+    def _create(self, worker: PodWorker) -> Generator[Any, Any, None]:
+        kubelet, pod = self.kubelet, worker.pod
+        while kubelet.node is None:
+            yield kubelet.clock.sleep(100_000, periodic=True)
+        node = kubelet.node["metadata"]
+        owner = {"apiVersion": "v1", "kind": "Node", "name": node["name"], "uid": node["uid"], "controller": True}
+        metadata = {key: value for key, value in pod["metadata"].items() if key != "uid"}
+        annotations = {**metadata["annotations"], f"{PREFIX}.mirror": worker.uid}
+        body = {
+            **pod,
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {**metadata, "annotations": annotations, "ownerReferences": [owner]},
+        }
+        while worker.mirror is None:
+            try:
+                yield from kubelet.client.create(kubelet.pods, body)
+                return
+            except ApiError as error:
+                if error.code == 409:
+                    return
+            except Unreachable:
+                pass
+            yield kubelet.clock.sleep(RETRY_US, periodic=True)
+
+    def _delete(self, pod: Object) -> Generator[Any, Any, None]:
+        metadata = pod["metadata"]
+        options = {"gracePeriodSeconds": 0}
+        try:
+            yield from self.kubelet.client.delete(
+                self.kubelet.pods, metadata.get("namespace", "default"), metadata["name"], options
+            )
+        except (ApiError, Unreachable):
+            return
