@@ -87,7 +87,7 @@ def _autoscale(run: Run) -> Generator[Action, Any, None]:
     turn, current, bounds = run.turn, run.current, run.bounds
     turn.memory.setdefault(("log", turn.key), [limits.Recommendation(current, turn.now)])
     reason = ""
-    if current == 0 and bounds.minimum != 0:
+    if current == 0 and not (bounds.minimum == 0 and _scaled_to_zero(run)):
         text = "scaling is disabled since the replica count of the target is zero"
         run.say("ScalingActive", "False", "ScalingDisabled", text)
         desired = 0
@@ -107,6 +107,15 @@ def _autoscale(run: Run) -> Generator[Action, Any, None]:
     run.desired = desired
     if desired != current:
         yield from _rescale(run, desired, reason)
+
+
+def _scaled_to_zero(run: Run) -> bool:
+    """Whether this autoscaler took the target to zero; a person's zero is left alone."""
+    return any(each["type"] == "ScaledToZero" and each["status"] == "True" for each in run.conditions)
+
+
+def _needs_no_pods(run: Run) -> bool:
+    return any(each["type"] in ("Object", "External") for each in run.spec.get("metrics") or ())
 
 
 def _read_scale(run: Run) -> Generator[Action, Any, bool]:
@@ -257,7 +266,7 @@ def _rescale(run: Run, desired: int, reason: str) -> Generator[Action, Any, None
     text = f"the HPA controller was able to update the target scale to {desired}"
     run.say("AbleToScale", "True", "SucceededRescale", text)
     yield run.event("Normal", "SuccessfulRescale", f"New size: {desired}; reason: {reason}")
-    if desired == 0:
+    if current and desired == run.bounds.minimum == 0 and _needs_no_pods(run):
         run.say("ScaledToZero", "True", "ScaledToZero", "the HPA controller scaled the workload to zero")
     else:
         text = "the HPA controller did not scale the workload to zero"

@@ -290,7 +290,7 @@ def _keep_retention(state: State, pod: Object) -> Generator[Action, Any, None]:
 
 def _write_status(state: State, status: dict[str, Any]) -> Generator[Action, Any, None]:
     owner = state.owner
-    whole = status["updatedReplicas"] == status["replicas"] == status["readyReplicas"]
+    whole = status["updatedReplicas"] == status["replicas"] == status["readyReplicas"] == plan.replicas_of(owner)
     if plan.rolling(owner) is not None and whole:
         status["currentReplicas"], status["currentRevision"] = status["updatedReplicas"], status["updateRevision"]
     always = ("replicas", "availableReplicas", "collisionCount")
