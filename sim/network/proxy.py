@@ -1,0 +1,165 @@
+"""kube-proxy: turns services and endpoint slices into rules of its node's packet filter.
+
+Source: k8s.io/kubernetes/pkg/proxy/iptables/proxier.go and pkg/proxy/runner (one sync at once, then at most one per
+``--iptables-min-sync-period``). The rules stay when the process ends: they are the kernel's. Not modelled: full syncs
+every hour that rewrite what is there already, and its health and metrics servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from seatrial.sim.apiserver.informer import Informer
+from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.kernel.clock import Timer
+from seatrial.sim.network.agent import Agent, Steps, service_account
+from seatrial.sim.network.iptables import Ruleset
+from seatrial.sim.network.netfilter import PacketFilter
+from seatrial.sim.network.proxy_rules import Fragment, Place, assemble, fragment
+from seatrial.sim.network.servicemap import (
+    HEADLESS_LABEL,
+    PROXY_LABEL,
+    SERVICE_LABEL,
+    ZONE_LABEL,
+    choose,
+    endpoints_of,
+    service_ports,
+)
+
+Object = Mapping[str, Any]
+MIN_SYNC_US = 1_000_000
+"""--iptables-min-sync-period."""
+SYNC_US = 30_000
+"""How long a run of iptables-restore takes."""
+NOT_HEADLESS = f"!{HEADLESS_LABEL},!{PROXY_LABEL}"
+"""Which services and slices are watched (cmd/kube-proxy/app/server.go)."""
+USER_AGENT = "kube-proxy/v1.37.2 (linux/amd64) kubernetes/2d9a1bd"
+Known = tuple[Object, tuple[Object, ...]]
+"""A service with its slices."""
+
+
+def service_of(piece: Object) -> str:
+    """The service that a slice belongs to, as namespace/name."""
+    metadata = piece["metadata"]
+    return f"{metadata['namespace']}/{(metadata.get('labels') or {}).get(SERVICE_LABEL, '')}"
+
+
+class KubeProxy(Agent):
+    """The proxy of one node; ``packets`` is the node's kernel."""
+
+    def __init__(self, wiring: Wiring, node: str, address: str, packets: PacketFilter) -> None:
+        user = service_account("kube-system", "kube-proxy")
+        super().__init__(wiring, f"kube-proxy/{node}", node, user, USER_AGENT)
+        self.packets = packets
+        self.syncs = 0
+        self._place = Place(node, wiring.spec.network.pod_cidr, address)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._known: dict[str, Known] = {}
+        self._fragments: dict[str, tuple[Known, list[Fragment]]] = {}
+        self._dirty: dict[str, None] = {}
+        self._timer: Timer | None = None
+        self._synced_us: int | None = None
+        self._informers: list[Informer] = []
+
+    def _begin(self) -> None:
+        self._forget()
+        self._services = self.watch("services", self._service_changed, NOT_HEADLESS)
+        self._slices = self.watch(
+            "endpointslices.discovery.k8s.io",
+            self._slice_changed,
+            NOT_HEADLESS,
+            indexers={"service": lambda piece: (service_of(piece),)},
+        )
+        node = self.watch("nodes", self._node_changed, field_selector=f"metadata.name={self.host}")
+        self._informers = [self._services, self._slices, node]
+        self.spawn(self._first(), "first")
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _first(self) -> Steps:
+        """Nothing is written before all views are there."""
+        for informer in self._informers:
+            while not informer.synced:
+                yield informer.changed.wait(1_000_000, periodic=True)
+        self._schedule()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has written rules since its start (/healthz)."""
+        return self.running and self._synced_us is not None
+
+    def busy(self) -> list[str]:
+        return [f"{self.name}: sync of rules"] if self._timer is not None else []
+
+    def _service_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
+        metadata = (new or old or {})["metadata"]
+        self._mark(f"{metadata['namespace']}/{metadata['name']}")
+
+    def _slice_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
+        for piece in (new, old):
+            if piece is not None:
+                self._mark(service_of(piece))
+
+    def _node_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
+        zone = ((new or {}).get("metadata") or {}).get("labels", {}).get(ZONE_LABEL, "")
+        if new is not None and zone != self._place.zone:
+            self._place = self._place._replace(zone=zone)
+            self._fragments = {}
+            for key in self._known:
+                self._mark(key)
+
+    def _mark(self, key: str) -> None:
+        self._dirty[key] = None
+        if self._timer is None and all(informer.synced for informer in self._informers) and self._informers:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            return
+        now, last = self.clock.now, self._synced_us
+        due = now if last is None else max(now, last + MIN_SYNC_US)
+        self._timer = self.clock.at(due + SYNC_US, self._sync)
+
+    def _sync(self) -> None:
+        """Writes the rules of what is known now."""
+        self._timer = None
+        dirty, self._dirty = self._dirty, {}
+        for key in dirty:
+            namespace, _, name = key.partition("/")
+            service = self._services.view.get(namespace, name)
+            if service is None:
+                self._known.pop(key, None)
+                self._fragments.pop(key, None)
+            else:
+                self._known[key] = (service, tuple(self._slices.view.indexed("service", key)))
+        self._synced_us = self.clock.now - SYNC_US
+        self.syncs += 1
+        known, place, made = dict(self._known), self._place, self._fragments
+        self.packets.install(lambda: _written(known, place, made))
+
+
+def _written(known: Mapping[str, Known], place: Place, made: dict[str, tuple[Known, list[Fragment]]]) -> Ruleset:
+    """The ruleset of what a proxy knew; fragments of services that stayed the same are taken over."""
+    fragments: list[Fragment] = []
+    for key in sorted(known):
+        about = known[key]
+        held = made.get(key)
+        if held is None or held[0] is not about:
+            held = made[key] = (about, _fragments(about, place))
+        fragments += held[1]
+    return assemble(fragments)
+
+
+def _fragments(about: Known, place: Place) -> list[Fragment]:
+    service, slices = about
+    found = []
+    for port in service_ports(service):
+        endpoints = endpoints_of(slices, port.port_name, port.protocol)
+        found.append(fragment(port, choose(endpoints, port, place.node, place.zone), place))
+    return found
