@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 from seatrial.sim.apiserver.context import Context
+from seatrial.sim.apiserver.representation import negotiate
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.machinery import decode, defaults, errors
 from seatrial.sim.machinery.kinds import Resource
 
 
 def read(context: Context, resource: Resource, field_validation: str) -> Object:
-    """The request's body as an object of the given kind. Raises ApiError 400."""
+    """The request's body as an object of the given kind. Raises ApiError 400, and 406 before anything is stored."""
+    negotiate(context.request.accept)
     body = context.request.body
     if isinstance(body, bytes | bytearray | memoryview):
         obj, warnings = decode.decode(resource, bytes(body), context.request.content_type, field_validation)

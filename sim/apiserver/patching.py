@@ -90,8 +90,8 @@ class Patcher:
 
 
 def _check_applied(context: Context, given: Any, old: Object | None) -> None:
-    metadata = given.get("metadata") or {} if isinstance(given, dict) else {}
-    wanted = metadata.get("resourceVersion")
+    metadata = given.get("metadata") if isinstance(given, dict) else None
+    wanted = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
     if wanted and old is not None and wanted != old["metadata"]["resourceVersion"]:
         raise errors.conflict(context.resource.group, context.resource.plural, context.info.name)
 

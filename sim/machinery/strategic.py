@@ -154,7 +154,8 @@ def _identity(item: Any, merge_key: str) -> Any:
         return item
     if not isinstance(item, dict) or merge_key not in item:
         raise _failure(f"map: {printed(item)} does not contain declared merge key: {merge_key}")
-    return item[merge_key]
+    key = item[merge_key]
+    return printed(key) if isinstance(key, list | dict) else key
 
 
 def _merge_lists(held: list[Any], given: list[Any], field: Field | None, deletes: bool) -> list[Any]:
