@@ -14,6 +14,7 @@ from seatrial.sim.apiserver.authorization import STORAGES as RBAC_STORAGES
 from seatrial.sim.apiserver.authorization import Attributes as Asked
 from seatrial.sim.apiserver.authorization import Authorizer, refusal
 from seatrial.sim.apiserver.context import Context, ExternalCall, Steps
+from seatrial.sim.apiserver.flowcontrol import FlowControl
 from seatrial.sim.apiserver.kubelets import Kubelets
 from seatrial.sim.apiserver.options import first
 from seatrial.sim.apiserver.representation import media_of_refusal
@@ -64,6 +65,7 @@ class Apiserver:
         self.authorizer = Authorizer(store)
         self.service_numbers = ServiceNumbers(spec, streams, store)
         self.tokens = Tokens(store, clock, streams)
+        self.flow_control = FlowControl(store)
         self.metrics: Callable[[], str] = str
         """What /metrics answers, in Prometheus' text format."""
         self.kubelets = kubelets if kubelets is not None else Kubelets(Topology(), "")
@@ -97,21 +99,27 @@ class Apiserver:
     def serve(self, request: Request) -> Generator[ExternalCall, Any, Response]:
         """The pipeline: yields the calls that leave the simulation and is sent their answers."""
         warnings: list[str] = []
+        headers: dict[str, str] = {}
         try:
-            return (yield from self._serve(request, warnings))
+            response = yield from self._serve(request, warnings, headers)
+            if headers:
+                response.headers = {**headers, **response.headers}
+            return response
         except errors.ApiError as error:
-            headers = {}
             if error.details is not None and "retryAfterSeconds" in error.details:
                 headers["Retry-After"] = str(error.details["retryAfterSeconds"])
             media_type = media_of_refusal(request.accept)
             return Response(error.code, error.status(), media_type, tuple(warnings), headers)
         except errors.PlainError as error:
-            return Response(error.code, error.text.encode(), "text/plain; charset=utf-8")
+            return Response(error.code, error.text.encode(), "text/plain; charset=utf-8", headers=headers)
 
-    def _serve(self, request: Request, warnings: list[str]) -> Steps[Response]:
+    def _serve(self, request: Request, warnings: list[str], headers: dict[str, str]) -> Steps[Response]:
         user = self.user_of(request)
         watch = bool(request.query.get("watch")) and request.query["watch"][0] not in ("0", "false")
         info = parse(request.method, request.path, watch)
+        if request.user is None:
+            # Components of the simulation do not look at them.
+            headers.update(self.flow_control.headers(user, info))
         self._authorize(user, info, first(request.query, "fieldSelector"))
         if not info.is_resource:
             return nonresource.answer(self, request, info, user)

@@ -14,6 +14,7 @@ from conformance.creations import BUILTIN, files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery import apply as server
 from seatrial.sim.machinery import configuration, conversion, decode, defaults, fieldsets, managers
 from seatrial.sim.machinery.errors import ApiError
@@ -241,8 +242,8 @@ SPEC = Type(
     },
 )
 WIDGETS = Resource(
-    "k.io", "v1", "widgets", "widget", "Widget", True, (), custom=True,
-    custom_type=Type("Widget", {"spec": Field("spec", "struct", type=SPEC)}),
+    "k.io", "v1", "widgets", "widget", "Widget", True, (),
+    custom=Custom(given_type=Type("Widget", {"spec": Field("spec", "struct", type=SPEC)})),
 )  # fmt: skip
 
 
@@ -274,7 +275,7 @@ def test_a_custom_resource_follows_its_own_schema() -> None:
 
 
 def test_a_custom_resource_without_a_schema_has_lists_that_go_as_one() -> None:
-    free = replace(WIDGETS, custom_type=None)
+    free = replace(WIDGETS, custom=Custom())
     one = apply(None, widget(ports=[1], map={"x": 1}), "alice", resource=free)
     two = apply(one, widget(ports=[2], map={"y": 1}), "bob", force=True, resource=free)
     assert two["spec"] == {"ports": [2], "map": {"x": 1, "y": 1}}

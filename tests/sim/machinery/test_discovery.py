@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery import discovery, kinds
 from seatrial.sim.machinery.kinds import Resource, Subresource
 
@@ -9,7 +10,7 @@ WIDGET = Resource(
     "example.com", "v1", "widgets", "widget", "Widget", True, ("create", "get", "list"),
     {"status": Subresource("status", "Widget", ("get", "patch", "update"))},
     short_names=("wd",), categories=("all",), storage="widgets.example.com", storage_version="example.com/v1",
-    hash="abc=", custom=True,
+    hash="abc=", custom=Custom(),
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery import kinds
 from seatrial.sim.machinery.kinds import Document, Kinds, Resource
 
@@ -11,7 +12,7 @@ from seatrial.sim.machinery.kinds import Document, Kinds, Resource
 def widget(version: str = "v1", stored: str = "v1") -> Resource:
     return Resource(
         "example.com", version, "widgets", "widget", "Widget", True, ("create", "get", "list"),
-        storage="widgets.example.com", storage_version=f"example.com/{stored}", custom=True,
+        storage="widgets.example.com", storage_version=f"example.com/{stored}", custom=Custom(),
     )  # fmt: skip
 
 

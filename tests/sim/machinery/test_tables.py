@@ -12,6 +12,7 @@ from conformance.masks import masked
 
 from seatrial.sim.apiserver.routing import parse
 from seatrial.sim.kernel.clock import parse_stamp
+from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery import conversion, tables
 from seatrial.sim.machinery.kinds import Resource
 
@@ -72,7 +73,7 @@ def test_a_scale_is_printed_as_one() -> None:
 
 
 def test_a_custom_resource_without_columns_shows_its_age() -> None:
-    resource = Resource("k.io", "v1", "boats", "boat", "Boat", True, ("list",), custom=True)
+    resource = Resource("k.io", "v1", "boats", "boat", "Boat", True, ("list",), custom=Custom())
     table = tables.table(resource, [POD], NOW)
     assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Age"]
     assert table["rows"][0]["cells"] == ["p", "60m"]
