@@ -151,6 +151,7 @@ class Binder:
             scheduler.queue.activate(other.uid, self._clock.now)
         if victims:
             scheduler.preempting[preemptor.uid] = None
+            scheduler.queue.hold(preemptor.uid)
             self._spawn(self._evict(preemptor, framework, candidate.node, victims), "scheduler/preempt")
 
     def _evict(self, preemptor: PodInfo, framework: Framework, node: str, victims: list[PodInfo]) -> Steps:
@@ -159,6 +160,7 @@ class Binder:
             for victim in victims:
                 if victim is victims[-1]:
                     scheduler.preempting[preemptor.uid] = victim
+                    scheduler.awaited[victim.uid] = preemptor.uid
                 yield from self._evict_one(preemptor, framework, node, victim)
         except (ApiError, Unreachable):
             scheduler.preempting.pop(preemptor.uid, None)
@@ -166,6 +168,8 @@ class Binder:
             scheduler.woken.fire()
         finally:
             scheduler.preempting.pop(preemptor.uid, None)
+            scheduler.awaited.pop(victims[-1].uid, None)
+            scheduler.queue.resume(preemptor.uid)
 
     def _evict_one(self, preemptor: PodInfo, framework: Framework, node: str, victim: PodInfo) -> Steps:
         scheduler = self._scheduler

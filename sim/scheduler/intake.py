@@ -70,6 +70,8 @@ class Intake:
             self._cache.nominate(info, "")
             self._move(["AssignedPod/Add"], None, info)
         elif before is not None:
+            if info.terminating:
+                self._leaves(info.uid)
             self._move(assigned_events(before[0], info), before[0], info)
 
     def _info(self, pod: Object, before: PodInfo | None) -> PodInfo:
@@ -86,7 +88,14 @@ class Intake:
         info = self._intern.info(old, placed=True)
         known = self._cache.where.get(info.uid)
         self._cache.remove_pod(info.uid)
+        self._leaves(info.uid)
         self._move(["AssignedPod/Delete"], known[0] if known else info, None)
+
+    def _leaves(self, uid: str) -> None:
+        """A pod is on its way out: if another waited for it to go, events may help that one again."""
+        preemptor = self._scheduler.awaited.pop(uid, None)
+        if preemptor is not None:
+            self._queue.resume(preemptor)
 
     def _waits(self, new: Object, old: Object | None) -> None:
         """A pod without a node appeared or changed."""

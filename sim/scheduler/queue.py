@@ -34,7 +34,7 @@ ACTIVE, BACKOFF, UNSCHEDULABLE, GATED = "active", "backoff", "unschedulable", "g
 class QueuedPod:
     """A pod on its way through the queue."""
 
-    __slots__ = ("added_us", "attempts", "entered_us", "errors", "first_us", "info", "plugins", "turn", "where")
+    __slots__ = ("added_us", "attempts", "entered_us", "errors", "first_us", "held", "info", "plugins", "turn", "where")
 
     def __init__(self, info: PodInfo, now: int) -> None:
         self.info = info
@@ -52,6 +52,8 @@ class QueuedPod:
         """Failures in a row that were errors and no verdicts."""
         self.plugins: tuple[str, ...] = ()
         """Who turned it down."""
+        self.held = False
+        """Whether no event may help yet: its victims are still being evicted."""
 
     def __repr__(self) -> str:
         return f"QueuedPod({self.info.namespace}/{self.info.name}, {self.where})"
@@ -153,6 +155,21 @@ class SchedulingQueue:
             for pod in helped.values():
                 self._requeue(pod, now)
 
+    def hold(self, uid: str) -> None:
+        """Events do not help the pod until ``resume``: the plug-in that gates it would hold it back anyway."""
+        pod = self._pods.get(uid)
+        if pod is not None and pod.where == UNSCHEDULABLE and not pod.held:
+            pod.held = True
+            for plugin in pod.plugins:
+                self._waiting[plugin].pop(uid, None)
+
+    def resume(self, uid: str) -> None:
+        """Events may help the pod again."""
+        pod = self._pods.get(uid)
+        if pod is not None and pod.held:
+            pod.held = False
+            self._index(pod)
+
     def activate(self, uid: str, now: int) -> None:
         """Try the pod again whatever it waits for."""
         pod = self._pods.get(uid)
@@ -232,14 +249,17 @@ class SchedulingQueue:
         self._turns += 1
         pod.where, pod.turn, pod.entered_us = where, self._turns, now
         if where == UNSCHEDULABLE:
-            for plugin in pod.plugins:
-                self._waiting.setdefault(plugin, {})[pod.info.uid] = pod
+            self._index(pod)
+
+    def _index(self, pod: QueuedPod) -> None:
+        for plugin in pod.plugins:
+            self._waiting.setdefault(plugin, {})[pod.info.uid] = pod
 
     def _leave(self, pod: QueuedPod) -> None:
         if pod.where == UNSCHEDULABLE:
             for plugin in pod.plugins:
                 self._waiting[plugin].pop(pod.info.uid, None)
-        pod.where = ""
+        pod.where, pod.held = "", False
 
     def _current(self, entry: tuple[int, int, int, QueuedPod], where: str) -> bool:
         pod = entry[3]

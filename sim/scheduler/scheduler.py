@@ -82,6 +82,8 @@ class Scheduler:
         self.queue = SchedulingQueue(plugins.values(), self._gate, config.initial_backoff_us, config.max_backoff_us)
         self.preempting: dict[str, PodInfo | None] = {}
         """Pods whose victims are being evicted -> the last of these once only it is left."""
+        self.awaited: dict[str, str] = {}
+        """The last victim of each of these -> the pod that waits for it."""
         self.woken = Signal(wiring.clock)
         self.binder = Binder(self)
         self._informers = self._watch()
