@@ -155,6 +155,9 @@ def _regular(
         if latest is None or latest.state != RUNNING:
             if should_restart(pod, container, latest):
                 start.append(("containers", container))
+        elif latest.asked != container.get("image", ""):
+            kill.append(Kill(latest, container, f"Container {name} definition changed, will be restarted"))
+            start.append(("containers", container))
         elif name in failed:
             policy = container.get("restartPolicy") or pod["spec"].get("restartPolicy", "Always")
             if policy == "Never":

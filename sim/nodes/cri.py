@@ -37,6 +37,8 @@ class ContainerRecord(NamedTuple):
     message: str = ""
     resources: Mapping[str, Any] = {}
     """What the container's cgroup was last set to: requests and limits as in a container's spec."""
+    asked: str = ""
+    """The image as the spec names it: another name there means another container."""
 
 
 class SandboxRecord(NamedTuple):
@@ -178,7 +180,10 @@ class ContainerConfig:
     stdin_once: bool = False
     tty: bool = False
     memory_limit: int | None = None
+    read_only_root: bool = False
     termination_message_path: str = "/dev/termination-log"
+    fallback_to_logs: bool = False
+    """An empty message of a failed container is the end of its log (FallbackToLogsOnError)."""
     ports: tuple[int, ...] = ()
     """Ports that the spec mentions, for programs that nobody described."""
     target: str = ""

@@ -202,6 +202,8 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
         memory_limit=parse(limit).value() if limit else None,
+        read_only_root=bool(_context(container, pod, "readOnlyRootFilesystem")),
+        fallback_to_logs=container.get("terminationMessagePolicy") == "FallbackToLogsOnError",
         termination_message_path=container.get("terminationMessagePath") or "/dev/termination-log",
         ports=tuple(port["containerPort"] for port in container.get("ports") or ()),
         target=container.get("targetContainerName", ""),
@@ -245,7 +247,9 @@ def create(launch: Launch) -> Generator[Any, Any, None]:
     yield kubelet.clock.sleep(kubelet.settings.create_us)
     latest = launch.record.latest(name)
     attempt = latest.attempt + 1 if latest is not None else launch.worker.earlier_restarts(name)
-    launch.container_id = kubelet.runtime.create_container(launch.config, attempt, launch.resources)
+    launch.container_id = kubelet.runtime.create_container(
+        launch.config, attempt, launch.resources, launch.container.get("image", "")
+    )
     launch.event("Normal", "Created", "Container created")
 
 

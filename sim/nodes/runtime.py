@@ -35,6 +35,9 @@ from seatrial.sim.nodes.images import ImageStore
 KEPT_PER_NAME = 2
 """Records of one container name that stay: the newest and the one before."""
 START_ERROR = 128
+MESSAGE_MAX = 4096
+LOG_MESSAGE_BYTES, LOG_MESSAGE_LINES = 2048, 80
+"""How much of a log becomes a termination message."""
 
 
 class StartError(Exception):
@@ -135,7 +138,7 @@ class Runtime:
         for container in record.containers if record is not None else ():
             self.live.pop(container.id, None)
 
-    def create_container(self, config: ContainerConfig, attempt: int, resources: Mapping[str, Any]) -> str:
+    def create_container(self, config: ContainerConfig, attempt: int, resources: Mapping[str, Any], asked: str) -> str:
         """Returns the new container's id."""
         uid = config.sandbox.uid
         made = ContainerRecord(
@@ -147,6 +150,7 @@ class Runtime:
             CREATED,
             self.clock.now,
             resources=resources,
+            asked=asked,
         )
         record = self.record(uid)
         kept, older = [], 0
@@ -231,7 +235,9 @@ class Runtime:
             return
         message = ""
         if live.process is not None:
-            message = live.process.termination_message().decode(errors="replace")[:4096]
+            message = live.process.termination_message().decode(errors="replace")[:MESSAGE_MAX]
+            if not message and result.code and live.config.fallback_to_logs:
+                message = _end_of(live.process.log)
         self._change(
             container_id,
             state=EXITED,
@@ -253,6 +259,11 @@ class Runtime:
     def _set(self, uid: str, record: PodRecord) -> None:
         self.pods[uid] = record
         self.on_change(uid)
+
+
+def _end_of(log: LogSource) -> str:
+    lines = [text for _, _, text in log.lines[-LOG_MESSAGE_LINES:]]
+    return b"".join(lines)[-LOG_MESSAGE_BYTES:].decode(errors="replace")
 
 
 def _nobody(uid: str) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.sim.kernel.clock import Signal
 from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure
 from seatrial.sim.workloads.process import NULL, Null, Pipe, Proc, Sink, Stream
-from seatrial.sim.workloads.session import Attachment, Session, Terminal
+from seatrial.sim.workloads.session import Attachment, Session, Terminal, interrupt
 
 if TYPE_CHECKING:
     from seatrial.sim.workloads.world import World
@@ -109,7 +110,8 @@ class Container:
         self._rng: Random | None = None
         self._on_exit = on_exit
         self._attached: list[Attachment] = []
-        self._stdin: Pipe | None = None
+        self.stdin: Pipe | None = None
+        self.terminal: Terminal | None = None
         self._mount()
 
     @property
@@ -171,19 +173,26 @@ class Container:
         proc = self._spawn(argv, env, cwd, fds, None)
         self._next_pid = 1 + MAIN_IDS
         proc.on_exit.append(self._main_ended)
+        self.fs.read_only = config.read_only_root
+        if self.terminal is not None:
+            self.terminal.interrupted = partial(interrupt, proc)
         proc.run_later(program)
 
     def _home(self) -> str:
         return "/root" if self.uid == 0 else self.image.env.get("HOME", "/")
 
     def _main_fds(self) -> dict[int, Stream]:
-        out = Sink(lambda data: self._wrote("stdout", data), self.config.tty)
-        err = out if self.config.tty else Sink(lambda data: self._wrote("stderr", data))
+        if self.config.tty:
+            self.terminal = Terminal(self.clock, self._wrote, self.config.stdin)
+            self.terminal.input.opened(True)
+            return {0: self.terminal.input, 1: self.terminal.stream, 2: self.terminal.stream}
+        out = Sink(lambda data: self._wrote("stdout", data))
+        err = Sink(lambda data: self._wrote("stderr", data))
         if not self.config.stdin:
             return {0: Null(), 1: out, 2: err}
-        self._stdin = Pipe(self.clock, self.config.tty, bounded=False)
-        self._stdin.opened(True)
-        return {0: self._stdin, 1: out, 2: err}
+        self.stdin = Pipe(self.clock, bounded=False)
+        self.stdin.opened(True)
+        return {0: self.stdin, 1: out, 2: err}
 
     def _wrote(self, stream: str, data: bytes) -> None:
         self.log.write(stream, data)
@@ -366,7 +375,7 @@ class Container:
         return session
 
     def attach(self, on_output: Callable[[str, bytes], None], on_exit: Callable[[int], None]) -> Attachment:
-        made = Attachment(self, on_output, on_exit, self._stdin)
+        made = Attachment(self, on_output, on_exit)
         self._attached.append(made)
         return made
 

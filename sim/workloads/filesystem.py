@@ -119,6 +119,8 @@ class FileSystem:
         self.root: Dir = image
         self.now = now
         self.mounts: dict[str, Mounted] = {}
+        self.read_only = False
+        """Nothing outside the mounts may be written."""
         self.changes = 0
         """Counts writes: whoever remembers an answer can tell whether it still holds."""
 
@@ -135,7 +137,7 @@ class FileSystem:
         links = 0
         done: list[str] = []
         node: Node = self._own_root(write)
-        read_only = False
+        read_only = self.read_only
         while parts:
             part = parts.pop(0)
             if part == "..":
@@ -156,7 +158,7 @@ class FileSystem:
                     raise failure(errno.ELOOP, path)
                 parts = [*_split(found.target, "/" + "/".join(done)), *parts]
                 done = []
-                node, read_only = self._own_root(write), False
+                node, read_only = self._own_root(write), self.read_only
                 continue
             done.append(part)
             node = found
@@ -169,7 +171,7 @@ class FileSystem:
 
     def _descend(self, done: list[str], write: bool) -> tuple[Node, bool]:
         current: Node = self._own_root(write)
-        read_only = False
+        read_only = self.read_only
         for index, part in enumerate(done):
             assert isinstance(current, Dir)
             found, read_only = self._entry(current, done[:index], part, write, read_only)

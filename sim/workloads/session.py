@@ -7,6 +7,7 @@ the terminal into raw mode.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.workloads.process import Pipe, Proc, Sink
@@ -69,6 +70,18 @@ class Terminal:
             self.input.closed(True)
 
 
+def interrupt(proc: Proc) -> None:
+    """Ctrl-C goes to the foreground: the children of the terminal's first process, and that process."""
+    for other in list(proc.container.processes.values()):
+        parent = other.parent
+        while parent is not None:
+            if parent is proc:
+                other.signal("INT")
+                break
+            parent = parent.parent
+    proc.signal("INT")
+
+
 class Session:
     """An exec (cri.Session)."""
 
@@ -78,19 +91,7 @@ class Session:
         self._terminal = terminal
         self._closed = False
         if terminal is not None:
-            terminal.interrupted = self._interrupt
-
-    def _interrupt(self) -> None:
-        """Ctrl-C goes to the foreground: the children of the shell, and the shell."""
-        container = self.proc.container
-        for other in list(container.processes.values()):
-            parent = other.parent
-            while parent is not None:
-                if parent is self.proc:
-                    other.signal("INT")
-                    break
-                parent = parent.parent
-        self.proc.signal("INT")
+            terminal.interrupted = partial(interrupt, proc)
 
     def write_stdin(self, data: bytes) -> None:
         if self._terminal is not None:
@@ -121,25 +122,28 @@ class Attachment:
     """A client at the main process."""
 
     def __init__(
-        self,
-        container: Container,
-        on_output: Callable[[str, bytes], None],
-        on_exit: Callable[[int], None],
-        source: Pipe | None,
+        self, container: Container, on_output: Callable[[str, bytes], None], on_exit: Callable[[int], None]
     ) -> None:
         self._container = container
         self.output = on_output
         self.ended = on_exit
-        self._source = source
+        self._open = True
 
     def write_stdin(self, data: bytes) -> None:
-        if self._source is not None:
-            self._source.write(data)
+        if self._container.terminal is not None:
+            self._container.terminal.typed(data)
+        elif self._container.stdin is not None:
+            self._container.stdin.write(data)
 
     def close_stdin(self) -> None:
-        if self._source is not None and self._container.config.stdin_once:
-            self._source.closed(True)
-            self._source = None
+        """The client's input ended; only a container that was asked to hears of it (stdinOnce)."""
+        if not self._open or not self._container.config.stdin_once:
+            return
+        self._open = False
+        if self._container.terminal is not None:
+            self._container.terminal.close()
+        elif self._container.stdin is not None:
+            self._container.stdin.closed(True)
 
     def resize(self, width: int, height: int) -> None: ...
 

@@ -193,6 +193,28 @@ class TestPods:
         state = made.store.get("pods", "default", "a")["status"]["containerStatuses"][0]["state"]  # type: ignore[index]
         assert (state["terminated"]["message"], state["terminated"]["exitCode"]) == ("because\n", 2)
 
+    def test_the_end_of_a_log_can_be_the_message(self) -> None:
+        made = cluster()
+        body = pod("a", "echo first; echo last >&2; exit 2", restartPolicy="Never")
+        body["spec"]["containers"][0]["terminationMessagePolicy"] = "FallbackToLogsOnError"
+        made.apply(body)
+        made.run(8 * S)
+        state = made.store.get("pods", "default", "a")["status"]["containerStatuses"][0]["state"]  # type: ignore[index]
+        assert state["terminated"]["message"] == "first\nlast\n"
+
+    def test_another_image_is_another_container(self) -> None:
+        made = cluster()
+        body = pod("a", "sleep 600")
+        made.apply(body)
+        made.run(5 * S)
+        body["spec"]["containers"][0]["image"] = "busybox:latest"
+        made.apply(body)
+        made.run(10 * S)
+        status = made.store.get("pods", "default", "a")["status"]["containerStatuses"][0]  # type: ignore[index]
+        assert (status["restartCount"], status["image"]) == (1, "docker.io/library/busybox:latest")
+        messages = [e["message"] for e in made.store.list("events") if e["reason"] == "Killing"]
+        assert messages == ["Container c definition changed, will be restarted"]
+
     def test_a_quiet_cluster_is_settled(self) -> None:
         made = cluster()
         made.apply(pod("a", "sleep 100000"))

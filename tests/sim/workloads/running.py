@@ -60,6 +60,7 @@ class Bench:
             stdin_once=False,
             tty=False,
             memory_limit=None,
+            read_only_root=False,
             termination_message_path="/dev/termination-log",
             ports=(),
             target="",

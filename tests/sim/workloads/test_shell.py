@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -134,3 +135,31 @@ class TestProcesses:
         assert output_of(container) == ""
         bench.run(2)
         assert output_of(container) == "abcdef"
+
+    def test_a_client_at_a_terminal_of_the_main_process(self) -> None:
+        bench = Bench()
+        container = bench.start(["sh"], stdin=True, tty=True)
+        bench.run(0.1)
+        said: list[bytes] = []
+        ended: list[int] = []
+        session = container.attach(lambda _, data: said.append(data), ended.append)
+        session.write_stdin(b"echo hi\r")
+        bench.run(0.1)
+        session.write_stdin(b"sleep 100\r")
+        bench.run(1)
+        session.write_stdin(b"\x03")
+        bench.run(1)
+        session.write_stdin(b"exit 5\r")
+        bench.run(0.1)
+        assert b"".join(said) == b"echo hi\r\nhi\r\n/ # sleep 100\r\n^C/ # exit 5\r\n"
+        assert ended == [5]
+
+    def test_a_root_that_may_not_be_written(self) -> None:
+        bench = Bench()
+        volume = bench.volume()
+        mount = SimpleNamespace(path="/data", volume=volume, read_only=False, sub_path="")
+        container = bench.start(
+            ["sh", "-c", "echo x > /f; echo y > /data/f && cat /data/f"], read_only_root=True, mounts=[mount]
+        )
+        bench.run(1)
+        assert output_of(container) == "sh: can't create /f: Read-only file system\ny\n"
