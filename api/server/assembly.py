@@ -21,6 +21,10 @@ log = logging.getLogger("seatrial")
 NOW, OFFSET = "now_us", "offset_us"
 """The facts that the database keeps of time."""
 READS = ("GET", "HEAD")
+JOURNAL_ENTRIES_MAX = 100_000
+"""Requests of one boot that are kept for a replay: some 200 MB of pods."""
+FULL = "full"
+"""The mark in the journal's header: when it was given up (simulated µs)."""
 Steps = Generator[Any, Any, Response]
 
 
@@ -38,9 +42,16 @@ class Live:
         return self.cluster.endpoint.serve(request, self.cluster.wiring)
 
     def journal(self, request: Request) -> None:
-        """Writes a request down that may change something."""
-        if request.method not in READS:
-            self.cluster.record(request)
+        """Writes a request down that may change something, until the boot's journal is full."""
+        journal = self.cluster.journal
+        if request.method in READS or FULL in journal.header:
+            return
+        self.cluster.record(request)
+        if len(journal.entries) > JOURNAL_ENTRIES_MAX:
+            # A history that is not whole is of no use to a replay, and it would fill the memory.
+            journal.header[FULL] = self.cluster.now
+            journal.entries.clear()
+            log.warning("the journal of this boot is full: from now on its history cannot be replayed")
 
     def carry_on(self, waiting: Any, steps: Steps, back: Callable[[Response | None], None]) -> None:
         """Goes on with a request that waits, as a process on the simulation's clock."""
