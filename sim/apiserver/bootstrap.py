@@ -13,15 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seatrial.sim.apiserver.authorization import MASTERS
 from seatrial.sim.apiserver.client import prefix_of
-from seatrial.sim.apiserver.request import Object, Request, User
+from seatrial.sim.apiserver.loopback import send
+from seatrial.sim.apiserver.request import Object
 from seatrial.sim.apiserver.routing import parse
 from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.machinery.schema import data
 
-API_SERVER = User("system:apiserver", (MASTERS, "system:authenticated"))
-USER_AGENT = "kube-apiserver/v1.37.2"
 SERVICE_PORT = 6443
 """--secure-port of a kubeadm control plane."""
 LEFT_TO_CONTROLLERS = frozenset({("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")})
@@ -115,12 +113,11 @@ def _own_service(server: Apiserver) -> Iterator[tuple[str, Object]]:
 
 
 def _post(server: Apiserver, path: str, obj: Object) -> None:
-    answer = server.handle(Request("POST", path, body=obj, user=API_SERVER, user_agent=USER_AGENT))
+    answer = send(server, "POST", path, obj)
     assert answer.code == 201, (path, obj["metadata"]["name"], answer.body)
     status = obj.get("status")
     if status and answer.body.get("status") != status:
         name = obj["metadata"]["name"]
         body = {**answer.body, "status": status}
-        request = Request("PUT", f"{path}/{name}/status", body=body, user=API_SERVER, user_agent=USER_AGENT)
-        answer = server.handle(request)
+        answer = send(server, "PUT", f"{path}/{name}/status", body)
         assert answer.code == 200, (path, name, answer.body)

@@ -29,6 +29,7 @@ INCLUDE_OBJECT = ("", "None", "Metadata", "Object")
 
 
 def accepted(context: Context) -> Accepted:
+    """What the client takes. A write asks before it stores anything. Raises ApiError 406."""
     return negotiate(context.request.accept, True, not context.resource.custom)
 
 
@@ -65,7 +66,7 @@ def table(context: Context, objects: Any, list_metadata: Mapping[str, Any], head
         raise errors.bad_request(f"unrecognized includeObject value: {include!r}")
     return tables.table(
         context.resource,
-        objects,
+        [outward(context, obj) for obj in objects] if context.resource.custom is not None else objects,
         context.server.clock.now,
         include_object=include or "Metadata",
         list_metadata=list_metadata,
@@ -113,7 +114,9 @@ def list_items(context: Context, objects: Sequence[Object]) -> Sequence[Object]:
 
     A component in the simulation gets them whole, as every typed client fills in what the wire leaves out.
     """
-    if context.resource.custom or (context.request.user is not None and not conversion.converts(context.resource)):
+    if context.resource.custom is not None:
+        return [outward(context, obj) for obj in objects]
+    if context.request.user is not None and not conversion.converts(context.resource):
         return list(objects)
 
     def bare(obj: Object) -> Object:
@@ -161,6 +164,7 @@ def body_of(context: Context, validation: str) -> Object:
 
 def create(context: Context) -> Steps[Response]:
     resource, info = context.resource, context.info
+    accepted(context)
     options = write_options(context.query, "create")
     context.dry_run = options.dry_run
     obj = body_of(context, options.field_validation)
@@ -204,6 +208,7 @@ def check_name(context: Context, obj: Object) -> None:
 
 def update(context: Context) -> Steps[Response]:
     resource, info = context.resource, context.info
+    accepted(context)
     options = write_options(context.query, "update")
     context.dry_run = options.dry_run
     obj = body_of(context, options.field_validation)
@@ -221,6 +226,7 @@ def update(context: Context) -> Steps[Response]:
 
 def patch(context: Context) -> Steps[Response]:
     patcher = Patcher(context)
+    accepted(context)
     stored, created = yield from registry.update(context, patcher.make, create_missing=patcher.creates)
     return answer(context, stored, 201 if created else 200)
 
@@ -233,6 +239,7 @@ def _delete_body(context: Context) -> DeleteOptions:
 
 
 def delete(context: Context) -> Steps[Response]:
+    accepted(context)
     options = _delete_body(context)
     context.dry_run = options.dry_run
     warn = strategy(context.resource).deletion_warning
@@ -249,6 +256,7 @@ def delete(context: Context) -> Steps[Response]:
 
 def delete_collection(context: Context) -> Steps[Response]:
     """Deletes what the selectors find, one after the other; answers with the list as it was."""
+    accepted(context)
     options = _delete_body(context)
     context.dry_run = options.dry_run
     wants = list_options(context.query, False)

@@ -276,7 +276,8 @@ def before_update(context: Context, rules: Strategy, new: Object, old: Object) -
     prepare = rules.prepare_status if subresource == "status" else rules.prepare_update
     if prepare is not None:
         new = prepare(context, new, old)
-    if rules.generation and subresource != "status" and changed(new, old, rules.generation_metadata):
+    with_status = context.resource.custom is not None and "status" not in context.resource.subresources
+    if rules.generation and subresource != "status" and changed(new, old, rules.generation_metadata, with_status):
         new = {**new, "metadata": {**new["metadata"], "generation": before.get("generation", 0) + 1}}
     return new
 
@@ -309,6 +310,8 @@ def delete(context: Context, options: DeleteOptions) -> Steps[tuple[Object, bool
     _check_preconditions(context, options, old)
     yield from admission.validate(context, _attributes(context, "DELETE", None, old))
     new = mark_deleted(context, rules, old, options)
+    if rules.mark_deleted is not None and "deletionTimestamp" not in old["metadata"]:
+        new = rules.mark_deleted(context, new)
     metadata = new["metadata"]
     held = bool(metadata.get("finalizers")) or not _spec_released(new)
     waits = rules.grace_s is not None and metadata.get("deletionGracePeriodSeconds", 0) > 0
@@ -333,8 +336,8 @@ def delete(context: Context, options: DeleteOptions) -> Steps[tuple[Object, bool
 
 def _check_preconditions(context: Context, options: DeleteOptions, old: Object) -> None:
     metadata, resource = old["metadata"], context.resource
-    if resource.storage == "namespaces":
-        _check_namespace_preconditions(context, options, metadata)
+    if resource.storage in OWN_PRECONDITIONS:
+        _check_own_preconditions(context, options, metadata)
     if options.uid is not None and options.uid != metadata["uid"]:
         why = (
             f"the UID in the precondition ({options.uid}) does not match the UID in record ({metadata['uid']}). "
@@ -349,15 +352,24 @@ def _check_preconditions(context: Context, options: DeleteOptions, old: Object) 
         raise errors.conflict(resource.group, resource.kind, context.info.name, why)
 
 
-def _check_namespace_preconditions(context: Context, options: DeleteOptions, metadata: Object) -> None:
-    """Namespaces check for themselves, in other words (registry/core/namespace/storage)."""
+OWN_PRECONDITIONS = {
+    "namespaces": "Precondition",
+    "customresourcedefinitions.apiextensions.k8s.io": "precondition",
+}
+"""Kinds that check preconditions for themselves, and how they begin to say so."""
+
+
+def _check_own_preconditions(context: Context, options: DeleteOptions, metadata: Object) -> None:
+    """In other words than the generic registry (registry/core/namespace/storage, registry/customresourcedefinition)."""
+    resource = context.resource
+    begin = OWN_PRECONDITIONS[resource.storage]
     for wanted, key, word in (
         (options.uid, "uid", "UID"),
         (options.resource_version, "resourceVersion", "ResourceVersion"),
     ):
         if wanted is not None and wanted != metadata[key]:
-            why = f"Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {metadata[key]}"
-            raise errors.conflict("", "namespaces", context.info.name, why)
+            why = f"{begin} failed: {word} in precondition: {wanted}, {word} in object meta: {metadata[key]}"
+            raise errors.conflict(resource.group, resource.plural, context.info.name, why)
 
 
 def mark_deleted(context: Context, rules: Strategy, old: Object, options: DeleteOptions) -> Object:

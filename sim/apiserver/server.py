@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from seatrial.sim.apiserver import authentication, handlers, indexes, nonresource, registry, subresources
+from seatrial.sim.apiserver import (
+    authentication,
+    customresource_routes,
+    customresources,
+    handlers,
+    indexes,
+    nonresource,
+    registry,
+    subresources,
+)
 from seatrial.sim.apiserver.authorization import STORAGES as RBAC_STORAGES
 from seatrial.sim.apiserver.authorization import Attributes as Asked
 from seatrial.sim.apiserver.authorization import Authorizer, refusal
@@ -69,6 +78,8 @@ class Apiserver:
         self.metrics: Callable[[], str] = str
         """What /metrics answers, in Prometheus' text format."""
         self.kubelets = kubelets if kubelets is not None else Kubelets(Topology(), "")
+        self.customresources = customresources.CustomResources(self)
+        self.customresources.restore()
         store.lease("events", spec.apiserver.event_ttl_s * 1_000_000)
 
     def commit(self, resource: Resource, write: Write) -> Object:
@@ -79,6 +90,8 @@ class Apiserver:
             raise registry.store_error(resource, error) from None
         if resource.storage in RBAC_STORAGES:
             self.authorizer.forget()
+        if resource.storage == customresources.STORAGE:
+            self.customresources.notice(obj["metadata"]["name"])
         return obj
 
     def handle(self, request: Request) -> Response:
@@ -125,12 +138,14 @@ class Apiserver:
             return nonresource.answer(self, request, info, user)
         resource = self.kinds.find(info.group, info.version, info.resource)
         if resource is None:
-            if not self.kinds.serves(info.group, info.version):
+            if not self.kinds.serves(info.group, info.version) or self.kinds.is_custom(info.group, info.version):
                 raise errors.PlainError(404, "404 page not found\n")
             raise errors.no_such_resource()
         deprecated = DEPRECATED.get((info.group, info.version, info.resource))
         if deprecated:
             warnings.append(deprecated)
+        if resource.custom is not None:
+            customresource_routes.admit(resource, info, warnings)
         context = Context(self, request, info, resource, user, request.query, self.clock.stamp(), warnings=warnings)
         return (yield from dispatch(context))
 

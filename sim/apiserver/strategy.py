@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial.sim.apiserver import daemonsets, jobs, pods, services, storage
+from seatrial.sim.apiserver import customresource_strategy, daemonsets, jobs, pods, services, storage
 from seatrial.sim.apiserver.context import Context
 from seatrial.sim.apiserver.options import DeleteOptions
 from seatrial.sim.apiserver.request import Object
@@ -51,6 +51,8 @@ class Strategy:
     """Runs after validation: allocates what must be given back when the write fails."""
     begin_update: PrepareUpdate | None = None
     after_delete: AfterDelete | None = None
+    mark_deleted: PrepareCreate | None = None
+    """What a deletion makes of an object beyond marking it, e.g. a finalizer of its own."""
 
 
 def _namespace_create(context: Context, obj: Object) -> Object:
@@ -159,7 +161,13 @@ ROWS: Mapping[str, Strategy] = {
     "flowschemas.flowcontrol.apiserver.k8s.io": Strategy(generation=True),
     "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": Strategy(generation=True),
     "customresourcedefinitions.apiextensions.k8s.io": Strategy(
-        generation=True, generation_on_delete=False, returns_deleted=True, unconditional_update=False
+        generation=True,
+        generation_on_delete=False,
+        returns_deleted=True,
+        unconditional_update=False,
+        prepare_create=customresource_strategy.prepare_definition,
+        prepare_update=customresource_strategy.change_definition,
+        mark_deleted=customresource_strategy.mark_definition,
     ),
 }
 
@@ -189,7 +197,7 @@ NARROW: Mapping[tuple[str, str], Narrow] = {
 """Subresources that are the object itself through a narrow door: from (sent, stored) to what is stored."""
 
 DEFAULT = Strategy()
-CUSTOM = Strategy(generation=True, unconditional_update=False)
+CUSTOM = Strategy(generation=True, unconditional_update=False, prepare_status=customresource_strategy.change_status)
 """Custom resources (k8s.io/apiextensions-apiserver/pkg/registry/customresource)."""
 
 
@@ -198,14 +206,16 @@ def strategy(resource: Resource) -> Strategy:
     return ROWS.get(resource.storage) or (CUSTOM if resource.custom else DEFAULT)
 
 
-def changed(new: Mapping[str, Any], old: Mapping[str, Any], metadata: tuple[str, ...] = ()) -> bool:
+def changed(
+    new: Mapping[str, Any], old: Mapping[str, Any], metadata: tuple[str, ...] = (), status: bool = False
+) -> bool:
     """Whether anything but metadata and status differs, which is what a generation counts, or one of the named fields
-    of metadata."""
+    of metadata. ``status``: the status counts as well."""
     ours, theirs = new["metadata"], old["metadata"]
     if any((ours.get(name) or None) != (theirs.get(name) or None) for name in metadata):
         return True
     return any(
         new.get(key) != old.get(key)
         for key in (*new, *(key for key in old if key not in new))
-        if key not in ("metadata", "status", "apiVersion", "kind")
+        if key not in ("metadata", "apiVersion", "kind") and (status or key != "status")
     )

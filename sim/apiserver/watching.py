@@ -61,7 +61,8 @@ class WatchStream:
 
     def _push(self, kind: str, obj: Object, change: Change | None) -> None:
         if self._show is not None:
-            self._pending.append(Frame(kind, self._show(obj, self._first)))
+            shown = self._show(obj, self._first)
+            self._pending.append(Frame(kind, shown, change if shown is obj else None))
             self._first = False
         else:
             self._pending.append(Frame(kind, obj, change))

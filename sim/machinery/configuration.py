@@ -67,7 +67,8 @@ def _struct_problems(type: Type, value: Any, path: str) -> Iterator[str]:
     for name, part in value.items():
         field = type.fields.get(name)
         if field is None:
-            yield f"{path}.{name}: field not declared in schema"
+            if not type.open:
+                yield f"{path}.{name}: field not declared in schema"
         elif part is not None:
             yield from _field_problems(field, part, f"{path}.{name}")
 

@@ -206,12 +206,14 @@ PAIRS: Mapping[tuple[str, str], Pair] = {
 
 
 def converts(resource: Resource) -> bool:
-    """Whether the served version is not the stored one."""
-    return resource.api_version != resource.storage_version
+    """Whether stored objects may look otherwise in the version of a resource: custom kinds' schemas change."""
+    return resource.custom is not None or resource.api_version != resource.storage_version
 
 
 def convert(stored: Object, resource: Resource) -> Object:
     """A stored object in the version of a resource; itself when that is how it is stored."""
+    if resource.custom is not None:
+        return resource.custom.shown(stored, resource.api_version)
     if resource.api_version == stored.get("apiVersion", resource.api_version):
         return stored
     return _converted(stored, resource, resource.api_version, out=True)
@@ -227,7 +229,7 @@ def to_storage(obj: Object, resource: Resource) -> Object:
 def _converted(obj: Object, resource: Resource, api_version: str, out: bool) -> Object:
     renamed = {**obj, "apiVersion": api_version}
     pair = PAIRS.get((resource.api_version, resource.plural))
-    if pair is None or resource.custom:
+    if pair is None:
         return renamed
     changed = (pair.out if out else pair.into)(renamed)
     return read_as(_type(api_version, resource.kind), changed)[0]

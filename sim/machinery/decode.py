@@ -2,8 +2,7 @@
 
 Source: k8s.io/apimachinery/pkg/runtime/serializer/{json,protobuf}, k8s.io/apiserver/pkg/endpoints/handlers/create.go.
 
-Not modelled: CBOR. The fields of custom kinds below metadata are left to their own schema (pruning happens where the
-schema is).
+Not modelled: CBOR.
 """
 
 from __future__ import annotations
@@ -115,9 +114,14 @@ def _typed(
         raise _foreign(resource, kind, api_version)
     obj, unknown = read_as(root_type(resource), value, bool(resource.custom), known)
     obj = {"kind": kind, "apiVersion": api_version, **obj, "metadata": obj.get("metadata") or {}}
+    if resource.custom is not None:
+        obj, gone = resource.custom.pruned(obj)
+        unknown = [*unknown, *gone]
     if strictness == "Ignore" or not (unknown or duplicates):
         return obj, []
-    problems = [f'unknown field "{path}"' for path in unknown] + duplicates
+    problems = [f'unknown field "{path}"' for path in unknown]
+    # The decoder of built-in kinds reports both at once; that of custom kinds prunes what it has read.
+    problems = [*problems, *duplicates] if resource.custom is None else [*duplicates, *problems]
     if strictness == "Strict":
         raise _unhandled(resource, kind, api_version, f"strict decoding error: {', '.join(problems)}")
     return obj, problems

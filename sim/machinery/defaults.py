@@ -28,7 +28,9 @@ def default(resource: Resource, obj: Object, known: Object = NOTHING) -> Object:
 
     ``known`` is an object that has its defaults already: members that are its own are left alone.
     """
-    if resource.custom or resource.type is None:
+    if resource.custom is not None:
+        return resource.custom.defaulted(obj)
+    if resource.type is None:
         return obj
     defaulter = compiled(resource.type)
     if defaulter is None:

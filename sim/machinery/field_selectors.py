@@ -7,7 +7,7 @@ the selectable fields of each kind's strategy.go.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -75,7 +75,7 @@ def _converted(resource: Any, name: str) -> str:
             return EVENTS_GROUP[name]
     elif resource.custom:
         allowed = ("metadata.name", *(("metadata.namespace",) if resource.namespaced else ()))
-        if name in allowed or name in selectable_fields(resource):
+        if name in allowed or name in resource.selectable_fields:
             return name
     elif storage not in SELECTABLE:
         if name in OBJECT_META:
@@ -88,11 +88,6 @@ def _converted(resource: Any, name: str) -> str:
     gvk = f"{resource.api_version}, Kind={resource.kind}"
     shape = UNSUPPORTED.get(storage, UNSUPPORTED_USUAL)
     raise errors.bad_request(shape.format(label=quoted(name), name=name, gvk=gvk))
-
-
-def selectable_fields(resource: Any) -> Sequence[str]:
-    """The paths of a custom resource's selectableFields, without the leading dot."""
-    return tuple(getattr(resource, "selectable_fields", None) or ())
 
 
 def _source(obj: Object) -> str:

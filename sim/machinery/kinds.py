@@ -6,12 +6,13 @@ one cluster's table, to which CustomResourceDefinitions and APIServices add at r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from seatrial.sim.machinery import schema
+from seatrial.sim.machinery.custom.kind import Custom, ScalePaths
 from seatrial.sim.machinery.errors import group_resource
 from seatrial.sim.machinery.schema import Type
 
@@ -59,12 +60,24 @@ class Resource:
     """The apiVersion in which objects of this kind are stored."""
     hash: str = ""
     """storageVersionHash of discovery."""
-    custom: bool = False
-    custom_type: Type | None = None
-    """The type of a custom kind; None where nothing is known of its fields."""
+    custom: Custom | None = None
+    """What a custom kind's definition says; None for a built-in kind."""
     list_kind: str = ""
-    scale_paths: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] | None = None
-    """Where a custom kind with a scale subresource keeps wanted replicas, present replicas and its selector."""
+
+    @property
+    def scale_paths(self) -> ScalePaths | None:
+        """Where a custom kind with a scale subresource keeps wanted replicas, present replicas and its selector."""
+        return self.custom.scale_paths if self.custom is not None else None
+
+    @property
+    def printer_columns(self) -> Sequence[Mapping[str, Any]]:
+        """A custom kind's additionalPrinterColumns."""
+        return self.custom.printer_columns if self.custom is not None else ()
+
+    @property
+    def selectable_fields(self) -> Sequence[str]:
+        """The paths of a custom kind's selectableFields, without the leading dot."""
+        return self.custom.selectable_fields if self.custom is not None else ()
 
     @property
     def api_version(self) -> str:
@@ -73,8 +86,8 @@ class Resource:
     @property
     def type(self) -> Type | None:
         """The type of the kind's objects."""
-        if self.custom:
-            return self.custom_type
+        if self.custom is not None:
+            return self.custom.type
         return schema.type_of_kind(self.group, self.version, self.kind)
 
     @property
@@ -84,7 +97,7 @@ class Resource:
 
     def with_empty_status(self, obj: Object) -> Object:
         """A new object, in whatever version it is, without what the client says of the status."""
-        if self.custom:
+        if self.custom is not None:
             return {key: value for key, value in obj.items() if key != "status"} if "status" in obj else obj
         group, _, version = str(obj.get("apiVersion", self.api_version)).rpartition("/")
         type = schema.type_of_kind(group, version, self.kind)
@@ -95,11 +108,22 @@ class Resource:
 
 
 class Document(NamedTuple):
-    """What a custom group version adds to the server's OpenAPI: a whole v3 document, and parts of the v2 one."""
+    """A document that is there already."""
 
     v3: Mapping[str, Any]
     paths: Mapping[str, Any]
     definitions: Mapping[str, Any]
+
+
+class Documented(Protocol):
+    """What a custom group version adds to the server's OpenAPI: a whole v3 document, and parts of the v2 one."""
+
+    @property
+    def v3(self) -> Mapping[str, Any]: ...
+    @property
+    def paths(self) -> Mapping[str, Any]: ...
+    @property
+    def definitions(self) -> Mapping[str, Any]: ...
 
 
 class Kinds:
@@ -114,7 +138,7 @@ class Kinds:
         """Group versions that an APIService hands to another server, with what that server's discovery said."""
         self.generation = 0
         """Counts every change of the table, so that what is derived from it knows when it is stale."""
-        self.documents: dict[str, Document] = {}
+        self.documents: dict[str, Documented] = {}
         """The OpenAPI documents of custom groups, by path: apis/shop.example.com/v1."""
         self._remembered: dict[Any, tuple[int, Any]] = {}
         for resource in resources:
@@ -125,7 +149,7 @@ class Kinds:
         self._by_kind[resource.group, resource.version, resource.kind] = resource
         key = (resource.group, resource.version)
         self._versions[key] = self._versions.get(key, 0) + 1
-        if resource.api_version == resource.storage_version:
+        if resource.api_version == resource.storage_version or resource.storage not in self._stored:
             self._stored[resource.storage] = resource
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
@@ -144,6 +168,10 @@ class Kinds:
     def serves(self, group: str, version: str) -> bool:
         """Whether there is anything under a group and version."""
         return (group, version) in self._versions or (group, version) in self.aggregated
+
+    def is_custom(self, group: str, version: str) -> bool:
+        """Whether a group and version belongs to custom kinds."""
+        return any(row.custom is not None for row in self.within(group, version))
 
     def resource(self, storage: str) -> Resource:
         """A kind in its storage version, e.g. ``deployments.apps``. Raises KeyError."""
@@ -187,7 +215,7 @@ class Kinds:
             del self._stored[old.storage]
         self.generation += 1
 
-    def document(self, path: str, document: Document | None) -> None:
+    def document(self, path: str, document: Documented | None) -> None:
         """Adds a custom group's OpenAPI document, or takes it away."""
         if document is not None:
             self.documents[path] = document

@@ -164,7 +164,7 @@ def _created(resource: Resource, new: Object) -> Set | None:
             continue
         if name == "metadata":
             part = {key: value for key, value in (part or MEMBER).items() if key not in OBJECT_META}
-        changed = _created_part(resource.type, resource.custom, name, orjson.dumps(part))
+        changed = _created_part(resource.type, resource.custom is not None, name, orjson.dumps(part))
         if changed is not None:
             found[f"f:{name}"] = changed
     return found or None

@@ -16,13 +16,13 @@ from typing import Any
 import orjson
 
 from seatrial.sim.machinery import gnostic, schema
-from seatrial.sim.machinery.kinds import Document, Kinds
+from seatrial.sim.machinery.kinds import Documented, Kinds
 
 
 class Documents:
     """The documents of one table of kinds at one time."""
 
-    def __init__(self, custom: Mapping[str, Document]) -> None:
+    def __init__(self, custom: Mapping[str, Documented]) -> None:
         self._custom = dict(custom)
         self._texts: dict[str, bytes] = {}
 

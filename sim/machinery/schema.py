@@ -159,11 +159,13 @@ GO_TYPES: Mapping[str, str] = {
 class Type:
     """A struct: its fields by JSON name, in the order in which Go writes them."""
 
-    def __init__(self, name: str, fields: Mapping[str, Field], map_type: str = "") -> None:
+    def __init__(self, name: str, fields: Mapping[str, Field], map_type: str = "", open: bool = False) -> None:
         self.name = name
         self.fields = fields
         self.map_type = map_type
         """atomic where server-side apply owns the whole struct at once."""
+        self.open = open
+        """Whether fields that the type does not name are allowed: in custom kinds that keep unknown fields."""
 
     def __repr__(self) -> str:
         return f"Type({self.name!r})"

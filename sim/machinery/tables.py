@@ -175,7 +175,7 @@ def _scale_columns() -> Sequence[Column]:
 
 def _custom(resource: Resource) -> tuple[Sequence[Column], Printer]:
     """The columns that a CustomResourceDefinition lists; an age where it lists none."""
-    asked: Sequence[Mapping[str, Any]] = getattr(resource, "printer_columns", ()) or (custom.AGE,)
+    asked: Sequence[Mapping[str, Any]] = resource.printer_columns or (custom.AGE,)
     name, created = _listed(WITHOUT_PRINTER)
     columns = [name]
     for each in asked:

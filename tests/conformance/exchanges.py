@@ -26,6 +26,8 @@ ADMIN = Credentials("kubernetes-admin", ("system:masters",))
 USER_AGENT = "Python-urllib/3.11"
 PAUSE_US = 2_000_000
 """Simulated time between a group's first request and its namespace, and where a recording paused."""
+ROUND_TRIP_US = 5_000
+"""From one request to a client's next one."""
 VARIABLE = re.compile(r"\{(\w+)\}")
 
 
@@ -118,6 +120,7 @@ def replay(cluster: Cluster, recorded: list[dict[str, Any]]) -> Iterator[tuple[d
         elif want.get("raw") is not None:
             body = filled(want["raw"]).encode()
         answer = send(cluster, want["method"], filled(want["path"]), body, want)
+        cluster.run(ROUND_TRIP_US)
         if want.get("pause"):
             cluster.run(int(want["pause"] * 1_000_000))
         for variable, pointer in (want.get("save") or {}).items():

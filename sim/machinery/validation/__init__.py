@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seatrial.sim.machinery.conversion import convert
+from seatrial.sim.machinery.custom import validation as custom
 from seatrial.sim.machinery.fields import FieldError
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.validation.metadata import metadata, metadata_update
@@ -35,6 +37,8 @@ def validate_create(resource: Resource, obj: Object) -> list[FieldError]:
     row = _row(resource)
     found = metadata(obj["metadata"], resource.namespaced, row.name, row.legacy_finalizers)
     errors = [*at("metadata", found)] if found else []
+    if resource.custom is not None:
+        return custom.create(resource.custom, convert(obj, resource), errors)
     if found := row.check(obj):
         errors += found
     return _once(errors) if errors else errors
@@ -49,6 +53,9 @@ def validate_update(resource: Resource, new: Object, old: Object, subresource: s
         errors += at("metadata", found)
         if row.metadata_twice:
             errors += at("metadata", found)
+    if resource.custom is not None:
+        change = custom.status if subresource == "status" else custom.update
+        return change(resource.custom, convert(new, resource), convert(old, resource), errors)
     narrow = row.status if subresource == "status" else row.subresources.get(subresource)
     if narrow is not None:
         errors += narrow(new, old)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from seatrial.sim.machinery.fields import FieldError
+from seatrial.sim.machinery.fields import FieldError, quoted
 from seatrial.sim.machinery.validation.crd_schemas import validation
 from seatrial.sim.machinery.validation.names import label_1035, subdomain
 from seatrial.sim.machinery.validation.problems import (
@@ -74,10 +74,33 @@ def definition_update(new: Object, old: Object) -> Errors:
     return [*errors, *_approval(new, old)]
 
 
+INVALID_APPROVAL = f'{APPROVAL} with either a URL or a reason starting with "unapproved", {APPROVAL_SOURCE}'
+
+
+def _is_protected(value: Object) -> bool:
+    """Whether the group is one of the community's."""
+    group = (value.get("spec") or {}).get("group") or ""
+    return any(group == one or group.endswith(f".{one}") for one in ("k8s.io", "kubernetes.io"))
+
+
+def approval_state(value: Object) -> tuple[str, str]:
+    """missing, invalid, bypassed or approved, and the reason; both empty for a group that needs no approval."""
+    if not _is_protected(value):
+        return "", ""
+    told = (value["metadata"].get("annotations") or {}).get(APPROVED) or ""
+    state = _state(told)
+    reasons = {
+        "missing": f"{APPROVAL}, {APPROVAL_SOURCE}",
+        "invalid": INVALID_APPROVAL,
+        "bypassed": f"not approved: {quoted(told)}",
+        "approved": f"approved in {told}",
+    }
+    return state, reasons[state]
+
+
 def _approval(new: Object, old: Object | None) -> Errors:
     """Groups of the community need somebody's approval."""
-    group = (new.get("spec") or {}).get("group") or ""
-    if not any(group == one or group.endswith(f".{one}") for one in ("k8s.io", "kubernetes.io")):
+    if not _is_protected(new):
         return ()
     told = (new["metadata"].get("annotations") or {}).get(APPROVED) or ""
     if old is not None:
@@ -88,8 +111,7 @@ def _approval(new: Object, old: Object | None) -> Errors:
     if state == "missing":
         return (required(path, f"{APPROVAL}, {APPROVAL_SOURCE}"),)
     if state == "invalid":
-        why = f'{APPROVAL} with either a URL or a reason starting with "unapproved", {APPROVAL_SOURCE}'
-        return (invalid(path, told, why),)
+        return (invalid(path, told, INVALID_APPROVAL),)
     return ()
 
 

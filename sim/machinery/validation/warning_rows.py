@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from seatrial.sim.machinery.custom.validation import finalizer_warnings
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.validation import pod_warnings
 from seatrial.sim.machinery.validation.addresses import network, parsed
@@ -46,6 +47,8 @@ def warnings(resource: Resource, new: Object, old: Object | None, subresource: s
     """``old``: None for a new object. Of a change of status there is next to nothing to warn."""
     if subresource and subresource != "scale":
         return list(_pod_addresses(new)) if subresource == "status" and resource.storage == "pods" else []
+    if resource.custom is not None:
+        return finalizer_warnings(new, old)
     look = ROWS.get(resource.storage)
     return list(look(new, old)) if look is not None else []
 

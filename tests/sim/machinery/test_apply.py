@@ -14,9 +14,9 @@ from conformance.creations import BUILTIN, files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery import apply as server
 from seatrial.sim.machinery import configuration, conversion, decode, defaults, fieldsets, managers
+from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.schema import Field, Type

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery import discovery, kinds
+from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery.kinds import Resource, Subresource
 
 WIDGET = Resource(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery import kinds
+from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery.kinds import Document, Kinds, Resource
 
 

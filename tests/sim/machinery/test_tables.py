@@ -12,8 +12,8 @@ from conformance.masks import masked
 
 from seatrial.sim.apiserver.routing import parse
 from seatrial.sim.kernel.clock import parse_stamp
-from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery import conversion, tables
+from seatrial.sim.machinery.custom.kind import Custom
 from seatrial.sim.machinery.kinds import Resource
 
 PODS = BUILTIN.resource("pods")
