@@ -1,7 +1,7 @@
 """Endpoints of services with a selector, for clients that do not know EndpointSlices.
 
 Source: k8s.io/kubernetes/pkg/controller/endpoint/endpoints_controller.go. *Not modelled*: the batching of updates that
---endpoint-updates-batch-period asks for, and leftovers of services deleted while nobody watched.
+--endpoint-updates-batch-period asks for.
 """
 
 from __future__ import annotations
@@ -11,20 +11,25 @@ from typing import Any
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers import servicepods
-from seatrial.sim.controllers.actions import Create, Delete, Record, Steps, Turn, Update, ignoring
+from seatrial.sim.controllers.actions import Create, Delete, Outcome, Record, Steps, Turn, Update, ignoring
 from seatrial.sim.controllers.conditions import namespace_is_terminating
 from seatrial.sim.controllers.ownership import labels_of
 from seatrial.sim.controllers.podstate import is_ready
-from seatrial.sim.controllers.shell import Controller, object_key
+from seatrial.sim.controllers.shell import Controller, Tick, object_key
 from seatrial.sim.machinery.errors import ApiError
 
 CAPACITY = 1000
 """Addresses of one Endpoints object (maxCapacity)."""
 OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
+LEFTOVERS = "leftovers"
+"""Due once at the start: services may have been deleted while nobody watched."""
+LEADER = "control-plane.alpha.kubernetes.io/leader"
 MANAGED_BY = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
 
 
 def reconcile(turn: Turn) -> Steps:
+    if turn.key == LEFTOVERS:
+        return Outcome(also=_leftovers(turn))
     namespace, name = turn.key
     service = turn.view("services").get(namespace, name)
     if service is None:
@@ -53,6 +58,12 @@ def reconcile(turn: Turn) -> Steps:
         yield Record(wanted, "Warning", reason, text)
         raise
     return None
+
+
+def _leftovers(turn: Turn) -> tuple[tuple[str, str], ...]:
+    """All Endpoints, but for those that were locks of leaders (checkLeftoverEndpoints)."""
+    found = [each["metadata"] for each in turn.view("endpoints").list()]
+    return tuple((each["namespace"], each["name"]) for each in found if LEADER not in (each.get("annotations") or {}))
 
 
 def subsets_of(service: Object, pods: list[Object]) -> list[dict[str, Any]]:
@@ -169,6 +180,7 @@ CONTROLLER = Controller(
     reconcile=reconcile,
     watches=(("services", object_key), ("pods", servicepods.pod_keys)),
     reads=("endpoints",),
+    ticks=(Tick(0, LEFTOVERS),),
     retries_max=15,
     backoff_base_us=1_000_000,
 )

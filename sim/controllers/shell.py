@@ -73,7 +73,7 @@ Keys = Callable[[Seen], Iterable[Any]]
 
 
 class Tick(NamedTuple):
-    """A rhythm: ``key`` becomes due every ``period_us``."""
+    """A rhythm: ``key`` becomes due every ``period_us``; only once, at the start, if that is 0."""
 
     period_us: int
     key: Key
@@ -233,7 +233,8 @@ class Shell:
         def due() -> None:
             if self._running:
                 self.queue.add(tick.key)
-                self._tick(tick, tick.period_us)
+                if tick.period_us:
+                    self._tick(tick, tick.period_us)
 
         self._clock.after(delay_us, due, periodic=True)
 
