@@ -8,7 +8,6 @@ time; queueing is simulated time.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -112,7 +111,7 @@ class Player:
         self._pod_ops = 0
         self._collecting = False
         self._namespaces: dict[str, None] = {"default": None}
-        self._churn: list[Object] = []
+        self._churn: list[str] = []
         self._churned: list[dict[str, Any]] = []
         self._recreates = False
 
@@ -128,9 +127,8 @@ class Player:
             self._namespaces[name] = None
             self._target.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
-    def _named(self, template: Object, namespace: str = "") -> dict[str, Any]:
-        """A copy of a template under a name of its own."""
-        obj = copy.deepcopy(dict(template))
+    def _named(self, obj: dict[str, Any], namespace: str = "") -> dict[str, Any]:
+        """A new object under a name of its own."""
         meta = obj.setdefault("metadata", {})
         self._made += 1
         if "name" not in meta or "generateName" in meta:
@@ -141,13 +139,13 @@ class Player:
 
     def create_nodes(self, step: Object) -> None:
         """Nodes from a template, labelled in turns."""
-        template = self._workload.template(step.get("nodeTemplatePath") or NODE_DEFAULT)
+        path, count = step.get("nodeTemplatePath") or NODE_DEFAULT, step.get("count", 1)
         strategy = step.get("labelNodePrepareStrategy") or {}
         extra = (step.get("nodeAllocatableStrategy") or {}).get("nodeAllocatable") or {}
         csi = (step.get("nodeAllocatableStrategy") or {}).get("csiNodeAllocatable") or {}
         values = strategy.get("labelValues") or ()
-        for number in range(step.get("count", 1)):
-            node = self._named(template)
+        for number in range(count):
+            node = self._named(self._workload.make(path, number, count, step.get("templateParams")))
             labels = node["metadata"].setdefault("labels", {})
             labels.setdefault("kubernetes.io/hostname", node["metadata"]["name"])
             if values:
@@ -165,9 +163,9 @@ class Player:
     def create_namespaces(self, step: Object) -> None:
         """Namespaces named by prefix and number."""
         path = step.get("namespaceTemplatePath")
-        template = self._workload.template(path) if path else {"apiVersion": "v1", "kind": "Namespace"}
+        bare = {"apiVersion": "v1", "kind": "Namespace"}
         for number in range(step.get("count", 1)):
-            namespace = copy.deepcopy(dict(template))
+            namespace: dict[str, Any] = self._workload.make(path, number) if path else dict(bare)
             namespace.setdefault("metadata", {})["name"] = f"{step['prefix']}-{number}"
             namespace["metadata"].pop("generateName", None)
             self._namespaces[namespace["metadata"]["name"]] = None
@@ -179,13 +177,16 @@ class Player:
         namespace = step.get("namespace") or f"namespace-{self._pod_ops}"
         self._namespace(namespace)
         path = step.get("podTemplatePath") or self._workload.default_pod or POD_DEFAULT
-        template = self._workload.template(path)
+        count = step.get("count", 1)
         measured = step.get("collectMetrics") or self._collecting
-        made = (self._pod(step, template, namespace) for _ in range(step.get("count", 1)))
+        made = (self._pod(step, self._made_from(path, step, n, count), namespace) for n in range(count))
         self._target.pods(self._churning(made), self._result if measured else None)
 
-    def _pod(self, step: Object, template: Object, namespace: str) -> dict[str, Any]:
-        pod = self._named(template, namespace)
+    def _made_from(self, path: str, step: Object, index: int, count: int) -> dict[str, Any]:
+        return self._workload.make(path, index, count, step.get("templateParams"))
+
+    def _pod(self, step: Object, made: dict[str, Any], namespace: str) -> dict[str, Any]:
+        pod = self._named(made, namespace)
         if "persistentVolumeTemplatePath" in step:
             self._add_volume(step, pod, namespace)
         return pod
@@ -193,8 +194,8 @@ class Player:
     def _add_volume(self, step: Object, pod: dict[str, Any], namespace: str) -> None:
         """A volume and a claim, bound to each other, for one pod."""
         name = f"volume-{self._made}"
-        volume = copy.deepcopy(dict(self._workload.template(step["persistentVolumeTemplatePath"])))
-        claim = copy.deepcopy(dict(self._workload.template(step["persistentVolumeClaimTemplatePath"])))
+        volume = self._workload.make(step["persistentVolumeTemplatePath"])
+        claim = self._workload.make(step["persistentVolumeClaimTemplatePath"])
         volume.setdefault("metadata", {})["name"] = name
         source = volume["spec"].get("csi") or {}
         if source:
@@ -215,18 +216,20 @@ class Player:
 
     def create_any(self, step: Object) -> None:
         """Any other objects."""
-        template = self._workload.template(step["templatePath"])
-        self._namespace(step.get("namespace") or "")
-        for _ in range(step.get("count", 1)):
-            self._target.create(self._named(template, step.get("namespace") or ""))
+        namespace, count = step.get("namespace") or "", step.get("count", 1)
+        self._namespace(namespace)
+        for number in range(count):
+            made = self._made_from(step["templatePath"], step, number, count)
+            self._target.create(self._named(made, namespace))
 
     def _churn_step(self) -> None:
         if self._recreates:
             for obj in self._churned:
                 self._target.remove(obj)
             self._churned.clear()
-        for template in self._churn:
-            obj = self._named(template, "" if template["kind"] in ("Node", "Namespace") else "churn")
+        for path in self._churn:
+            made = self._workload.make(path)
+            obj = self._named(made, "" if made["kind"] in ("Node", "Namespace") else "churn")
             if obj["kind"] == "Node":
                 obj["status"]["allocatable"] = obj["status"].get("capacity") or {}
             self._churned.append(obj)
@@ -237,7 +240,7 @@ class Player:
 
     def churn(self, step: Object) -> None:
         """From here on objects come (and go again) while pods are scheduled."""
-        self._churn = [self._workload.template(path) for path in step["templatePaths"]]
+        self._churn = list(step["templatePaths"])
         self._recreates = step.get("mode") == "recreate"
         self._namespace("churn")
 

@@ -10,18 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from seatrial.scenarios import templates
 
 Object = Mapping[str, Any]
 OPCODES = frozenset((
     "createNodes", "createNamespaces", "createPods", "createPodSets", "createAny", "churn", "barrier", "sleep",
     "startCollectingMetrics", "stopCollectingMetrics", "deletePods",
 ))  # fmt: skip
-TEMPLATED = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,9 @@ class Workload:
         """As upstream names it: case/workload."""
         return f"{self.case}/{self.name}"
 
-    def template(self, path: str) -> Object:
-        """An object that the workload makes copies of."""
-        return load_template(self.folder / path)
-
-
-@lru_cache(maxsize=256)
-def load_template(path: Path) -> Object:
-    """A template file. Raises ValueError for one with directives."""
-    text = path.read_text()
-    if TEMPLATED.search(text):
-        raise ValueError(f"{path}: the template has directives ({TEMPLATED.search(text).group(0)})")  # type: ignore[union-attr]
-    loaded: Object = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return loaded
+    def make(self, path: str, index: int = 0, count: int = 1, params: Object | None = None) -> dict[str, Any]:
+        """A new object from one of its templates, the ``index``-th of ``count``."""
+        return templates.make(self.folder / path, {**(params or {}), "Index": index, "Count": count})
 
 
 def read_workloads(path: Path, only: str = "", label: str = "") -> list[Workload]:
@@ -109,7 +99,7 @@ def _steps(folder: Path, case: Object, params: Object) -> tuple[tuple[Object, ..
             return (), f"parameter {missing.args[0]} has no value"
         for template in _templates(step, case):
             try:
-                load_template(folder / template)
+                templates.make(folder / template, {**(step.get("templateParams") or {}), "Index": 0, "Count": 1})
             except (OSError, ValueError) as problem:
                 return (), str(problem)
         steps.append(step)

@@ -272,7 +272,7 @@ class WholePath:
         pod["spec"]["priorityClassName"] = name
 
     def _wait(self, wanted: dict[tuple[str, str], None], created: int, result: Result | None) -> int:
-        """Let time pass until all are bound, or nothing moves any more; victims leave as soon as they may."""
+        """Let time pass until all are bound, or nothing moves any more."""
         placed, quiet_since = 0, self.cluster.now
         store = self.cluster.store
         while wanted and self.cluster.now - quiet_since < STALLED_US:

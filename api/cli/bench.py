@@ -71,14 +71,9 @@ def scheduler(
       seatrial bench scheduler generated:1523x8152:bursts --seeds 3 --plots plots
     """
     from rich.console import Console
-    from rich.table import Table
-
-    from seatrial.scenarios.scheduler_report import write_csv, write_plots
 
     chosen = _configs(configs, plugins)
-    console, notes = Console(), Console(stderr=True)
-    if not console.is_terminal:
-        console = Console(width=240)
+    notes = Console(stderr=True)
     results = []
     with notes.status("reading") as status:
         for job in _jobs(files, only, label, nodes, whole_path):
@@ -86,16 +81,20 @@ def scheduler(
                 for seed in range(seeds):
                     result = job(config, seed, name, status.update)
                     results.append(result)
-                    if result.skipped:
-                        notes.print(f"skipped {result.workload}: {result.skipped}", highlight=False)
-                    else:
-                        notes.print(f"{result.workload}: {result.per_second:,.0f} pods/s", highlight=False)
+                    what = f"skipped: {result.skipped}" if result.skipped else f"{result.per_second:,.0f} pods/s"
+                    notes.print(f"{result.workload}: {what}", highlight=False)
     if not results:
-        raise Problem(
-            "nothing to play",
-            "no workload matches",
-            "Leave out --only and --label, or look at the file's names and labels.",
-        )
+        raise Problem("nothing to play", "no workload matches", "Leave out --only and --label.")
+    _show(results, out, plots)
+
+
+def _show(results: list[Any], out: str | None, plots: str | None) -> None:
+    """The table, and what is to be written."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from seatrial.scenarios.scheduler_report import write_csv, write_plots
+
     table = Table(box=None, pad_edge=False)
     for title, _ in COLUMNS:
         table.add_column(title, justify="left" if title in ("WORKLOAD", "CONFIG") else "right")
@@ -103,7 +102,8 @@ def scheduler(
         if not result.skipped:
             row = result.row()
             table.add_row(*(str(row[cell]) for _, cell in COLUMNS))
-    console.print(table)
+    console = Console()
+    (console if console.is_terminal else Console(width=240)).print(table)
     if out:
         write_csv(Path(out), results)
     if plots:

@@ -7,6 +7,7 @@ plug-in that would rather look at one node after the other derives from ``PerNod
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -83,16 +84,16 @@ class Depends(IntEnum):
     """In every cycle: pods on other nodes matter."""
 
 
-class Filter:
+class Filter(ABC):
     """A plug-in's judgement of the nodes for pods of some traits. Verdict 0: the node passes."""
 
     depends: Depends = Depends.NODES
     only: frozenset[str] | None = None
     """The only nodes that can pass (PreFilterResult), or None."""
 
+    @abstractmethod
     def column(self, rows: Rows | None = None) -> Column:
         """The verdicts of these rows, or of all."""
-        raise NotImplementedError
 
     def trivial(self) -> bool:
         """For verdicts that depend on the cluster: whether, as things are, every node passes."""
@@ -102,21 +103,21 @@ class Filter:
         """The verdict of one row with these pods imagined on the node, and those off it."""
         return int(self.column(np.array([row], dtype=np.intp))[0])
 
+    @abstractmethod
     def status(self, verdict: int) -> Status:
         """What a verdict other than 0 means."""
-        raise NotImplementedError
 
 
-class Score:
+class Score(ABC):
     """A plug-in's preference among the nodes for pods of some traits."""
 
     depends: Depends = Depends.NODES
     normalizes = False
 
+    @abstractmethod
     def column(self, rows: Rows | None) -> Column | None:
         """Raw scores of these rows, or of all. A score that depends on the cluster is only asked for the feasible
         rows, and may answer None: it has no opinion (PreScore said Skip)."""
-        raise NotImplementedError
 
     def one(self, row: int) -> int:
         """The raw score of one row, for scores that depend on the row alone."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -167,17 +168,17 @@ class _AllocationScore(Score):
         return self.cache.non_zero if self.defaults and index < 2 else self.cache.requested
 
 
-class Strategy:
+class Strategy(ABC):
     """How amounts become a score: once for columns, once for the numbers of one node. ``used``: without the pod,
     ``need``: with it, ``have``: allocatable; one entry per resource."""
 
+    @abstractmethod
     def column(self, used: list[Column], need: list[Column], have: list[Column], weights: list[int]) -> Column:
         """Scores of many nodes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def one(self, used: list[int], need: list[int], have: list[int], weights: list[int]) -> int:
         """The score of one node."""
-        raise NotImplementedError
 
 
 class LeastAllocated(Strategy):
