@@ -21,6 +21,7 @@ from seatrial.api.server import pki
 from seatrial.api.server.assembly import Live, assemble
 from seatrial.api.server.driver import Driver, wall_us
 from seatrial.api.server.listener import Listener, PortInUse, bind, tls
+from seatrial.api.server.outside import Outside
 from seatrial.api.server.state import Home, Settings
 
 log = logging.getLogger("seatrial")
@@ -101,6 +102,7 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
     cluster = live.cluster
     driver = Driver(cluster.clock, live.flush, live.dirty)
     driver.on_failure = fail
+    cluster.connect(Outside(cluster.clock, driver).perform)
     kubernetes = Kubernetes(live, driver, live.carry_on, live.journal, cluster.store.encoded, cluster.kinds)
 
     def status() -> Mapping[str, Any]:
