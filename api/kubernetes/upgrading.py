@@ -9,6 +9,7 @@ from __future__ import annotations
 import orjson
 
 from seatrial.api.kubernetes.channels import V4, V5, Channels
+from seatrial.api.kubernetes.portchannels import PortChannels
 from seatrial.api.kubernetes.portforward import PROTOCOL, TUNNELLED, Bare, Forwards, Tunnel
 from seatrial.api.kubernetes.spdychannels import SpdyChannels
 from seatrial.api.server.driver import Driver
@@ -22,12 +23,15 @@ def upgrade(incoming: Incoming, connect: Connect, driver: Driver) -> Outgoing:
     """The answer that turns a request's connection into a session; 400 when the client speaks nothing we know."""
     forwards = connect.kind == "portforward"
     if incoming.upgrade == "websocket":
-        known = (TUNNELLED,) if forwards else (V5, V4)
-        chosen = next((name for name in offered(incoming) if name in known), "")
-        if chosen:
+        known = (TUNNELLED, V4) if forwards else (V5, V4)
+        wishes = offered(incoming)
+        chosen = next((name for name in wishes if name in known), "")
+        if chosen or (forwards and not wishes):
             headers = handshake(incoming, chosen)
-            if forwards:
+            if chosen == TUNNELLED:
                 return _switch(headers, lambda _: WebSocket(Tunnel(Forwards(connect, driver))))
+            if forwards:
+                return _switch(headers, lambda _: WebSocket(PortChannels(connect, driver)))
             return _switch(headers, lambda _: WebSocket(Channels(connect, driver)))
     elif incoming.upgrade == "spdy/3.1":
         wanted = PROTOCOL if forwards else V4
