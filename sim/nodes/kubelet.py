@@ -335,9 +335,10 @@ class Kubelet:
         volumes = worker.volumes
         if not worker.mounted:
             yield self.clock.sleep(self.settings.mount_us)
-        names = [*volumes.references(), *(("claim", name) for name in volumes.claims())]
-        if names and not worker.fetched:
-            yield from self.fetch(worker, names)
+        if not worker.fetched:
+            names = [*volumes.references()]
+            if names:
+                yield from self.fetch(worker, names)
             yield from self._fetch_volumes(worker)
             worker.fetched = True
         delay = self.settings.mount_retry_us
@@ -357,6 +358,7 @@ class Kubelet:
     def _fetch_volumes(self, worker: PodWorker) -> Generator[Any, Any, None]:
         namespace = worker.pod["metadata"]["namespace"]
         for name in worker.volumes.claims():
+            yield from self.references.fetch(worker.uid, namespace, [("claim", name)])
             claim = self.references.get("claim", namespace, name)
             volume = ((claim or {}).get("spec") or {}).get("volumeName")
             if volume:

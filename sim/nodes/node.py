@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from seatrial.sim.apiserver.kubelets import Served
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import S
@@ -49,6 +51,8 @@ class Node:
         self.server = Server(self.kubelet)
         self.name = self.kubelet.name
         self.powered = True
+        self.on_power_off: list[Callable[[], None]] = []
+        """What else is lost when the machine goes dark."""
         served = Served(self.server, spec.name, spec.address, settings.port, lambda: self.running)
         wiring.kubelets.serve(spec.name, served)
 
@@ -88,6 +92,8 @@ class Node:
         self.stop()
         self.powered = False
         self.runtime.power_off()
+        for call in self.on_power_off:
+            call()
 
     def power_on(self) -> None:
         """The machine boots: a new boot id, empty memory, the kubelet starts."""

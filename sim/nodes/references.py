@@ -1,6 +1,8 @@
-"""ConfigMaps, Secrets and claims that the pods of a node refer to: watched one by one, while a pod needs them.
+"""ConfigMaps and Secrets that the pods of a node refer to: watched one by one, while a pod needs them.
 
-Source: k8s.io/kubernetes/pkg/kubelet/util/manager (watch_based_manager.go). Not modelled: that upstream ends the watch
+Claims and their volumes are asked for when they are mounted; kubelets may not watch them. Source:
+k8s.io/kubernetes/pkg/kubelet/util/manager (watch_based_manager.go) and
+volumemanager/populator (desired_state_of_world_populator.go). Not modelled: that upstream ends the watch
 of an immutable object.
 """
 
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.apiserver.informer import Informer
 from seatrial.sim.kernel.clock import Process
+from seatrial.sim.machinery.errors import ApiError
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.kubelet import Kubelet
@@ -19,6 +22,7 @@ Object = Mapping[str, Any]
 Key = tuple[str, str, str]
 """(kind, namespace, name)."""
 
+ASKED = ("claim", "volume")
 FETCH_TIMEOUT_US = 10_000_000
 
 
@@ -31,9 +35,12 @@ class References:
         """Called with the uid of each pod whose objects changed."""
         self._informers: dict[Key, tuple[Informer, Process]] = {}
         self._users: dict[Key, dict[str, None]] = {}
+        self._asked: dict[Key, Object] = {}
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object as far as it is known. None: there is none."""
+        if kind in ASKED:
+            return self._asked.get((kind, namespace, name))
         watched = self._informers.get((kind, namespace, name))
         return None if watched is None else watched[0].view.get(namespace, name)
 
@@ -43,6 +50,9 @@ class References:
         for kind, name in names:
             key = (kind, namespace, name)
             self._users.setdefault(key, {})[uid] = None
+            if kind in ASKED:
+                yield from self._ask(key)
+                continue
             watched = self._informers.get(key)
             if watched is None:
                 watched = self._informers[key] = self._watch(key)
@@ -53,6 +63,13 @@ class References:
                 if not (yield informer.changed.wait(FETCH_TIMEOUT_US)) and not informer.synced:
                     break
 
+    def _ask(self, key: Key) -> Generator[Any, Any, None]:
+        kind, namespace, name = key
+        try:
+            self._asked[key] = yield from self.kubelet.client.get(self.kubelet.kinds[kind], namespace, name)
+        except ApiError:
+            self._asked.pop(key, None)
+
     def release(self, uid: str) -> None:
         """The pod needs nothing any more."""
         for key in [key for key, users in self._users.items() if uid in users]:
@@ -60,13 +77,15 @@ class References:
             del users[uid]
             if not users:
                 del self._users[key]
-                self._informers.pop(key)[1].kill()
+                if self._asked.pop(key, None) is None and key in self._informers:
+                    self._informers.pop(key)[1].kill()
 
     def stop(self) -> None:
         for _, process in self._informers.values():
             process.kill()
         self._informers.clear()
         self._users.clear()
+        self._asked.clear()
 
     def _watch(self, key: Key) -> tuple[Informer, Process]:
         kind, namespace, name = key

@@ -54,7 +54,7 @@ class KubeletSettings(BaseModel):
     sandbox_us: int = 450 * MS
     create_us: int = 30 * MS
     start_us: int = 110 * MS
-    stop_sandbox_us: int = 150 * MS
+    stop_sandbox_us: int = 220 * MS
     pull_bytes_per_s: int = 25_000_000
     pull_overhead_us: int = 900 * MS
     preloaded: tuple[str, ...] = ("registry.k8s.io/pause:3.10.1", "busybox:1", "busybox:latest")
