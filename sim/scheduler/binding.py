@@ -69,12 +69,14 @@ class Binder:
             "metadata": {"name": info.name, "namespace": info.namespace, "uid": meta.get("uid", "")},
             "target": {"kind": "Node", "name": node},
         }
+        running = 'running PreBind plugin "VolumeBinding"'
         try:
             if plan is not None:
                 yield from self._bind_volumes(info, plan)
+            running = 'running Bind plugin "DefaultBinder"'
             yield from scheduler.client.create(self._pods, binding, "binding")
         except (ApiError, Unreachable, TimeoutError) as problem:
-            self._forget(queued, framework, str(problem))
+            self._forget(queued, framework, f"{running}: {problem}")
             return
         note = f"Successfully assigned {info.namespace}/{info.name} to {node}"
         scheduler.recorder.event(framework.profile.name, info.pod, "Normal", "Scheduled", "Binding", note)
@@ -87,7 +89,7 @@ class Binder:
             return
         scheduler.cache.remove_pod(info.uid)
         scheduler.queue.move(["AssignedPod/Delete"], info, None, self._clock.now)
-        scheduler.back_to_queue(queued, framework, [], f"binding rejected: {problem}", "SchedulerError")
+        scheduler.back_to_queue(queued, framework, [], problem, "SchedulerError")
         scheduler.woken.fire()
 
     # volumes

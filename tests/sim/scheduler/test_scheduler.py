@@ -232,7 +232,7 @@ def test_a_binding_that_is_refused_is_tried_again_after_a_while(stage: Stage) ->
     stage.cluster.run(300_000)
     assert stage.node_of("web") is None
     assert stage.condition("web")["reason"] == "SchedulerError"
-    assert stage.told("web")[0][1].startswith("binding rejected: ")
+    assert stage.told("web")[0][1].startswith('running Bind plugin "DefaultBinder": ')
     stage.cluster.run(3 * S)
     assert stage.node_of("web") is not None
 
