@@ -34,6 +34,7 @@ from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.kernel.journal import Journal
 from seatrial.sim.kernel.streams import Streams
 from seatrial.sim.machinery.kinds import Kinds, Resource, builtin
+from seatrial.sim.network import addons
 from seatrial.sim.store.log import Change
 from seatrial.sim.store.sqlite import Durable
 from seatrial.sim.store.store import Store
@@ -104,7 +105,13 @@ class Cluster:
         self._answers: dict[int, tuple[int, Any]] = {}
         self._replayed: dict[str, Callable[[Any], Any]] = {"request": self._replay_request}
         bootstrap(self.server, ca_certificate)
-        self.components = composition.components(self.wiring, ca_certificate)
+        parts = composition.parts(self.wiring, ca_certificate)
+        if parts.network is not None and spec.addons:
+            addons.install(self.server, spec, self.kinds)
+        self.components = parts.components
+        self.nodes = {node.host: node for node in parts.nodes}
+        """Machines by name."""
+        self.networking = parts.network
         for component in self.components:
             component.start()
 

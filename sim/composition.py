@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import ClusterSpec
 from seatrial.sim.kernel.topology import Topology
+
+if TYPE_CHECKING:
+    from seatrial.sim.networking import Networking
+    from seatrial.sim.nodes.node import Node
 
 CONTROL_PLANE: Final = "m-k8s"
 """The control plane's machine."""
@@ -57,30 +61,50 @@ def topology(spec: ClusterSpec) -> Topology:
     return built
 
 
-def components(wiring: Wiring, ca_certificate: str) -> list[Any]:
-    """The components of the specification, not started yet."""
+class Parts(NamedTuple):
+    """What a cluster consists of beside the API server."""
+
+    components: list[Any]
+    """In the order of their start; what containers start is not among them."""
+    nodes: list[Node]
+    network: Networking | None = None
+    """None where there are no machines."""
+
+
+def parts(wiring: Wiring, ca_certificate: str) -> Parts:
+    """The parts of the specification, not started yet."""
     if wiring.spec.controllers != "all":
-        return []
+        return Parts([], [])
     # A bare API server needs none of these, and they (numpy above all) take longest to import.
     from seatrial.sim.controllers.manager import ControllerManager
     from seatrial.sim.scheduler.scheduler import Scheduler
 
     manager = ControllerManager(wiring, CONTROL_PLANE, shared={"root_ca": ca_certificate})
-    return [manager, Scheduler(wiring, CONTROL_PLANE), *machines(wiring)]
+    scheduler = Scheduler(wiring, CONTROL_PLANE)
+    if not workers(wiring.spec):
+        return Parts([manager, scheduler], [])
+    from seatrial.sim import networking
+    from seatrial.sim.workloads.world import World
+
+    world = World(wiring)
+    nodes = machines(wiring, world)
+    control = {"kube-controller-manager": manager, "kube-scheduler": scheduler}
+    network = networking.build(wiring, nodes, world, CONTROL_PLANE, LAN, control)
+    if wiring.spec.addons:
+        networking.put_static_pods(wiring, nodes[0])
+    agents = network.components if wiring.spec.addons else []
+    return Parts([manager, scheduler, *nodes, *agents], nodes, network)
 
 
-def machines(wiring: Wiring) -> list[Any]:
-    """The control plane's machine and the workers; none where outside kubelets are to register."""
+def machines(wiring: Wiring, workloads: Any) -> list[Node]:
+    """The control plane's machine and the workers."""
     spec = wiring.spec
     names = workers(spec)
-    if not names:
-        return []
     from seatrial.sim.nodes.machine import MachineSpec
     from seatrial.sim.nodes.node import CONTROL_PLANE as ROLE
     from seatrial.sim.nodes.node import CONTROL_PLANE_TAINT, Node
-    from seatrial.sim.workloads.world import World
 
-    size, workloads = spec.node, World(wiring)
+    size = spec.node
     ranges = pod_ranges(spec.network.pod_cidr, len(names) + 1)
     subnet = ip_address(f"{spec.network.node_subnet}.0")
     found = []

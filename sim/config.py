@@ -101,6 +101,8 @@ class ClusterSpec(_Spec):
     """``none``: a bare API server, what users of envtest want."""
     control_plane_only: bool = False
     """Controllers and scheduler, but no node, no kubelet and no add-on, so that outside kubelets can register."""
+    addons: bool = True
+    """kube-proxy, CoreDNS and the control plane's static pods, as kubeadm puts them; only where there are machines."""
     kubernetes_version: str = "v1.37.2"
     epoch_us: int = EPOCH_US
     """Where the simulated calendar begins, in µs since the Unix epoch; a live cluster begins at the wall clock."""

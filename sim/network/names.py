@@ -191,10 +191,8 @@ def _reverse(cluster: Cluster, zone: str, name: str) -> Answer:
         for piece in cluster.slices_at(address):
             metadata = piece["metadata"]
             of = (metadata.get("labels") or {}).get(SERVICE_LABEL, "")
-            labels = (
-                label_of(entry, address) for entry in piece.get("endpoints") or () if address in entry["addresses"]
-            )
-            found += [f"{label}.{of}.{metadata['namespace']}.svc.{zone}" for label in labels]
+            having = (entry for entry in piece.get("endpoints") or () if address in entry["addresses"])
+            found += [f"{label_of(entry, address)}.{of}.{metadata['namespace']}.svc.{zone}" for entry in having]
     if not found:
         return Answer(NXDOMAIN, (), False)
     return Answer(NOERROR, tuple(Record(name, "PTR", each) for each in found))

@@ -58,6 +58,9 @@ class Network(Protocol):
     def connect(self, sandbox: Any, address: str, port: int, protocol: str = "TCP") -> Listener:
         """Raises ConnectionRefusedError, TimeoutError or OSError(EHOSTUNREACH)."""
 
+    def probe(self, sandbox: Any, address: str, port: int) -> Listener:
+        """As ``connect``, for the kubelet of the sandbox's machine."""
+
 
 class Ports:
     """What listens in one network namespace."""
@@ -105,6 +108,9 @@ class Direct:
         if found is None:
             raise refused()
         return found
+
+    def probe(self, sandbox: Any, address: str, port: int) -> Listener:
+        return self.connect(sandbox, address, port)
 
 
 class HttpConnection:

@@ -16,7 +16,7 @@ from seatrial.sim.workloads.catalogue import Catalogue, Image
 from seatrial.sim.workloads.commands import archives, awk, files, finding, grep, listing, network, sed, system, text
 from seatrial.sim.workloads.container import Container, Ended
 from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
-from seatrial.sim.workloads.net import Direct, HttpRequest, Network, dialled, ports_of
+from seatrial.sim.workloads.net import Direct, HttpRequest, Listener, Network, Ports, dialled, ports_of
 from seatrial.sim.workloads.process import Proc
 
 MODULES = (text, grep, files, listing, finding, archives, system, network, servers, sed, awk)
@@ -87,6 +87,10 @@ class World:
         self._memory: dict[str, Callable[[], None]] = {}
         self._volumes: dict[str, Directory] = {}
         self._services: dict[str, servers.Service] = {}
+        self.programs: dict[str, Callable[[Proc], Any]] = {}
+        """Programs that the composition root brings along; they come before the catalogue's."""
+        self._machines: dict[str, Ports] = {}
+        """What pods on the machines' own network listen on, by machine."""
 
     def find_image(self, reference: str) -> Image:
         """Raises catalogue.NoSuchImage."""
@@ -104,7 +108,11 @@ class World:
     def start(self, config: Any, on_exit: Callable[[Ended], None]) -> Container:
         """Starts a container's main process. Raises FileNotFoundError(argv[0])."""
         container = Container(self, config, on_exit)
-        self.sandboxes[config.sandbox.ip] = config.sandbox
+        sandbox = config.sandbox
+        if sandbox.host_network:
+            sandbox.shared = self._machines.setdefault(sandbox.host, Ports())
+        else:
+            self.sandboxes[sandbox.ip] = sandbox
         container.start()
         return container
 
@@ -128,7 +136,7 @@ class World:
 
     def program(self, name: str, image: Image) -> Callable[[Proc], Any]:
         """What runs under a program's name. Raises KeyError for a catalogue that names what is not there."""
-        command = COMMANDS.get(name)
+        command = self.programs.get(name) or COMMANDS.get(name)
         if command is not None:
             return command
         service = self._services.get(name)
@@ -144,12 +152,26 @@ class World:
         limit = container.config.memory_limit
         return cpu, memory if limit is None else min(memory, limit)
 
+    # What the network asks (hosts.Sandboxes)
+
+    def sandbox_at(self, address: str) -> Any:
+        """The pod at an address; None when there is none."""
+        return self.sandboxes.get(address)
+
+    def listeners_of(self, sandbox: Any) -> Mapping[tuple[str, int], Listener]:
+        return ports_of(sandbox).listeners
+
+    def listeners_on(self, host: str) -> Mapping[tuple[str, int], Listener]:
+        """What pods on a machine's own network listen on."""
+        found = self._machines.get(host)
+        return found.listeners if found is not None else {}
+
     # The node's own requests
 
     def connect(self, sandbox: Any, host: str, port: int) -> None:
         """Raises OSError in the dialler's words."""
         try:
-            self.network.connect(sandbox, host, port)
+            self.network.probe(sandbox, host, port)
         except OSError as error:
             raise dialled(host, port, error) from None
 
@@ -158,7 +180,7 @@ class World:
     ) -> tuple[int, bytes]:
         """(status, body). Raises OSError in the dialler's words."""
         try:
-            listener = self.network.connect(sandbox, host, port)
+            listener = self.network.probe(sandbox, host, port)
         except OSError as error:
             raise dialled(host, port, error) from None
         given = {"Host": f"{host}:{port}", **headers}

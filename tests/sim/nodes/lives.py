@@ -129,7 +129,7 @@ class Player:
     """Does on a simulated cluster what a recording's steps say, at the same distances of time."""
 
     def __init__(self, name: str, seed: int = 0) -> None:
-        self.cluster = Cluster(ClusterSpec(nodes=1), seed=seed)
+        self.cluster = Cluster(ClusterSpec(nodes=1, addons=False), seed=seed)
         self.cluster.run(5 * S)
         self.namespace = f"t-{name}"
         self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})

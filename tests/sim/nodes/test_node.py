@@ -19,7 +19,7 @@ ORDER = ("Pending", "Running", "Succeeded", "Failed")
 
 
 def cluster(nodes: int = 1) -> Cluster:
-    made = Cluster(ClusterSpec(nodes=nodes), verify=True)
+    made = Cluster(ClusterSpec(nodes=nodes, addons=False), verify=True)
     made.run(3 * S)
     return made
 

@@ -33,6 +33,7 @@ class Bench:
             uid="u",
             host="w1",
             ip="172.16.0.2",
+            host_network=False,
             hostname="p",
             domain="",
             dns={"servers": ["10.96.0.10"], "searches": ["default.svc.cluster.local"], "options": ["ndots:5"]},

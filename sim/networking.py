@@ -1,0 +1,126 @@
+"""The network of a cluster put together: machines, sandboxes, packet filters, and the programs that look after them.
+
+Neither of nodes, workloads and network knows the others; here they meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from seatrial.sim import programs
+from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.network import addons
+from seatrial.sim.network.announcer import Announcer
+from seatrial.sim.network.coredns import CoreDNS
+from seatrial.sim.network.dataplane import DataPlane
+from seatrial.sim.network.hosts import Host, local_to
+from seatrial.sim.network.netfilter import PacketFilter
+from seatrial.sim.network.outside import Outside
+from seatrial.sim.network.policies import Policies
+from seatrial.sim.network.proxy import KubeProxy
+from seatrial.sim.nodes.node import Node
+from seatrial.sim.workloads.net import HttpResponse
+from seatrial.sim.workloads.process import Proc
+from seatrial.sim.workloads.world import World
+
+API_PORT = 6443
+
+
+class Networking(NamedTuple):
+    """What the composition root keeps of the network."""
+
+    plane: DataPlane
+    components: list[Any]
+    """What runs from the beginning; the rest is started by containers."""
+    proxies: Mapping[str, KubeProxy]
+    """By machine."""
+    name_servers: list[CoreDNS]
+    """All that were ever started, in their order."""
+
+
+def host_of(wiring: Wiring, node: Node) -> Host:
+    """A machine as the network sees it; its rules are gone when it is switched off."""
+    spec = node.spec
+    packets = PacketFilter(
+        local_to(spec.address, spec.pod_cidr), wiring.streams(f"packets/{spec.name}"), lambda: wiring.clock.now
+    )
+    node.on_power_off.append(packets.flush)
+    return Host(spec.name, spec.address, spec.pod_cidr, packets, lambda: node.powered)
+
+
+def build(
+    wiring: Wiring,
+    nodes: Sequence[Node],
+    world: World,
+    control_plane: str,
+    edge: str,
+    control: Mapping[str, Any],
+) -> Networking:
+    """Connects the machines. ``control`` are the control plane's components by the name of their program."""
+    network = wiring.spec.network
+    hosts = [host_of(wiring, node) for node in nodes]
+    workers = [host for host in hosts if host.name != control_plane]
+    policies = Policies(wiring, control_plane)
+    announcer = Announcer(wiring, control_plane, lambda: [host.name for host in workers if host.up()])
+    ranges = (network.service_cidr, network.pod_cidr)
+    outside = Outside(HttpResponse)
+    plane = DataPlane(wiring.topology, hosts, world, policies, outside, announcer.machine_for, ranges, edge)
+    plane.services[control_plane, "TCP", API_PORT] = _ApiServer(wiring)
+    proxies = {host.name: KubeProxy(wiring, host.name, host.address, host.packets) for host in hosts}
+    name_servers: list[CoreDNS] = []
+
+    def coredns(proc: Proc, corefile: Callable[[], str]) -> CoreDNS:
+        sandbox = proc.container.sandbox
+        origin = plane.of_sandbox(sandbox)
+        made = CoreDNS(
+            wiring,
+            sandbox.name,
+            sandbox.host,
+            corefile,
+            lambda address: plane.name_server(origin, address),
+            lambda: list(sandbox.dns.get("servers") or ()),
+        )
+        name_servers.append(made)
+        return made
+
+    def of_control_plane(name: str) -> Callable[[Proc], Any]:
+        return lambda proc: control.get(name) if proc.container.sandbox.host == control_plane else None
+
+    for node in nodes:
+        # kubeadm pulls these before it begins; workers pull theirs when they need them.
+        for image in addons.images(wiring.spec) if node.host == control_plane else ():
+            node.runtime.images.add(world.find_image(image), wiring.clock.now)
+    world.network = plane
+    world.programs.update(
+        programs.table(
+            {
+                "kube-proxy": lambda proc: proxies.get(proc.container.sandbox.host),
+                **{name: of_control_plane(name) for name in control},
+            }
+        )
+    )
+    world.programs["coredns"] = programs.coredns(coredns)
+    return Networking(plane, [policies, announcer], proxies, name_servers)
+
+
+class _ApiServer:
+    """The API server's port; nothing listens there while the process is down."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._endpoint = wiring.endpoint
+        self._page = programs.api_server(wiring.endpoint.server)
+
+    def http(self, request: Any) -> HttpResponse:
+        if not self._endpoint.up:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return self._page.http(request)
+
+    def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
+        return self._page.open(on_data, on_close, client)
+
+
+def put_static_pods(wiring: Wiring, node: Node) -> None:
+    """The manifests of the control plane on its machine."""
+    for file, pod in addons.static_pods(wiring.spec, node.spec.address).items():
+        node.kubelet.static_pods.put(file, pod)

@@ -1,0 +1,151 @@
+"""Programs whose work is a component of the cluster: what runs in the containers of kube-system.
+
+A container that starts such a program starts the component; when the process ends, however it does, the component ends
+too. ``kubectl delete pod``, a crash and ``crictl stop`` are thereby the same to it. Not modelled: kube-apiserver and
+etcd, whose containers are there and whose life is that of the API server's endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Protocol
+
+import orjson
+
+from seatrial.sim.apiserver.request import Credentials, Request
+from seatrial.sim.apiserver.server import Apiserver
+from seatrial.sim.kernel.clock import Signal
+from seatrial.sim.network.coredns import CoreDNS
+from seatrial.sim.network.corefile import CorefileError
+from seatrial.sim.workloads.commands.network import listen
+from seatrial.sim.workloads.net import HttpConnection, HttpRequest, HttpResponse
+from seatrial.sim.workloads.process import Proc
+
+Steps = Generator[Any, Any, int]
+Program = Callable[[Proc], Steps]
+LAMEDUCK_US = 5_000_000
+"""How long CoreDNS goes on answering after TERM (the health plug-in's lameduck)."""
+PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
+_READY = HttpResponse(200, PLAIN, b"OK")
+_NOT_READY = HttpResponse(503, PLAIN, b"kubernetes")
+"""Of CoreDNS' ready plug-in: the plug-ins that are not."""
+
+
+class Component(Protocol):
+    @property
+    def running(self) -> bool: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def heed(proc: Proc, after_us: int = 0) -> None:
+    """TERM and INT end the process, ``after_us`` later."""
+
+    def stop(_: str) -> None:
+        proc.clock.after(after_us, lambda: proc.kill(0))
+
+    proc.caught.update({"TERM": stop, "INT": stop})
+
+
+def of_component(find: Callable[[Proc], Component | None]) -> Program:
+    """A program that is a component for as long as it runs."""
+
+    def program(proc: Proc) -> Steps:
+        component = find(proc)
+        heed(proc)
+        if component is not None:
+            component.start()
+            proc.on_exit.append(lambda _: component.stop())
+        yield Signal(proc.clock).wait()
+        return 0
+
+    return program
+
+
+class Page:
+    """An HTTP server that answers every path with what a function says."""
+
+    def __init__(self, answer: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.http = answer
+
+    def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
+        return HttpConnection(self, on_data, on_close, client)
+
+
+def coredns(make: Callable[[Proc, Callable[[], str]], CoreDNS]) -> Program:
+    """CoreDNS: answers on port 53 by what its Corefile says."""
+
+    def program(proc: Proc) -> Steps:
+        words = dict(zip(proc.argv, proc.argv[1:], strict=False))
+        path = words.get("-conf", "Corefile")
+
+        def corefile() -> str:
+            try:
+                return proc.fs.read(path, proc.cwd).decode()
+            except OSError:
+                return ".:53 {\n    whoami\n}\n"
+
+        server = make(proc, corefile)
+        try:
+            server.start()
+        except CorefileError as problem:
+            proc.err(f"{path}:{str(problem).partition(':')[2] or problem}\n")
+            return 1
+        proc.on_exit.append(lambda _: server.stop())
+        heed(proc, LAMEDUCK_US)
+        proc.out(".:53\nCoreDNS-1.13.1\nlinux/amd64\n")
+        names = _NameServer(server)
+        for protocol in ("UDP", "TCP"):
+            listen(proc, 53, names, protocol)
+        listen(proc, 8080, Page(lambda _: HttpResponse(200, PLAIN, b"OK")))
+        listen(proc, 8181, Page(lambda _: _READY if server.ready else _NOT_READY))
+        yield Signal(proc.clock).wait()
+        return 0
+
+    return program
+
+
+class _NameServer(Page):
+    """Port 53: answers questions; to HTTP it says nothing sensible."""
+
+    def __init__(self, server: CoreDNS) -> None:
+        super().__init__(lambda _: HttpResponse(400, PLAIN, b""))
+        self.ask = server.ask
+
+
+def api_server(server: Apiserver) -> Page:
+    """The API server as containers reach it, with the token that they show. Watches are not carried."""
+
+    def answer(asked: HttpRequest) -> HttpResponse:
+        path, _, query = asked.path.partition("?")
+        values: dict[str, tuple[str, ...]] = {}
+        for part in query.split("&") if query else ():
+            name, _, value = part.partition("=")
+            values[name] = (*values.get(name, ()), value)
+        headers = {name.lower(): value for name, value in asked.headers.items()}
+        token = headers.get("authorization", "").removeprefix("Bearer ").strip()
+        response = server.handle(
+            Request(
+                asked.method,
+                path,
+                {name: value for name, value in values.items() if name not in ("watch", "follow")},
+                asked.body or None,
+                headers.get("content-type", "application/json"),
+                credentials=Credentials(bearer_token=token) if token else None,
+                user_agent=headers.get("user-agent", ""),
+                headers=headers,
+            )
+        )
+        body = response.body
+        if not isinstance(body, bytes | bytearray):
+            body = orjson.dumps(body, option=orjson.OPT_INDENT_2)
+        return HttpResponse(response.code, {"Content-Type": response.content_type, **response.headers}, bytes(body))
+
+    return Page(answer)
+
+
+def table(programs: Mapping[str, Callable[[Proc], Component | None]]) -> dict[str, Program]:
+    """Programs by name, of those that are nothing but a component."""
+    return {name: of_component(find) for name, find in programs.items()}
