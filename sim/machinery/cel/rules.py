@@ -109,11 +109,6 @@ class Validator:
     values: Validator | None = None
     all_of: list[Validator] = field(default_factory=list)
 
-    @property
-    def shown_type(self) -> str:
-        """What messages show in place of the value."""
-        return self.schema.get("type") or ""
-
 
 def validator(schema: Schema, root: bool = True) -> Validator | None:
     """All rules of a schema; None when it has none. ``root``: it is the schema of whole objects."""
@@ -206,7 +201,7 @@ def _validate_items(
 def _evaluate(node: Validator, value: Any, old: Any, path: str, result: Validation) -> None:
     """The rules of one node over one value."""
     if result.budget <= 0:
-        result.errors.append(_invalid(node, path, OUT_OF_BUDGET))
+        result.errors.append(_invalid(value, path, OUT_OF_BUDGET))
         result.budget = -1
         return
     convert = node.convert
@@ -214,7 +209,7 @@ def _evaluate(node: Validator, value: Any, old: Any, path: str, result: Validati
     before = old if convert is None or old is None else convert(old)
     for rule in node.rules:
         if rule.error:
-            result.errors.append(_invalid(node, path, f"rule compile error: {rule.error}"))
+            result.errors.append(_invalid(value, path, f"rule compile error: {rule.error}"))
             continue
         optional = bool(rule.spec.get("optionalOldSelf"))
         if rule.uses_old_self and old is None and not optional:
@@ -224,13 +219,11 @@ def _evaluate(node: Validator, value: Any, old: Any, path: str, result: Validati
             bindings["oldSelf"] = NONE if old is None else Optional((before,))
         elif old is not None:
             bindings["oldSelf"] = before
-        if not _passed(node, rule, bindings, (value, old), path, result):
+        if not _passed(rule, bindings, (value, old), path, result):
             return
 
 
-def _passed(
-    node: Validator, rule: Rule, bindings: dict[str, Any], values: tuple[Any, Any], path: str, result: Validation
-) -> bool:
+def _passed(rule: Rule, bindings: dict[str, Any], values: tuple[Any, Any], path: str, result: Validation) -> bool:
     """Runs one rule; false when no further ones are to run."""
     assert rule.program is not None
     failure: EvaluationError | None = None
@@ -240,19 +233,19 @@ def _passed(
     except EvaluationError as error:
         failure, cost = error, error.cost
     if cost > result.budget:
-        result.errors.append(_invalid(node, path, OUT_OF_BUDGET))
+        result.errors.append(_invalid(values[0], path, OUT_OF_BUDGET))
         result.budget = -1
         return False
     result.budget -= cost
     if failure is not None:
-        result.errors.append(_invalid(node, path, _failed(failure, rule)))
+        result.errors.append(_invalid(values[0], path, _failed(failure, rule)))
         if isinstance(failure, CostExceeded):
             result.budget = -1
         return not isinstance(failure, CostExceeded)
     if holds is True:
         return True
     detail = _message(rule, bindings, result)
-    problem = _refused(node, rule, path, detail if detail else _told(rule))
+    problem = _refused(values[0], rule, path, detail if detail else _told(rule))
     if not rule.uses_old_self and values[1] is not None and values[0] == values[1]:
         result.warnings.append(str(problem))
     else:
@@ -293,11 +286,16 @@ def _message(rule: Rule, bindings: Mapping[str, Any], result: Validation) -> str
     return "" if "\n" in told or len(told.encode()) > MESSAGE_BYTES_MAX else told
 
 
-def _invalid(node: Validator, path: str, detail: str) -> FieldError:
-    return FieldError("FieldValueInvalid", path, f"Invalid value: {quoted(node.shown_type)}: {detail}")
+def _bad(value: Any) -> str:
+    """How an error shows the value: objects and lists are left out."""
+    return "" if isinstance(value, dict | list) else f": {quoted(value)}"
 
 
-def _refused(node: Validator, rule: Rule, path: str, detail: str) -> FieldError:
+def _invalid(value: Any, path: str, detail: str) -> FieldError:
+    return FieldError("FieldValueInvalid", path, f"Invalid value{_bad(value)}: {detail}")
+
+
+def _refused(value: Any, rule: Rule, path: str, detail: str) -> FieldError:
     at = _field_path(path, rule.spec.get("fieldPath") or "")
     reason = rule.spec.get("reason") or "FieldValueInvalid"
     if reason == "FieldValueForbidden":
@@ -305,8 +303,8 @@ def _refused(node: Validator, rule: Rule, path: str, detail: str) -> FieldError:
     if reason == "FieldValueRequired":
         return FieldError(reason, at, f"Required value: {detail}")
     if reason == "FieldValueDuplicate":
-        return FieldError(reason, at, f"Duplicate value: {quoted(node.shown_type)}")
-    return _invalid(node, at, detail)
+        return FieldError(reason, at, f"Duplicate value{_bad(value)}")
+    return _invalid(value, at, detail)
 
 
 def _field_path(path: str, extra: str) -> str:

@@ -8,9 +8,11 @@ Source: k8s.io/apiextensions-apiserver/pkg/apiserver/schema (Structural, NewStru
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 EMBEDDED = "x-kubernetes-embedded-resource"
@@ -40,6 +42,7 @@ class Node:
         self.default: Any = raw.get("default")
         self._named: Mapping[str, Any] = raw.get("properties") or {}
         self._properties: dict[str, Node] = {}
+        self._compiled: dict[Callable[..., Any], Any] = {}
 
     def __repr__(self) -> str:
         return f"Node({self.type or 'any'!r})"
@@ -84,6 +87,13 @@ class Node:
     def defaults(self) -> tuple[tuple[str, Any], ...]:
         """The properties that have a default, with it."""
         return tuple((name, raw["default"]) for name, raw in self._named.items() if raw.get("default") is not None)
+
+    def compiled(self, compile: Callable[[Mapping[str, Any]], T]) -> T:
+        """What something makes of the whole schema, made once."""
+        if compile not in self._compiled:
+            self._compiled[compile] = compile(self.raw)
+        result: T = self._compiled[compile]
+        return result
 
     def alternatives(self, quantifier: str) -> tuple[Node, ...]:
         """The schemas under allOf, anyOf or oneOf."""
