@@ -18,6 +18,7 @@ from seatrial.sim.apiserver.admission import (
     limits,
     noderestriction,
     podsecurity,
+    policies,
     priority,
     quota,
 )
@@ -97,6 +98,7 @@ def validate(context: Context, attributes: Attributes) -> Steps[None]:
         for operation, plugin in VALIDATING.get(attributes.resource.storage, ()):
             if operation == attributes.operation:
                 plugin(context, attributes)
+    policies.check(context, attributes)
     quota.check(context, attributes)
     return
     yield

@@ -8,14 +8,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from seatrial.sim.machinery.cel import moments
 from seatrial.sim.machinery.cel.declarations import Overload, overload, traversal
 from seatrial.sim.machinery.cel.errors import EvaluationError
 from seatrial.sim.machinery.cel.network import url
 from seatrial.sim.machinery.cel.values import NONE, Opaque, Optional
-from seatrial.sim.machinery.validation import names
 
 
 class NamedFormat(Opaque):
@@ -69,36 +69,49 @@ def _texts(check: Callable[[str], Sequence[object]]) -> Check:
     return lambda text: [getattr(problem, "message", None) or str(problem) for problem in check(text)]
 
 
-FORMATS: dict[str, Check] = {
-    "dns1123Label": _texts(names.label),
-    "dns1123Subdomain": _texts(names.subdomain),
-    "dns1035Label": _texts(names.label_1035),
-    "qualifiedName": _texts(names.qualified_name),
-    "dns1123LabelPrefix": _prefix(_texts(names.label)),
-    "dns1123SubdomainPrefix": _prefix(_texts(names.subdomain)),
-    "dns1035LabelPrefix": _prefix(_texts(names.label_1035)),
-    "labelValue": _texts(names.label_value),
-    "uri": _uri,
-    "uuid": _uuid,
-    "byte": _byte,
-    "date": _date,
-    "datetime": _date_time,
-}
+@cache
+def formats() -> Mapping[str, Check]:
+    """Every format by its name."""
+    # Imported late: validation compiles expressions itself.
+    from seatrial.sim.machinery.validation import names
+
+    label, subdomain, label_1035 = _texts(names.label), _texts(names.subdomain), _texts(names.label_1035)
+    return {
+        "dns1123Label": label,
+        "dns1123Subdomain": subdomain,
+        "dns1035Label": label_1035,
+        "qualifiedName": _texts(names.qualified_name),
+        "dns1123LabelPrefix": _prefix(label),
+        "dns1123SubdomainPrefix": _prefix(subdomain),
+        "dns1035LabelPrefix": _prefix(label_1035),
+        "labelValue": _texts(names.label_value),
+        "uri": _uri,
+        "uuid": _uuid,
+        "byte": _byte,
+        "date": _date,
+        "datetime": _date_time,
+    }
+
+
+NAMES = (
+    "dns1123Label", "dns1123Subdomain", "dns1035Label", "qualifiedName", "dns1123LabelPrefix",
+    "dns1123SubdomainPrefix", "dns1035LabelPrefix", "labelValue", "uri", "uuid", "byte", "date", "datetime",
+)  # fmt: skip
 
 
 def validate(format: NamedFormat, text: str) -> Optional:
-    problems = FORMATS[format.key](text)
+    problems = formats()[format.key](text)
     return Optional((list(problems),)) if problems else NONE
 
 
 def named(name: str) -> Optional:
-    return Optional((NamedFormat(name),)) if name in FORMATS else NONE
+    return Optional((NamedFormat(name),)) if name in NAMES else NONE
 
 
 def _constants() -> list[Overload]:
     return [
         overload(f"format.{name}", f"format_{name}", "(): NamedFormat", lambda name=name: NamedFormat(name))
-        for name in FORMATS
+        for name in NAMES
     ]
 
 

@@ -1,12 +1,13 @@
 """Admission policies and their bindings.
 
-Source: k8s.io/kubernetes/pkg/apis/admissionregistration/validation. *Not modelled*: types and costs of CEL expressions,
-as in ``webhooks``.
+Source: k8s.io/kubernetes/pkg/apis/admissionregistration/validation.
 """
 
 from __future__ import annotations
 
+from seatrial.sim.machinery.cel import admission
 from seatrial.sim.machinery.fields import FieldError
+from seatrial.sim.machinery.validation.expressions import Scope, expression, scope_of
 from seatrial.sim.machinery.validation.label_selectors import label_selector
 from seatrial.sim.machinery.validation.names import c_identifier, label_1035, path_segment, qualified_name, subdomain
 from seatrial.sim.machinery.validation.problems import (
@@ -23,11 +24,8 @@ from seatrial.sim.machinery.validation.webhooks import (
     FAILURE_POLICIES,
     MATCH_POLICIES,
     REINVOCATIONS,
-    Syntax,
     conditions,
     enum,
-    expression,
-    no_syntax,
     rule,
 )
 
@@ -83,24 +81,26 @@ def _param_kind(value: Object) -> Errors:
     return errors
 
 
-def _variable(value: Object, syntax: Syntax) -> Errors:
+def _variable(value: Object, scope: Scope) -> Errors:
     errors: list[FieldError] = []
     name = value.get("name") or ""
     if not name.strip():
         errors.append(required("name", "name is not specified"))
     elif c_identifier(name):
         errors.append(invalid("name", name, "name is not a valid CEL identifier"))
-    errors += at("expression", expression(value.get("expression") or "", syntax, "expression is not specified"))
+    text, told = value.get("expression") or "", "expression is not specified"
+    errors += at("expression", expression(text, admission.VARIABLE, scope, told))
     return errors
 
 
-def _validation(value: Object, syntax: Syntax) -> Errors:
-    errors = [*at("expression", expression(value.get("expression") or "", syntax, "expression is not specified"))]
+def _validation(value: Object, scope: Scope) -> Errors:
+    text = value.get("expression") or ""
+    errors = [*at("expression", expression(text, admission.VALIDATION, scope, "expression is not specified"))]
     told, computed = value.get("message") or "", value.get("messageExpression") or ""
     if computed and not computed.strip():
         errors.append(invalid("messageExpression", computed, "must be non-empty if specified"))
     elif computed:
-        errors += at("messageExpression", expression(computed, syntax, ""))
+        errors += at("messageExpression", expression(computed, admission.MESSAGE, scope))
     if told and not told.strip():
         errors.append(invalid("message", told, "message must be non-empty if specified"))
     elif "\n" in told.strip():
@@ -108,7 +108,7 @@ def _validation(value: Object, syntax: Syntax) -> Errors:
     return [*errors, *enum("reason", value, REASONS)]
 
 
-def _policy(spec: Object, syntax: Syntax) -> Errors:
+def _policy(spec: Object, scope: Scope) -> Errors:
     errors: list[FieldError] = []
     if spec.get("failurePolicy") is None:
         errors.append(required("failurePolicy"))
@@ -122,19 +122,21 @@ def _policy(spec: Object, syntax: Syntax) -> Errors:
         errors += at("matchConstraints", _match_resources(constraints))
         if not constraints.get("resourceRules"):
             errors.append(required("matchConstraints.resourceRules"))
-    errors += at("matchConditions", conditions(spec.get("matchConditions") or (), syntax))
-    errors += each("variables", spec.get("variables"), lambda value: _variable(value, syntax))
+    errors += at("matchConditions", conditions(spec.get("matchConditions") or (), scope))
+    for index, value in enumerate(spec.get("variables") or ()):
+        errors += at(f"variables[{index}]", _variable(value, scope.before(index)))
     return errors
 
 
-def validating_policy(value: Object, syntax: Syntax = no_syntax) -> Errors:
+def validating_policy(value: Object) -> Errors:
     spec, name = value.get("spec") or {}, value["metadata"].get("name") or ""
-    errors = [*_policy(spec, syntax)]
+    scope = scope_of(spec)
+    errors = [*_policy(spec, scope)]
     validations, audited = spec.get("validations") or (), spec.get("auditAnnotations") or ()
     if not validations and not audited:
         told = "validations or auditAnnotations must contain at least one item"
         errors += [required("validations", told), required("auditAnnotations", told)]
-    errors += each("validations", validations, lambda entry: _validation(entry, syntax))
+    errors += each("validations", validations, lambda entry: _validation(entry, scope))
     if len(audited) > AUDIT_ANNOTATIONS_MAX:
         told = f"must not have more than {AUDIT_ANNOTATIONS_MAX} auditAnnotations"
         errors.append(invalid("auditAnnotations", list(audited), told))
@@ -149,14 +151,15 @@ def validating_policy(value: Object, syntax: Syntax = no_syntax) -> Errors:
         if key in keys:
             errors.append(duplicate(f"{path}.key", key))
         keys.append(key)
-        told = "valueExpression is not specified"
-        errors += at(f"{path}.valueExpression", expression(entry.get("valueExpression") or "", syntax, told))
+        text, told = entry.get("valueExpression") or "", "valueExpression is not specified"
+        errors += at(f"{path}.valueExpression", expression(text, admission.AUDIT, scope, told))
     return at("spec", errors)
 
 
-def mutating_policy(value: Object, syntax: Syntax = no_syntax) -> Errors:
+def mutating_policy(value: Object) -> Errors:
     spec = value.get("spec") or {}
-    errors = [*_policy(spec, syntax)]
+    scope = scope_of(spec)
+    errors = [*_policy(spec, scope)]
     if not spec.get("mutations"):
         errors.append(required("mutations", "mutations must contain at least one item"))
     for index, mutation in enumerate(spec.get("mutations") or ()):
@@ -170,8 +173,9 @@ def mutating_policy(value: Object, syntax: Syntax = no_syntax) -> Errors:
         if inner is None:
             errors.append(required(f"{path}.{field}", f"must be specified when patchType is {kind}"))
         else:
-            told = "expression is not specified"
-            errors += at(f"{path}.{field}.expression", expression(inner.get("expression") or "", syntax, told))
+            text, told = inner.get("expression") or "", "expression is not specified"
+            purpose = admission.APPLY if kind == "ApplyConfiguration" else admission.JSON_PATCH
+            errors += at(f"{path}.{field}.expression", expression(text, purpose, scope, told))
     if not spec.get("reinvocationPolicy"):
         errors.append(required("reinvocationPolicy"))
     errors += enum("reinvocationPolicy", spec, REINVOCATIONS)

@@ -1,17 +1,16 @@
 """Webhook configurations, and what admission policies have in common with them.
 
 Source: k8s.io/kubernetes/pkg/apis/admissionregistration/validation and k8s.io/apiserver/pkg/util/webhook.
-
-*Not modelled*: types and costs of CEL expressions; only what cannot be parsed is refused here, an expression of the
-wrong type is found when it runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from seatrial.sim.machinery.cel import admission
 from seatrial.sim.machinery.fields import FieldError
+from seatrial.sim.machinery.validation.expressions import WEBHOOK, Scope, expression
 from seatrial.sim.machinery.validation.label_selectors import label_selector
 from seatrial.sim.machinery.validation.names import (
     is_fully_qualified_name,
@@ -40,13 +39,6 @@ MATCH_POLICIES = ("Equivalent", "Exact")
 SIDE_EFFECTS = ("None", "NoneOnDryRun")
 REINVOCATIONS = ("IfNeeded", "Never")
 CONDITIONS_MAX = 64
-
-Syntax = Callable[[str], str]
-"""From a CEL expression to what is wrong with its syntax; empty when it parses."""
-
-
-def no_syntax(expression: str) -> str:
-    return ""
 
 
 def _resources(values: Sequence[str]) -> Errors:
@@ -187,14 +179,14 @@ def _url_path(value: str) -> Errors:
     return errors
 
 
-def conditions(values: Sequence[Object], syntax: Syntax) -> Errors:
+def conditions(values: Sequence[Object], scope: Scope) -> Errors:
     errors: list[FieldError] = []
     if len(values) > CONDITIONS_MAX:
         errors.append(too_many("", len(values), CONDITIONS_MAX))
     names: list[str] = []
     for index, value in enumerate(values):
         name, path = value.get("name") or "", f"[{index}]"
-        errors += at(f"{path}.expression", expression(value.get("expression") or "", syntax, ""))
+        errors += at(f"{path}.expression", expression(value.get("expression") or "", admission.MATCH, scope))
         if not name:
             errors.append(required(f"{path}.name"))
         else:
@@ -205,19 +197,12 @@ def conditions(values: Sequence[Object], syntax: Syntax) -> Errors:
     return errors
 
 
-def expression(value: str, syntax: Syntax, missing: str) -> Errors:
-    if not value.strip():
-        return (required("", missing),)
-    problem = syntax(value)
-    return (invalid("", value, f"compilation failed: {problem}"),) if problem else NONE
-
-
 def enum(name: str, value: Object, supported: Sequence[str]) -> Errors:
     given = value.get(name)
     return NONE if given is None or given in supported else (not_supported(name, given, supported),)
 
 
-def _webhook(value: Object, syntax: Syntax) -> Errors:
+def _webhook(value: Object) -> Errors:
     errors = [*at("name", is_fully_qualified_name(value.get("name") or ""))]
     errors += each("rules", value.get("rules"), rule)
     errors += enum("failurePolicy", value, FAILURE_POLICIES)
@@ -234,15 +219,15 @@ def _webhook(value: Object, syntax: Syntax) -> Errors:
         if (selector := value.get(name)) is not None:
             errors += at(name, label_selector(selector))
     errors += at("clientConfig", client(value.get("clientConfig") or {}))
-    errors += at("matchConditions", conditions(value.get("matchConditions") or (), syntax))
+    errors += at("matchConditions", conditions(value.get("matchConditions") or (), WEBHOOK))
     errors += at("admissionReviewVersions", review_versions(value.get("admissionReviewVersions") or ()))
     return errors
 
 
-def webhooks(value: Object, syntax: Syntax = no_syntax) -> Errors:
+def webhooks(value: Object) -> Errors:
     """A webhook configuration, mutating or validating."""
     listed = value.get("webhooks") or ()
-    errors = [*each("webhooks", listed, lambda hook: _webhook(hook, syntax))]
+    errors = [*each("webhooks", listed, _webhook)]
     names: list[str] = []
     for index, hook in enumerate(listed):
         name = hook.get("name")

@@ -1,0 +1,213 @@
+"""What the expressions of a policy or match condition see of a request, and the budget they run on.
+
+Source: k8s.io/apiserver/pkg/admission/plugin/cel (activation.go, condition.go, composition.go) and
+…/plugin/webhook/matchconditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seatrial.sim.apiserver.admission import matching
+from seatrial.sim.apiserver.authorization import Attributes as Asked
+from seatrial.sim.apiserver.context import Attributes, Context
+from seatrial.sim.apiserver.request import Object, User
+from seatrial.sim.kernel.stamps import parse_stamp
+from seatrial.sim.machinery import conversion
+from seatrial.sim.machinery.cel import admission as expressions
+from seatrial.sim.machinery.cel.authorization import Answer, Question, authorizer, request_resource
+from seatrial.sim.machinery.cel.errors import EvaluationError
+from seatrial.sim.machinery.cel.values import Timestamp
+from seatrial.sim.machinery.kinds import Resource
+
+OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
+NAMESPACE_FIELDS = (
+    "name", "generateName", "namespace", "labels", "annotations", "deletionGracePeriodSeconds", "generation",
+    "resourceVersion", "finalizers",
+)  # fmt: skip
+MOMENTS = ("creationTimestamp", "deletionTimestamp")
+
+
+class OutOfBudget(Exception):
+    """The expressions of a policy cost more than they may; none of the rest is run."""
+
+    def __str__(self) -> str:
+        return OUT_OF_BUDGET
+
+
+def gvk(resource: Resource) -> dict[str, str]:
+    return {"group": resource.group, "version": resource.version, "kind": resource.kind}
+
+
+def gvr(resource: Resource) -> dict[str, str]:
+    return {"group": resource.group, "version": resource.version, "resource": resource.plural}
+
+
+def user_info(user: User) -> dict[str, Any]:
+    """The user as reviews show them."""
+    info: dict[str, Any] = {"username": user.name}
+    if user.uid:
+        info["uid"] = user.uid
+    if user.groups:
+        info["groups"] = list(user.groups)
+    if user.extra:
+        info["extra"] = {key: list(values) for key, values in user.extra.items()}
+    return info
+
+
+def admission_request(attributes: Attributes, shown_as: Resource) -> dict[str, Any]:
+    """The AdmissionRequest, without the objects and its uid."""
+    request: dict[str, Any] = {"kind": gvk(shown_as), "resource": gvr(shown_as)}
+    if attributes.subresource:
+        request["subResource"] = attributes.subresource
+    request["requestKind"], request["requestResource"] = gvk(attributes.resource), gvr(attributes.resource)
+    if attributes.subresource:
+        request["requestSubResource"] = attributes.subresource
+    if attributes.name:
+        request["name"] = attributes.name
+    namespace = attributes.name if attributes.resource.storage == "namespaces" else attributes.namespace
+    if namespace:
+        request["namespace"] = namespace
+    request["operation"], request["userInfo"] = attributes.operation, user_info(attributes.user)
+    return request
+
+
+def shown(obj: Object | None, resource: Resource) -> Object | None:
+    """An object in the version that a policy or webhook wants to see."""
+    return None if obj is None else conversion.convert(obj, resource)
+
+
+def _namespace_value(namespace: Object | None) -> Any:
+    if namespace is None:
+        return None
+    held = namespace["metadata"]
+    metadata = {key: held[key] for key in NAMESPACE_FIELDS if key in held}
+    for key in MOMENTS:
+        if key in held:
+            metadata[key] = Timestamp(parse_stamp(held[key]) * 1000)
+    metadata["UID"] = held.get("uid", "")
+    return {"metadata": metadata, "spec": namespace.get("spec") or {}, "status": namespace.get("status") or {}}
+
+
+def _answer(context: Context) -> Answer:
+    """The authorizer, as expressions ask it."""
+
+    def answer(question: Question) -> tuple[bool, str]:
+        user = context.user
+        if question.user:
+            namespace = question.user.split(":")[2]
+            groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+            user = User(question.user, groups)
+        if question.path:
+            asked = Asked(question.verb, path=question.path)
+        else:
+            asked = Asked(
+                question.verb,
+                question.group,
+                "*",
+                question.resource,
+                question.subresource,
+                question.namespace,
+                question.name,
+            )
+        return context.server.authorizer.explain(user, asked)
+
+    return answer
+
+
+class Inputs:
+    """The bindings of one policy (or webhook) for one request and one parameter object."""
+
+    def __init__(
+        self,
+        context: Context,
+        attributes: Attributes,
+        shown_as: Resource,
+        params: Object | None = None,
+        spec: Mapping[str, Any] | None = None,
+    ) -> None:
+        """``spec``: the policy's, for its variables and paramKind; None for a webhook."""
+        spec = spec or {}
+        self.has_params = spec.get("paramKind") is not None
+        self.variables = expressions.variables_of(spec)
+        self.budget = expressions.BUDGET
+        request = admission_request(attributes, shown_as)
+        request["dryRun"], request["options"] = attributes.dry_run, attributes.options
+        answer = _answer(context)
+        question = Question(
+            "", attributes.resource.group, attributes.resource.plural, attributes.subresource, attributes.namespace,
+            attributes.name,
+        )  # fmt: skip
+        self.bindings: dict[str, Any] = {
+            "object": shown(attributes.object, shown_as),
+            "oldObject": shown(attributes.old, shown_as),
+            "request": request,
+            "params": params,
+            "namespaceObject": _namespace_value(matching.namespace_of(context, attributes)),
+            "authorizer": authorizer(answer),
+            "authorizer.requestResource": request_resource(answer, question),
+            "variables": _Variables(self),
+        }
+
+    def spend(self, cost: int) -> None:
+        """Takes from the budget. Raises OutOfBudget."""
+        self.budget -= cost
+        if self.budget < 0:
+            raise OutOfBudget
+
+    def evaluate(self, text: str, purpose: expressions.Purpose) -> Any:
+        """The value of an expression. Raises EvaluationError in the words of the server, and OutOfBudget."""
+        variables = self.variables if purpose.variables else ()
+        compiled = expressions.compiled(text, purpose, self.has_params, variables)
+        if compiled.program is None:
+            raise EvaluationError(f"compilation error: {compiled.error}")
+        try:
+            value, cost = compiled.program.measured(self.bindings)
+        except EvaluationError as error:
+            self.spend(error.cost)
+            raise EvaluationError(f"expression '{text}' resulted in error: {error}") from None
+        self.spend(cost)
+        return value
+
+    def unmet(self, conditions: Sequence[Mapping[str, Any]]) -> tuple[bool, str]:
+        """Whether some match condition is false, and else what went wrong while finding out."""
+        problems: list[str] = []
+        for condition in conditions:
+            try:
+                if self.evaluate(condition.get("expression") or "", expressions.MATCH) is False:
+                    return True, ""
+            except (EvaluationError, OutOfBudget) as error:
+                problems.append(str(error))
+        distinct = list(dict.fromkeys(problems))
+        return False, distinct[0] if len(distinct) == 1 else f"[{', '.join(distinct)}]" if distinct else ""
+
+
+class _Variables(dict[str, Any]):
+    """A policy's variables: each is evaluated when it is first named."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__()
+        self._inputs = inputs
+
+    def __contains__(self, name: object) -> bool:
+        return any(name == known for known, _ in self._inputs.variables)
+
+    def __missing__(self, name: str) -> Any:
+        inputs = self._inputs
+        names = [known for known, _ in inputs.variables]
+        if name not in names:
+            raise KeyError(name)
+        position = names.index(name)
+        text, before = inputs.variables[position][1], inputs.variables[:position]
+        compiled = expressions.compiled(text, expressions.VARIABLE, inputs.has_params, before)
+        if compiled.program is None:
+            raise EvaluationError(f'composited variable "{name}" fails to compile: {compiled.error}')
+        try:
+            value, cost = compiled.program.measured(inputs.bindings)
+        except EvaluationError as error:
+            inputs.spend(error.cost)
+            raise EvaluationError(f'composited variable "{name}" fails to evaluate: {error}') from None
+        inputs.spend(cost)
+        self[name] = value
+        return value
