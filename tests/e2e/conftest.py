@@ -76,6 +76,7 @@ def wait_for(what: str, holds: Callable[[], bool], deadline_s: float = DEADLINE_
 def machine(tmp_path: Path) -> Iterator[Machine]:
     made = Machine(tmp_path)
     yield made
+    made.kubeconfig.unlink(missing_ok=True)
     for entry in json.loads(made.type("seatrial", "list", "-o", "json").stdout or "[]"):
         made.type("seatrial", "destroy", entry["name"], "--yes")
     shutil.rmtree(tmp_path, ignore_errors=True)
