@@ -100,6 +100,8 @@ class LogSource(Protocol):
     """What one container instance wrote: lines of (µs, stream, text with its newline if it had one)."""
 
     lines: list[tuple[int, str, bytes]]
+    dropped: int
+    """Lines that came before and are not kept any more."""
 
     def on_append(self, call: Callable[[], None]) -> Callable[[], None]:
         """Calls back at every new line; the result stops that."""

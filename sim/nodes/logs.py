@@ -1,11 +1,12 @@
 """Reading what containers wrote: tail, since, limits, time stamps, following.
 
-Source: k8s.io/kubernetes/pkg/kubelet/kuberuntime/logs and kubelet.go (validateContainerLogStatus). Not modelled: log
-rotation; a log keeps everything that its container wrote.
+Source: k8s.io/kubernetes/pkg/kubelet/kuberuntime/logs and kubelet.go (validateContainerLogStatus). Not modelled:
+compressed and older files of a rotated log.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -62,22 +63,20 @@ class Lines:
         lines, options = self._source.lines, self._options
         first = 0
         if options.since_us is not None:
-            while first < len(lines) and lines[first][0] < options.since_us:
-                first += 1
+            first = bisect_left(lines, options.since_us, key=lambda line: line[0])
         if options.tail_lines is not None:
             first = max(first, len(lines) - options.tail_lines)
-        return first
+        return self._source.dropped + first
 
     def read(self) -> bytes:
-        lines, options = self._source.lines, self._options
+        source, options = self._source, self._options
         wanted = STREAMS.get(options.stream)
         parts = []
-        while self._next < len(lines):
-            at, stream, text = lines[self._next]
-            self._next += 1
+        for at, stream, text in source.lines[max(self._next - source.dropped, 0) :]:
             if wanted is not None and stream != wanted:
                 continue
             parts.append(f"{micro_stamp_of(at)[:-1]}000Z ".encode() + text if options.timestamps else text)
+        self._next = source.dropped + len(source.lines)
         data = b"".join(parts)
         if self._left is not None:
             data = data[: self._left]
@@ -88,7 +87,7 @@ class Lines:
     def ended(self) -> bool:
         if self._left is not None and self._left <= 0:
             return True
-        if self._next < len(self._source.lines):
+        if self._next < self._source.dropped + len(self._source.lines):
             return False
         return not self._options.follow or not self._running()
 

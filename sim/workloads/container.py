@@ -27,6 +27,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROGRAM_ROOTS = ("/usr/", "/sbin/", "/bin/")
 EXHAUST_BYTES_PER_S = 400 * 1024 * 1024
 """How fast a program fills memory that reads without end."""
+LOG_BYTES_MAX = 10 * 1024 * 1024
+"""containerLogMaxSize of the kubelet."""
 NODE_MEMORY = 4 * 1024**3
 OOM_STATUS, ERROR_STATUS = 137, 126
 
@@ -39,10 +41,16 @@ class Ended(NamedTuple):
 
 
 class Log:
-    """What a container wrote to its standard streams, line by line."""
+    """What a container wrote to its standard streams, line by line.
+
+    A log that has grown too large is put aside, as the kubelet rotates it, and nobody reads it any more.
+    """
 
     def __init__(self, now: Callable[[], int]) -> None:
         self.lines: list[tuple[int, str, bytes]] = []
+        self.dropped = 0
+        """Lines that were put aside."""
+        self._size = 0
         self._now = now
         self._partial: dict[str, bytes] = {}
         self._listeners: dict[int, Callable[[], None]] = {}
@@ -52,6 +60,11 @@ class Log:
         whole = self._partial.pop(stream, b"") + data
         *lines, rest = whole.split(b"\n")
         now = self._now()
+        if self._size > LOG_BYTES_MAX:
+            self.dropped += len(self.lines)
+            self.lines.clear()
+            self._size = 0
+        self._size += len(data)
         self.lines += [(now, stream, line + b"\n") for line in lines]
         if rest:
             self._partial[stream] = rest

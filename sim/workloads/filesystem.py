@@ -31,7 +31,7 @@ class Node:
 class File(Node):
     """A regular file; ``source`` makes the contents of a generated one, ``program`` names what runs when executed."""
 
-    __slots__ = ("data", "device", "program", "source")
+    __slots__ = ("_parts", "device", "program", "source")
 
     def __init__(
         self,
@@ -43,13 +43,28 @@ class File(Node):
         device: str = "",
     ) -> None:
         super().__init__(mode, mtime_us)
-        self.data = data
+        self._parts = [data] if data else []
         self.program = program
         self.source = source
         self.device = device
 
+    @property
+    def data(self) -> bytes:
+        """The contents; what was appended is joined when somebody looks."""
+        parts = self._parts
+        if len(parts) > 1:
+            parts[:] = [b"".join(parts)]
+        return parts[0] if parts else b""
+
+    @data.setter
+    def data(self, data: bytes) -> None:
+        self._parts = [data] if data else []
+
+    def append(self, data: bytes) -> None:
+        self._parts.append(data)
+
     def read(self) -> bytes:
-        return self.source() if self.source is not None else bytes(self.data)
+        return self.source() if self.source is not None else self.data
 
     def copy(self) -> File:
         made = File(self.data, self.mode, self.mtime_us, self.program, self.source, self.device)

@@ -155,10 +155,12 @@ class Opened(Stream):
         file = self.file
         if file.device:
             return
-        have = file.data
-        at = len(have) if self._append else self._at
-        file.data = have[:at] + data if at >= len(have) else have[:at] + data + have[at + len(data) :]
-        self._at = at + len(data)
+        if self._append:
+            file.append(data)
+        else:
+            have, at = file.data, self._at
+            file.data = have[:at].ljust(at, b"\0") + data + have[at + len(data) :]
+            self._at = at + len(data)
         file.mtime_us = self._now()
         if self._touched is not None:
             self._touched()

@@ -89,6 +89,7 @@ class World:
         self._services: dict[str, servers.Service] = {}
         self.programs: dict[str, Callable[[Proc], Any]] = {}
         """Programs that the composition root brings along; they come before the catalogue's."""
+        self._named: dict[tuple[str, str], Any] = {}
         self._machines: dict[str, Ports] = {}
         """What pods on the machines' own network listen on, by machine."""
 
@@ -109,6 +110,7 @@ class World:
         """Starts a container's main process. Raises FileNotFoundError(argv[0])."""
         container = Container(self, config, on_exit)
         sandbox = config.sandbox
+        self._named[sandbox.namespace, sandbox.name] = sandbox
         if sandbox.host_network:
             sandbox.shared = self._machines.setdefault(sandbox.host, Ports())
         else:
@@ -130,6 +132,8 @@ class World:
 
     def release(self, sandbox: Any) -> None:
         address = sandbox.ip
+        if self._named.get((sandbox.namespace, sandbox.name)) is sandbox:
+            del self._named[sandbox.namespace, sandbox.name]
         if self.sandboxes.get(address) is sandbox:
             del self.sandboxes[address]
         sandbox.shared = None
@@ -157,6 +161,10 @@ class World:
     def sandbox_at(self, address: str) -> Any:
         """The pod at an address; None when there is none."""
         return self.sandboxes.get(address)
+
+    def sandbox_named(self, namespace: str, name: str) -> Any:
+        """The pod of a name, while it runs; None when there is none."""
+        return self._named.get((namespace, name))
 
     def listeners_of(self, sandbox: Any) -> Mapping[tuple[str, int], Listener]:
         return ports_of(sandbox).listeners

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seatrial.sim.workloads import container as container_module
 from seatrial.sim.workloads.shell.parser import Parser
 from seatrial.sim.workloads.shell.syntax import Sequence, SyntaxProblem
 from tests.sim.workloads.running import Bench, output_of, script
@@ -163,3 +164,15 @@ class TestProcesses:
         )
         bench.run(1)
         assert output_of(container) == "sh: can't create /f: Read-only file system\ny\n"
+
+    def test_a_log_that_grew_too_large_is_put_aside(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(container_module, "LOG_BYTES_MAX", 1000)
+        bench = Bench()
+        container = bench.start(["sh", "-c", "seq 500; sleep 1; echo after; sleep 600"])
+        bench.run(5)
+        assert output_of(container) == "after\n"
+        assert container.log.dropped == 500
+
+    def test_files_grow_at_their_end_and_in_their_middle(self) -> None:
+        assert script("echo a > /f; for i in 1 2; do echo $i; done >> /f; cat /f").output == "a\n1\n2\n"
+        assert script("{ printf abc; printf d; } > /f; printf X 1<> /f; cat /f; wc -c < /f").output == "Xbcd4\n"
