@@ -56,7 +56,7 @@ def _members(value: Mapping[str, Any], node: Node, path: str, unknown: list[str]
             if path and name == "metadata":
                 changed[name] = _metadata(item)
             continue
-        inner = node.property(name)
+        inner = node.field(name)
         if inner is None and node.values is None and not node.takes_any:
             if not node.preserves:
                 unknown.append(f"{path}.{name}" if path else name)
@@ -112,7 +112,7 @@ def _default_members(value: Mapping[str, Any], node: Node) -> Any:
         if name not in value:
             changed[name] = wanted
         elif value[name] is None:
-            inner = node.property(name)
+            inner = node.field(name)
             if inner is not None and not inner.nullable:
                 changed[name] = wanted
     for name in (*value, *(name for name in changed if name not in value)) if changed else value:

@@ -8,7 +8,7 @@ Source: k8s.io/apiextensions-apiserver/pkg/apiserver/schema (Structural, NewStru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -26,8 +26,9 @@ META = ("apiVersion", "kind", "metadata")
 class Node:
     """One schema: of a whole object, a property, the items of a list or the values of a map."""
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
+    def __init__(self, raw: Mapping[str, Any], marks: dict[int, int] | None = None) -> None:
         self.raw = raw
+        self._marks: dict[int, int] = {} if marks is None else marks
         """The schema as it was written."""
         self.type: str = raw.get("type") or ""
         self.nullable: bool = bool(raw.get("nullable"))
@@ -52,14 +53,14 @@ class Node:
         """The properties by name, as they were written."""
         return self._named
 
-    def property(self, name: str) -> Node | None:
+    def field(self, name: str) -> Node | None:
         """The schema of a property; None for one that is not declared."""
         node = self._properties.get(name)
         if node is None:
             raw = self._named.get(name)
             if raw is None:
                 return None
-            node = self._properties[name] = Node(raw)
+            node = self._properties[name] = Node(raw, self._marks)
         return node
 
     @cached_property
@@ -71,17 +72,17 @@ class Node:
     def values(self) -> Node | None:
         """What a map holds: the schema under additionalProperties."""
         raw = self.raw.get("additionalProperties")
-        return Node(raw) if isinstance(raw, Mapping) else None
+        return Node(raw, self._marks) if isinstance(raw, Mapping) else None
 
     @cached_property
     def items(self) -> Node | None:
         """What a list holds."""
         raw = self.raw.get("items")
-        return Node(raw) if isinstance(raw, Mapping) else None
+        return Node(raw, self._marks) if isinstance(raw, Mapping) else None
 
     def below(self, name: str) -> Node | None:
         """The schema of a member of an object, declared or additional."""
-        return self.property(name) or self.values
+        return self.field(name) or self.values
 
     @cached_property
     def defaults(self) -> tuple[tuple[str, Any], ...]:
@@ -106,35 +107,50 @@ class Node:
         return Node(raw) if isinstance(raw, Mapping) else None
 
     @cached_property
+    def _mark(self) -> int:
+        """Which of the keywords stand here or anywhere below. The whole schema is looked through once."""
+        if not self._marks:
+            _mark(self.raw, self._marks)
+        return self._marks[id(self.raw)]
+
+    @property
     def has_rules(self) -> bool:
         """Whether there are validation rules here or anywhere below."""
-        return _mentions(self.raw, RULES)
+        return bool(self._mark & MARKS[RULES])
 
-    @cached_property
+    @property
     def has_defaults(self) -> bool:
         """Whether there are defaults here or anywhere below."""
-        return _mentions(self.raw, "default")
+        return bool(self._mark & MARKS["default"])
 
-    @cached_property
+    @property
     def has_keyed_lists(self) -> bool:
         """Whether there are sets or lists with keys here or anywhere below."""
-        return _mentions(self.raw, LIST_TYPE)
+        return bool(self._mark & MARKS[LIST_TYPE])
 
-    @cached_property
+    @property
     def has_embedded(self) -> bool:
-        """Whether there are whole objects anywhere below."""
-        return _mentions(self.raw, EMBEDDED)
+        """Whether there are whole objects here or anywhere below."""
+        return bool(self._mark & MARKS[EMBEDDED])
 
 
-def _mentions(raw: Mapping[str, Any], keyword: str) -> bool:
-    """Whether a schema or one below it carries a keyword."""
-    return raw.get(keyword) is not None or any(_mentions(inner, keyword) for inner in inner_schemas(raw))
+MARKS: Mapping[str, int] = {RULES: 1, "default": 2, LIST_TYPE: 4, EMBEDDED: 8}
+"""Keywords that decide whether a walk through a value has anything to find."""
 
 
-def inner_schemas(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The schemas directly below one that say how values are built, quantifiers excepted."""
-    yield from (raw.get("properties") or {}).values()
+def _mark(raw: Mapping[str, Any], marks: dict[int, int]) -> int:
+    """Notes for every schema, by identity, which keywords it and those below it carry."""
+    found = 0
+    for keyword, bit in MARKS.items():
+        if raw.get(keyword) is not None:
+            found |= bit
+    properties = raw.get("properties")
+    if properties:
+        for inner in properties.values():
+            found |= _mark(inner, marks)
     for name in ("items", "additionalProperties"):
         inner = raw.get(name)
         if isinstance(inner, Mapping):
-            yield inner
+            found |= _mark(inner, marks)
+    marks[id(raw)] = found
+    return found

@@ -40,7 +40,7 @@ def duplicates(node: Node, value: Any, path: str = "") -> Iterator[FieldError]:
     elif isinstance(value, dict):
         for name, item in value.items():
             if isinstance(item, dict | list):
-                inner = node.property(name)
+                inner = node.field(name)
                 if inner is not None:
                     yield from duplicates(inner, item, join(path, name))
                 elif node.values is not None:
@@ -64,7 +64,7 @@ def embedded(node: Node, value: Any, path: str = "") -> Iterator[FieldError]:
         if node.embedded and path:
             yield from at(path, [*_identity_problems(value)])
         for name, item in value.items():
-            inner = node.property(name)
+            inner = node.field(name)
             if inner is not None:
                 yield from embedded(inner, item, join(path, name))
             elif node.values is not None:

@@ -35,7 +35,7 @@ class SchemaField(Field):
 
 def type_of(node: Node, name: str = "") -> Type:
     """The struct that an object schema describes."""
-    fields = {key: _field(key, inner) for key in node.names if (inner := node.property(key)) is not None}
+    fields = {key: _field(key, inner) for key in node.names if (inner := node.field(key)) is not None}
     if node.embedded:
         identity = {"apiVersion": Field("apiVersion", "string"), "kind": Field("kind", "string")}
         fields.update(identity, metadata=Field("metadata", "struct", type=type_named(OBJECT_META)))

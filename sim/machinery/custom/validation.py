@@ -59,7 +59,7 @@ def update(custom: Custom, new: Object, old: Object, found: Sequence[FieldError]
 def status(custom: Custom, new: Object, old: Object, found: Sequence[FieldError]) -> list[FieldError]:
     """The same for a change through the status subresource: only the status is looked at."""
     errors = [*found]
-    inner = None if custom.node is None else custom.node.property("status")
+    inner = None if custom.node is None else custom.node.field("status")
     if inner is not None and "status" in new:
         errors += values.problems(inner, new["status"], old.get("status", MISSING), "status")
     if custom.scale_paths is not None:

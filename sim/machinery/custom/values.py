@@ -244,7 +244,7 @@ def _object(node: Node, value: Mapping[str, Any], old: Any, place: Place) -> Err
     values = node.values
     declared: list[FieldError] = []
     for name in sorted(value):
-        inner = node.property(name)
+        inner = node.field(name)
         if inner is not None:
             wrong = _check(inner, value[name], before.get(name, MISSING), place.member(name, True))
             if wrong:

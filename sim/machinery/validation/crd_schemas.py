@@ -1,18 +1,18 @@
 """Schemas of custom resources, as a definition may carry them.
 
 Source: k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation. *Not modelled*: defaults are not checked
-against the schema; CEL rules are neither compiled nor their costs estimated.
+against the schema.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from seatrial.sim.machinery.fields import FieldError
-from seatrial.sim.machinery.validation.crd_structure import EMBEDDED, KEEP, structural
+from seatrial.sim.machinery.validation.crd_rules import rules
+from seatrial.sim.machinery.validation.crd_structure import EMBEDDED, KEEP, PLAIN, SCALARS, structural
 from seatrial.sim.machinery.validation.problems import Errors, Object, forbidden, invalid, not_supported, required
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
@@ -31,8 +31,7 @@ WITH_STATUS = "at the root of the schema if the status subresource is enabled"
 NEWLINES = re.compile(r"[\n\r]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a schema stands, as far as it matters."""
 
     root: bool = False
@@ -52,7 +51,7 @@ def validation(value: Object, path: str, has_status: bool) -> Errors:
         errors.append(forbidden(f"{here}.nullable", "nullable cannot be true at the root"))
     errors += structural(schema, here)
     errors += _schema(schema, here, Place(root=True))
-    return errors
+    return errors or list(rules(schema, here))
 
 
 def _root(schema: Object, path: str) -> Iterator[FieldError]:
@@ -77,13 +76,15 @@ def _camel(name: str) -> str:
 
 
 def _schema(schema: Object, path: str, place: Place) -> Iterator[FieldError]:
+    if "default" not in schema and schema.get("type") in SCALARS and schema.keys() <= PLAIN:
+        return
     yield from _standard(schema, path, place)
     if schema.get("uniqueItems"):
         told = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
         yield forbidden(f"{path}.uniqueItems", told)
-    below = replace(place, root=False)
+    below = place._replace(root=False) if place.root else place
     yield from _fields(schema, path, place, below)
-    if isinstance(opposite := schema.get("not"), Mapping):
+    if isinstance(opposite := schema.get("not"), dict):
         yield from _schema(opposite, f"{path}.not", below)
     for quantifier in ("allOf", "oneOf", "anyOf"):
         for index, inner in enumerate(schema.get(quantifier) or ()):
@@ -91,7 +92,7 @@ def _schema(schema: Object, path: str, place: Place) -> Iterator[FieldError]:
     for name, inner in sorted((schema.get("definitions") or {}).items()):
         yield from _schema(inner, f"{path}.definitions[{name}]", below)
     items = schema.get("items")
-    if isinstance(items, Mapping):
+    if isinstance(items, dict):
         yield from _schema(items, f"{path}.items", below)
     for index, inner in enumerate(items if isinstance(items, list) else ()):
         yield from _schema(inner, f"{path}.items[{index}]", below)
@@ -108,16 +109,16 @@ def _fields(schema: Object, path: str, place: Place, below: Place) -> Iterator[F
         if properties and more is not True:
             told = "additionalProperties and properties are mutual exclusive"
             yield forbidden(f"{path}.additionalProperties", told)
-        if isinstance(more, Mapping):
+        if isinstance(more, dict):
             why = "inside additionalProperties applying to object metadata"
-            inner_place = replace(below, no_defaults=why) if place.within_metadata else below
+            inner_place = below._replace(no_defaults=why) if place.within_metadata else below
             yield from _schema(more, f"{path}.additionalProperties", inner_place)
     for name, inner in sorted(properties.items()):
         inner_place = below
         if (place.root or schema.get(EMBEDDED)) and name in ("metadata", "kind", "apiVersion"):
-            inner_place = replace(below, within_metadata=True)
+            inner_place = below._replace(within_metadata=True)
             if place.root:
-                inner_place = replace(inner_place, no_defaults=f"in top-level {name}")
+                inner_place = inner_place._replace(no_defaults=f"in top-level {name}")
         yield from _schema(inner, f"{path}.properties[{name}]", inner_place)
 
 
@@ -150,7 +151,7 @@ def _topology(schema: Object, path: str) -> Iterator[FieldError]:
     if list_type is not None:
         if kind != "array":
             yield _wrong_type(path, kind, f"must be array if {LIST_TYPE} is specified")
-        elif list_type == "set" and isinstance(items, Mapping):
+        elif list_type == "set" and isinstance(items, dict):
             yield from _set_item(items, f"{path}.items")
         if list_type not in ("atomic", "set", "map"):
             yield not_supported(f"{path}.{LIST_TYPE}", list_type, ("atomic", "set", "map"))
@@ -161,7 +162,7 @@ def _topology(schema: Object, path: str) -> Iterator[FieldError]:
         yield required(wrong, told) if list_type is None else invalid(wrong, list_type, told)
     if list_type == "map":
         yield from _keyed_list(schema, keys, path)
-    if list_type in ("set", "map") and isinstance(items, Mapping):
+    if list_type in ("set", "map") and isinstance(items, dict):
         yield from _members(items, keys, list_type, f"{path}.items")
 
 
@@ -184,7 +185,7 @@ def _keyed_list(schema: Object, keys: Sequence[str], path: str) -> Iterator[Fiel
         yield required(f"{path}.{LIST_KEYS}", f"must not be empty if {LIST_TYPE} is map")
     if items is None:
         yield required(f"{path}.items", f"must have a schema if {LIST_TYPE} is map")
-    if not isinstance(items, Mapping):
+    if not isinstance(items, dict):
         return
     kind = items.get("type") or ""
     if kind != "object":

@@ -37,6 +37,16 @@ NOT_IN_QUANTIFIERS = (
 )
 
 
+SCALARS = frozenset({"boolean", "integer", "number", "string"})
+PLAIN = frozenset(
+    {
+        "type", "description", "format", "title", "default", "enum", "maxLength", "minLength", "maximum", "minimum",
+        "exclusiveMaximum", "exclusiveMinimum", "multipleOf",
+    }
+)  # fmt: skip
+"""What a scalar may say of itself with nothing in it that could be wrong; most fields of big schemas say no more."""
+
+
 def structural(schema: Object, path: str) -> Errors:
     """What keeps a schema from being structural; sorted, as upstream does."""
     found = [*_invariants(schema, ROOT, path), *_complete(schema, schema, path, path)]
@@ -45,7 +55,7 @@ def structural(schema: Object, path: str) -> Errors:
 
 def _only(schema: Any) -> Object | None:
     """A schema that may be a boolean, or a list of schemas, if it is one schema."""
-    return schema if isinstance(schema, Mapping) else None
+    return schema if isinstance(schema, dict) else None
 
 
 def _properties(schema: Object) -> Mapping[str, Object]:
@@ -54,6 +64,8 @@ def _properties(schema: Object) -> Mapping[str, Object]:
 
 def _invariants(schema: Object, level: str, path: str) -> Iterator[FieldError]:
     kind = schema.get("type") or ""
+    if level != ROOT and kind in SCALARS and schema.keys() <= PLAIN:
+        return
     items, more = _only(schema.get("items")), schema.get("additionalProperties")
     if kind == "array" and not schema.get("items"):
         yield required(f"{path}.items", "must be specified")
