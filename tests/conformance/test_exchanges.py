@@ -69,7 +69,7 @@ def groups() -> Iterator[Any]:
 
 
 @pytest.mark.xdist_group("exchanges")
-@pytest.mark.parametrize(("name", "group"), groups())
+@pytest.mark.parametrize(("name", "group"), list(groups()))
 def test_answers_are_the_real_servers(name: str, group: str) -> None:
     found = corpus(name)[group].differences
     known = accepted().get(group, {})
