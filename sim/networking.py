@@ -19,8 +19,9 @@ from seatrial.sim.network.netfilter import PacketFilter
 from seatrial.sim.network.outside import Outside
 from seatrial.sim.network.policies import Policies
 from seatrial.sim.network.proxy import KubeProxy
+from seatrial.sim.network.requests import Requests
 from seatrial.sim.nodes.node import Node
-from seatrial.sim.workloads.net import HttpResponse
+from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.world import World
 
@@ -31,6 +32,7 @@ class Networking(NamedTuple):
     """What the composition root keeps of the network."""
 
     plane: DataPlane
+    requests: Requests
     components: list[Any]
     """What runs from the beginning; the rest is started by containers."""
     proxies: Mapping[str, KubeProxy]
@@ -65,7 +67,8 @@ def build(
     announcer = Announcer(wiring, control_plane, lambda: [host.name for host in workers if host.up()])
     ranges = (network.service_cidr, network.pod_cidr)
     outside = Outside(HttpResponse)
-    plane = DataPlane(wiring.topology, hosts, world, policies, outside, announcer.machine_for, ranges, edge)
+    rng = wiring.streams("network/loss")
+    plane = DataPlane(wiring.topology, hosts, world, policies, outside, announcer.machine_for, ranges, edge, rng)
     plane.services[control_plane, "TCP", API_PORT] = _ApiServer(wiring)
     proxies = {host.name: KubeProxy(wiring, host.name, host.address, host.packets) for host in hosts}
     name_servers: list[CoreDNS] = []
@@ -101,7 +104,8 @@ def build(
         )
     )
     world.programs["coredns"] = programs.coredns(coredns)
-    return Networking(plane, [policies, announcer], proxies, name_servers)
+    requests = Requests(plane, wiring.clock, HttpRequest, addons.dns_address(network.service_cidr))
+    return Networking(plane, requests, [policies, announcer], proxies, name_servers)
 
 
 class _ApiServer:

@@ -12,6 +12,7 @@ to host`` is not told apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from random import Random
 from typing import Any, NamedTuple
 
 from seatrial.sim.kernel.topology import Topology
@@ -27,6 +28,8 @@ from seatrial.sim.network.resolver import hosts_entry, is_address, resolve
 MACHINES_MAX = 4
 """Machines that a connection passes before it is taken to go in a circle."""
 DNS_PORT = 53
+RETRANSMIT_US, RETRANSMIT_MAX_US = 1_000_000, 64_000_000
+"""When a lost first packet is sent again, doubled each time (tcp_syn_retries 6)."""
 
 
 class Origin(NamedTuple):
@@ -92,6 +95,7 @@ class DataPlane:
         announced: Balancers,
         ranges: tuple[str, str],
         edge: str,
+        rng: Random,
     ) -> None:
         self.topology = topology
         self.hosts: dict[str, Host] = {host.name: host for host in hosts}
@@ -100,6 +104,7 @@ class DataPlane:
         self.announced = announced
         self._ranges = ranges
         self._edge = edge
+        self._rng = rng
         self.services: dict[tuple[str, str, int], Any] = {}
         """What listens on (machine, protocol, port) beside containers: kubelets, an API server."""
         self._by_address = {host.address: host for host in self.hosts.values()}
@@ -108,9 +113,10 @@ class DataPlane:
 
     def resolve(self, sandbox: Any, name: str) -> list[str]:
         """Addresses of a name as a pod finds them. Raises OSError(ENOENT) for one that does not exist, TimeoutError."""
-        return self._addresses(self.of_sandbox(sandbox), sandbox, name, None)
+        return self.addresses(self.of_sandbox(sandbox), sandbox, name, None)
 
-    def _addresses(self, origin: Origin, sandbox: Any, name: str, log: list[Step] | None) -> list[str]:
+    def addresses(self, origin: Origin, sandbox: Any, name: str, log: list[Step] | None) -> list[str]:
+        """``resolve``, noting each question in ``log``."""
         if name == "localhost":
             return ["127.0.0.1"]
         if is_address(name):
@@ -153,13 +159,17 @@ class DataPlane:
 
     def connect(self, sandbox: Any, address: str, port: int, protocol: str = "TCP") -> Any:
         """What answers a container. Raises ConnectionRefusedError, TimeoutError or OSError(EHOSTUNREACH)."""
-        if within(address, "127.0.0.0/8") or address in (sandbox.ip, "localhost", "0.0.0.0"):
-            found = self.sandboxes.listeners_of(sandbox).get((protocol, port))
-            if found is None and not sandbox.host_network:
-                raise refused()
-            if found is not None:
-                return found
-        return Routed(self.reach(self.of_sandbox(sandbox), address, port, protocol))
+        origin = self.of_sandbox(sandbox)
+        if origin.sandbox is not None and (address.startswith("127.") or address in (sandbox.ip, "localhost")):
+            return self.reach_itself(origin, address, port, protocol).listener
+        return Routed(self.reach(origin, address, port, protocol))
+
+    def reach_itself(self, origin: Origin, address: str, port: int, protocol: str = "TCP") -> Arrival:
+        """A pod's connection to itself, which leaves nothing. Raises ConnectionRefusedError."""
+        found = self.sandboxes.listeners_of(origin.sandbox).get((protocol, port))
+        if found is None:
+            raise refused()
+        return Arrival(found, address, address, port, 0, origin.sandbox.host)
 
     def probe(self, sandbox: Any, address: str, port: int) -> Any:
         """What answers the kubelet of the sandbox's machine. Raises as ``connect``."""
@@ -198,7 +208,13 @@ class DataPlane:
         there, back = self.topology.way(a, b), self.topology.way(b, a)
         if there is None or back is None or there.passes <= 0 or back.passes <= 0:
             raise timed_out()
-        return there.latency_us
+        latency, wait = there.latency_us, RETRANSMIT_US
+        share = there.passes * back.passes
+        while share < 1.0 and self._rng.random() >= share:
+            if wait > RETRANSMIT_MAX_US:
+                raise timed_out()
+            latency, wait = latency + wait, wait * 2
+        return latency
 
     @property
     def edge(self) -> str:

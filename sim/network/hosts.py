@@ -39,6 +39,9 @@ class Sandboxes(Protocol):
     def sandbox_at(self, address: str) -> Sandbox | None:
         """The pod at an address of the pod network."""
 
+    def sandbox_named(self, namespace: str, name: str) -> Sandbox | None:
+        """The pod of a name, while it runs."""
+
     def listeners_of(self, sandbox: Any) -> Listeners: ...
 
     def listeners_on(self, host: str) -> Listeners:

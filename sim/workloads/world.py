@@ -131,9 +131,9 @@ class World:
         container.changed.fire()
 
     def release(self, sandbox: Any) -> None:
-        address = sandbox.ip
-        if self._named.get((sandbox.namespace, sandbox.name)) is sandbox:
-            del self._named[sandbox.namespace, sandbox.name]
+        address, key = sandbox.ip, (sandbox.namespace, sandbox.name)
+        if self._named.get(key) is sandbox:
+            del self._named[key]
         if self.sandboxes.get(address) is sandbox:
             del self.sandboxes[address]
         sandbox.shared = None
