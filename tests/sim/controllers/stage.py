@@ -39,8 +39,8 @@ GENERATED = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}(?=$|[ \"./,:])")
 class Stage:
     """A control plane with stand-in nodes; what happens in the namespace ``t`` is told."""
 
-    def __init__(self) -> None:
-        self.cluster: Cluster = cluster()
+    def __init__(self, **spec: Any) -> None:
+        self.cluster: Cluster = cluster(**spec)
         for component in self.cluster.components[1:]:
             component.stop()
         self.nodes = StandIns(self.cluster)

@@ -237,4 +237,4 @@ class StandIns:
 
 def cluster(**spec: Any) -> Cluster:
     """A control plane whose only scheduler and kubelets are stand-ins."""
-    return Cluster(ClusterSpec(control_plane_only=True, **spec))
+    return Cluster(ClusterSpec(**{"control_plane_only": True, **spec}))
