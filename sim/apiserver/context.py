@@ -18,12 +18,27 @@ T = TypeVar("T")
 
 
 class ExternalCall(NamedTuple):
-    """A call that leaves the simulation (a webhook, an aggregated API); the edge performs it."""
+    """A call that leaves the simulation (a webhook, an aggregated API); the edge performs it.
+
+    What comes back is ``Answered``: status and body, or why there is none.
+    """
 
     url: str
-    body: Any
+    body: bytes
     timeout_us: int
     ca_bundle: bytes = b""
+    """PEM; empty for the authorities that the host trusts."""
+    method: str = "POST"
+    headers: tuple[tuple[str, str], ...] = ()
+    """Beyond Content-Type and Accept, which are JSON."""
+    server_name: str = ""
+    """Whom the certificate has to name, where that is not the URL's host."""
+    addresses: tuple[str, ...] = ()
+    """Where to connect to, as ``host:port``, one after the other; empty for the URL's own host and port."""
+
+
+Answered = tuple[int, bytes] | OSError
+"""The answer to an ExternalCall."""
 
 
 Steps = Generator[ExternalCall, Any, T]

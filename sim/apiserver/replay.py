@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from seatrial.sim.apiserver.context import Answered
 from seatrial.sim.apiserver.request import Credentials, Request, User
 
 
@@ -83,11 +84,14 @@ def _credentials_of(value: Mapping[str, Any]) -> Credentials:
     return Credentials(**{**value, "certificate_organizations": organizations})
 
 
-def answer_value(answer: Any) -> dict[str, Any]:
+def answer_value(answer: Answered) -> dict[str, Any]:
     """What a call out of the simulation brought back, as a JSON-shaped value."""
-    return {"error": str(answer)} if isinstance(answer, Exception) else {"answer": _body_value(answer)}
+    if isinstance(answer, OSError):
+        return {"error": str(answer)}
+    status, body = answer
+    return {"status": status, "answer": _body_value(body)}
 
 
-def answer_of(value: Mapping[str, Any]) -> Any:
+def answer_of(value: Mapping[str, Any]) -> Answered:
     """The answer that ``answer_value`` wrote down; an error comes back as OSError."""
-    return OSError(value["error"]) if "error" in value else _body_of(value["answer"])
+    return OSError(value["error"]) if "error" in value else (value["status"], _body_of(value["answer"]))

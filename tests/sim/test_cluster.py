@@ -205,12 +205,12 @@ def test_answers_from_outside_are_replayed_from_the_journal() -> None:
     """A component asks the world; the replay, which has no world, gets the same answer at the same moment."""
 
     def asks(cluster: Cluster) -> Any:
-        answer = yield from cluster.wiring.external(ExternalCall("https://hook", {"ask": 1}, 10 * S))
+        answer = yield from cluster.wiring.external(ExternalCall("https://hook", b"ask", 10 * S))
         heard.append((answer, cluster.now))
 
     def world(call: ExternalCall) -> Any:
         yield cluster.clock.sleep(1234)
-        return {"echo": call.body}
+        return 200, b"echo " + call.body
 
     def poke(cluster: Cluster) -> None:
         cluster.on_replay("poke", lambda _: cluster.clock.spawn(asks(cluster), "asks"))
@@ -225,7 +225,7 @@ def test_answers_from_outside_are_replayed_from_the_journal() -> None:
     again = Cluster(BARE)
     poke(again)
     again.follow(Journal.load(cluster.journal.dump()))
-    assert heard == [({"echo": {"ask": 1}}, BARE.epoch_us + 1234)] * 2
+    assert heard == [((200, b"echo ask"), BARE.epoch_us + 1234)] * 2
     assert again.journal.dump() == cluster.journal.dump()
 
 

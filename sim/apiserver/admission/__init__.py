@@ -19,9 +19,12 @@ from seatrial.sim.apiserver.admission import (
     noderestriction,
     podsecurity,
     policies,
+    policies_mutating,
     priority,
     quota,
+    webhooks,
 )
+from seatrial.sim.apiserver.admission.webhooks import Round
 from seatrial.sim.apiserver.context import Attributes, Context, Steps
 from seatrial.sim.apiserver.request import Object
 
@@ -78,27 +81,50 @@ def mutate(context: Context, attributes: Attributes) -> Steps[Object]:
     for operation, early in VALIDATING[EVERY]:
         if operation == attributes.operation:
             early(context, attributes)
-    obj = attributes.object
+    attributes = _built_in(context, attributes)
+    if webhooks.wanted(context):
+        attributes = yield from _configured(context, attributes)
+    assert attributes.object is not None
+    return attributes.object
+
+
+def _built_in(context: Context, attributes: Attributes) -> Attributes:
     if not attributes.subresource:
         for operation, plugin in MUTATING.get(attributes.resource.storage, ()):
             if operation == attributes.operation:
                 obj = plugin(context, attributes)
                 if obj is not attributes.object:
                     attributes = replace(attributes, object=obj)
-    return obj
-    yield  # a webhook is called here
+    return attributes
+
+
+def _configured(context: Context, attributes: Attributes) -> Steps[Attributes]:
+    """What policies and webhooks make of the object; once more, built-in plug-ins included, if one changed it."""
+    rounds = Round(), Round()
+    for again in (False, True):
+        if again:
+            if not any(stage.wanted for stage in rounds):
+                break
+            for stage in rounds:
+                stage.again = True
+            if attributes.object is not None:
+                attributes = _built_in(context, attributes)
+        attributes = replace(attributes, object=policies_mutating.mutate(context, attributes, rounds[0]))
+        attributes = replace(attributes, object=(yield from webhooks.mutate(context, attributes, rounds[1])))
+    return attributes
 
 
 def validate(context: Context, attributes: Attributes) -> Steps[None]:
     """Raises the ApiError of the first plug-in that refuses."""
     if attributes.operation == "DELETE":
         lifecycle.check(context, attributes)
+        if webhooks.wanted(context):
+            yield from _configured(context, attributes)
     noderestriction.check(context, attributes)
     if attributes.subresource in VALIDATED_SUBRESOURCES:
         for operation, plugin in VALIDATING.get(attributes.resource.storage, ()):
             if operation == attributes.operation:
                 plugin(context, attributes)
     policies.check(context, attributes)
+    yield from webhooks.validate(context, attributes)
     quota.check(context, attributes)
-    return
-    yield

@@ -12,6 +12,7 @@ from typing import Any
 from seatrial.sim.apiserver.admission import matching
 from seatrial.sim.apiserver.authorization import Attributes as Asked
 from seatrial.sim.apiserver.context import Attributes, Context
+from seatrial.sim.apiserver.options import first
 from seatrial.sim.apiserver.request import Object, User
 from seatrial.sim.kernel.stamps import parse_stamp
 from seatrial.sim.machinery import conversion
@@ -71,6 +72,28 @@ def admission_request(attributes: Attributes, shown_as: Resource) -> dict[str, A
         request["namespace"] = namespace
     request["operation"], request["userInfo"] = attributes.operation, user_info(attributes.user)
     return request
+
+
+OPTIONS = {
+    "CREATE": ("CreateOptions", ("fieldManager", "fieldValidation")),
+    "UPDATE": ("UpdateOptions", ("fieldManager", "fieldValidation")),
+    "DELETE": ("DeleteOptions", ("propagationPolicy",)),
+}
+"""The kind of options of each operation, and what of them a query may say."""
+
+
+def operation_options(context: Context, operation: str) -> dict[str, Any] | None:
+    """The options that the request came with."""
+    kind, names = OPTIONS.get(operation, ("", ()))
+    if not kind:
+        return None
+    options: dict[str, Any] = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
+    if context.dry_run:
+        options["dryRun"] = ["All"]
+    for name in names:
+        if value := first(context.query, name):
+            options[name] = value
+    return options
 
 
 def shown(obj: Object | None, resource: Resource) -> Object | None:
@@ -133,7 +156,8 @@ class Inputs:
         self.variables = expressions.variables_of(spec)
         self.budget = expressions.BUDGET
         request = admission_request(attributes, shown_as)
-        request["dryRun"], request["options"] = attributes.dry_run, attributes.options
+        request["dryRun"] = attributes.dry_run
+        request["options"] = operation_options(context, attributes.operation)
         answer = _answer(context)
         question = Question(
             "", attributes.resource.group, attributes.resource.plural, attributes.subresource, attributes.namespace,

@@ -54,15 +54,32 @@ def test_the_answer_enters_the_simulation(secure: bool) -> None:
     scheme = "https" if secure else "http"
     answer = called(
         echo,
-        lambda port: ExternalCall(f"{scheme}://localhost:{port}/hook?timeout=1s", {"a": 1}, 5 * S, AUTHORITY),
+        lambda port: ExternalCall(f"{scheme}://localhost:{port}/hook?timeout=1s", b'{"a":1}', 5 * S, AUTHORITY),
         secure,
     )
-    assert answer == b'POST {"a":1}'
+    assert answer == (200, b'POST {"a":1}')
 
 
-def test_another_status_is_no_answer() -> None:
+def test_a_service_is_called_at_an_address_and_shows_the_certificate_of_its_name() -> None:
+    answer = called(
+        echo,
+        lambda port: ExternalCall(
+            "https://hook.shop.svc:443/hook?timeout=1s",
+            b"!",
+            5 * S,
+            AUTHORITY,
+            method="PUT",
+            server_name="localhost",
+            addresses=(f"127.0.0.1:{port}",),
+        ),
+        secure=True,
+    )
+    assert answer == (200, b"PUT !")
+
+
+def test_another_status_is_told() -> None:
     answer = called(echo, lambda port: ExternalCall(f"http://127.0.0.1:{port}/", b"", 5 * S))
-    assert str(answer) == "the server responded with the status code 418"
+    assert answer == (418, b"POST ")
 
 
 def test_nobody_there() -> None:
