@@ -25,6 +25,8 @@ FIELDS = {"startup": "startupProbe", "liveness": "livenessProbe", "readiness": "
 TITLES = {"startup": "Startup", "liveness": "Liveness", "readiness": "Readiness"}
 INITIAL = {"startup": "unknown", "liveness": "success", "readiness": "failure"}
 RETRIES = 3
+START_US = 60 * S
+"""Age up to which a container that is not ready is taken for one that will be."""
 OUTPUT_MAX = 10 * 1024
 EXEC_US = 40 * MS
 REQUEST_US = 2 * MS
@@ -74,8 +76,19 @@ class Probe:
                 continue
             while due <= clock.now:
                 due += period
-            yield self.trigger.wait(due - clock.now, periodic=True)
+            yield self.trigger.wait(due - clock.now, periodic=self._steady())
         self.process = None
+
+    def _steady(self) -> bool:
+        """Whether the next probe is mere rhythm: the container is old, or what it waits for has come."""
+        record = self.worker.record.latest(self.container["name"])
+        if self.kind == "liveness":
+            return True
+        running = record is not None and record.state == RUNNING
+        begun = record.started_us if record is not None and running else self.worker.started_us
+        if self.worker.kubelet.clock.now - begun > START_US:
+            return True
+        return record is not None and self.container_id == record.id and self.result == "success"
 
     def _once(self) -> Generator[Any, Any, bool]:
         """One look at the container; whether to go on (doProbe)."""
@@ -157,7 +170,7 @@ class Probe:
         if "exec" in spec:
             timeout = int(spec.get("timeoutSeconds") or 1) * S
             return (yield from self._exec(record, list(spec["exec"].get("command") or ()), timeout))
-        yield self.worker.kubelet.clock.sleep(REQUEST_US, periodic=True)
+        yield self.worker.kubelet.clock.sleep(REQUEST_US, periodic=self._steady())
         sandbox = self.worker.kubelet.runtime.sandboxes.get(self.worker.uid)
         if sandbox is None:
             raise Errored("pod sandbox is gone")
@@ -195,7 +208,7 @@ class Probe:
         live = kubelet.runtime.live.get(record.id)
         process = live.process if live is not None else None
         now = kubelet.runtime.record(self.worker.uid).latest(record.name)
-        yield kubelet.clock.sleep(EXEC_US, periodic=True)
+        yield kubelet.clock.sleep(EXEC_US, periodic=self._steady())
         if process is None or now is None or now.state != RUNNING:
             raise Errored(
                 "rpc error: code = NotFound desc = failed to exec in container: failed to load task: no running task "
@@ -213,7 +226,7 @@ class Probe:
             session = process.exec(command, lambda _, data: parts.append(data), on_exit)
         except FileNotFoundError as problem:
             raise Errored(exec_error(kubelet.runtime.new_id(), problem)) from problem
-        if not ended and (yield done.wait(timeout_us, periodic=True)) is TIMEOUT and not ended:
+        if not ended and (yield done.wait(timeout_us, periodic=self._steady())) is TIMEOUT and not ended:
             session.kill()
             return False, f'command timed out: "{shlex.join(command)}" timed out after {timeout_us // S}s'
         output = b"".join(parts)[:OUTPUT_MAX].decode(errors="replace")

@@ -135,14 +135,15 @@ class Statuses:
         namespace, name = metadata["namespace"], metadata["name"]
         before = worker.status_sent if worker.status_sent is not None else pod.get("status") or {}
         patch = patch_of(before, status)
+        cause = (f"kubelet/{kubelet.client.host}", (namespace, name), int(metadata["resourceVersion"]))
         try:
             if patch:
                 body = {"metadata": {"uid": metadata["uid"]}, "status": patch}
-                yield from kubelet.client.patch(kubelet.pods, namespace, name, body, STRATEGIC, subresource="status")
+                yield from kubelet.client.patch(kubelet.pods, namespace, name, body, STRATEGIC, "status", cause)
             worker.status_sent = status
             if worker.state == FINISHED and worker.pod["metadata"].get("deletionTimestamp") is not None:
                 options = {"gracePeriodSeconds": 0, "preconditions": {"uid": worker.uid}}
-                yield from kubelet.client.delete(kubelet.pods, namespace, name, options)
+                yield from kubelet.client.delete(kubelet.pods, namespace, name, options, cause)
                 worker.deleted = True
         except ApiError as error:
             if error.code in (404, 409):

@@ -17,6 +17,8 @@ from seatrial.sim.workloads.shell.interpreter import Shell
 Steps = Generator[Any, Any, int]
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
 FOREVER_US = 10**15
+START_US = 30_000_000
+"""Age up to which what a container waits for is taken for its start."""
 
 
 def duration_us(text: str) -> int | None:
@@ -38,8 +40,9 @@ def sleep(proc: Proc) -> Steps:
     if len(proc.argv) < 2:
         proc.err("BusyBox v1.35.0 multi-call binary.\n\nUsage: sleep [N]...\n")
         return 1
-    # A long sleep is a rhythm of its own: it keeps no cluster from being settled.
-    yield proc.clock.sleep(total, periodic=total > 2_000_000)
+    # What a young container waits for is part of its start; later it is a rhythm that leaves a cluster settled.
+    young = proc.clock.now - proc.container.started_us < START_US
+    yield proc.clock.sleep(total, periodic=not young)
     return 0
 
 

@@ -215,6 +215,24 @@ class TestPods:
         messages = [e["message"] for e in made.store.list("events") if e["reason"] == "Killing"]
         assert messages == ["Container c definition changed, will be restarted"]
 
+    @pytest.mark.parametrize(
+        ("script", "probe", "ready"),
+        [
+            ("while :; do sleep 1; done", None, True),
+            ("sleep 3; touch /tmp/up; sleep 100000", {"exec": {"command": ["cat", "/tmp/up"]}}, True),
+            ("sleep 100000", {"exec": {"command": ["cat", "/tmp/up"]}}, False),
+        ],
+    )
+    def test_settled_means_started_as_far_as_it_will(self, script: str, probe: Any, ready: bool) -> None:
+        made = cluster()
+        body = pod("a", script)
+        if probe is not None:
+            body["spec"]["containers"][0]["readinessProbe"] = {**probe, "periodSeconds": 2}
+        made.apply(body)
+        made.settle()
+        status = made.store.get("pods", "default", "a")["status"]  # type: ignore[index]
+        assert (status["phase"], status["containerStatuses"][0]["ready"]) == ("Running", ready)
+
     def test_a_quiet_cluster_is_settled(self) -> None:
         made = cluster()
         made.apply(pod("a", "sleep 100000"))
