@@ -74,7 +74,7 @@ class Binder:
             if plan is not None:
                 yield from self._bind_volumes(info, plan)
             running = 'running Bind plugin "DefaultBinder"'
-            yield from scheduler.client.create(self._pods, binding, "binding")
+            yield from scheduler.client.create(self._pods, binding, "binding", cause_of(info))
         except (ApiError, Unreachable, TimeoutError) as problem:
             self._forget(queued, framework, f"{running}: {problem}")
             return
@@ -115,7 +115,7 @@ class Binder:
             return
         scheduler = self._scheduler
         for storage, obj in writes:
-            yield from scheduler.client.update(scheduler.wiring.kinds.resource(storage), obj)
+            yield from scheduler.client.update(scheduler.wiring.kinds.resource(storage), obj, cause=cause_of(info))
         deadline = self._clock.now + BIND_TIMEOUT_US
         while not self._all_bound(info):
             if self._clock.now >= deadline:
@@ -135,7 +135,7 @@ class Binder:
     def _patch(self, info: PodInfo, patch: Mapping[str, Any]) -> Steps:
         try:
             yield from self._scheduler.client.patch(
-                self._pods, info.namespace, info.name, patch, STRATEGIC, subresource="status"
+                self._pods, info.namespace, info.name, patch, STRATEGIC, "status", cause_of(info)
             )
         except (ApiError, Unreachable):
             return
@@ -189,9 +189,9 @@ class Binder:
         patch = {"status": {"conditions": [condition]}}
         try:
             yield from scheduler.client.patch(
-                self._pods, victim.namespace, victim.name, patch, STRATEGIC, subresource="status"
+                self._pods, victim.namespace, victim.name, patch, STRATEGIC, "status", cause_of(preemptor)
             )
-            yield from scheduler.client.delete(self._pods, victim.namespace, victim.name)
+            yield from scheduler.client.delete(self._pods, victim.namespace, victim.name, cause=cause_of(preemptor))
         except ApiError as problem:
             if problem.code != 404:
                 raise
@@ -199,6 +199,12 @@ class Binder:
         note = f"Preempted by pod {preemptor.uid} on node {node}"
         name = framework.profile.name
         scheduler.recorder.event(name, victim.pod, "Normal", "Preempted", "Preempting", note, preemptor.pod)
+
+
+def cause_of(info: PodInfo) -> tuple[str, tuple[str, str], int | None]:
+    """What a write on a pod's behalf follows from: the pod as the scheduler saw it."""
+    revision = info.pod["metadata"].get("resourceVersion")
+    return "kube-scheduler", (info.namespace, info.name), int(revision) if revision else None
 
 
 def _claimed(volume: Object, claim: Object) -> Object:

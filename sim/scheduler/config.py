@@ -4,7 +4,7 @@ Source: staging/src/k8s.io/kube-scheduler/config/v1/types.go and types_pluginarg
 (defaults), pkg/scheduler/framework/runtime/framework.go (how multiPoint expands).
 
 *Not modelled*: ``parallelism``, ``leaderElection``, profiling and ``enableContentionProfiling`` are checked and have no
-effect; ``extenders`` are refused.
+effect.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class SchedulerConfig:
     burst: int | None = None
     plugins: Mapping[str, type[Plugin]] = field(default_factory=dict)
     """Plug-ins of the user's own, by name."""
+    extenders: tuple[Object, ...] = ()
 
 
 def default_config() -> SchedulerConfig:
@@ -70,8 +71,6 @@ def read_config(text: str, plugins: Mapping[str, type[Plugin]] | None = None) ->
         for index, item in enumerate(profile.get("pluginConfig") or ()):
             _decode_args(position, index, item)
     validate(raw)
-    if raw.get("extenders"):
-        raise ConfigError("extenders: Forbidden: the simulation has no scheduler extenders")
     connection = raw.get("clientConnection") or {}
     config = SchedulerConfig(
         profiles=tuple(_named(profile) for profile in given or [{}]),
@@ -81,6 +80,7 @@ def read_config(text: str, plugins: Mapping[str, type[Plugin]] | None = None) ->
         qps=connection.get("qps"),
         burst=connection.get("burst"),
         plugins=plugins or {},
+        extenders=tuple(raw.get("extenders") or ()),
     )
     frameworks(config, Cache())
     return config
@@ -122,6 +122,10 @@ def frameworks(config: SchedulerConfig, cache: Cache) -> dict[str, Framework]:
 def _profile(config: SchedulerConfig, given: Object, cache: Cache) -> Profile:
     points = enabled_plugins(given.get("plugins") or {})
     args = {item["name"]: item.get("args") or {} for item in given.get("pluginConfig") or ()}
+    left = [r["name"] for e in config.extenders for r in e.get("managedResources") or () if r.get("ignoredByScheduler")]
+    if left:
+        fit = args.get("NodeResourcesFit") or {}
+        args["NodeResourcesFit"] = {**fit, "ignoredResources": [*(fit.get("ignoredResources") or ()), *left]}
     kinds = {**PLUGINS, **config.plugins}
     for point in POINTS:
         for name, _ in points[point]:

@@ -16,7 +16,7 @@ from random import Random
 import numpy as np
 
 from seatrial.sim.scheduler.cache import Cache
-from seatrial.sim.scheduler.columns import Rows
+from seatrial.sim.scheduler.columns import Column, Rows
 from seatrial.sim.scheduler.framework import Profile, Status
 from seatrial.sim.scheduler.plan import Plan, Rejection
 from seatrial.sim.scheduler.podinfo import PodInfo, Traits
@@ -113,7 +113,8 @@ class Framework:
 
         The search for feasible nodes goes round; where it stopped is kept in the cache.
         """
-        decision, rows = self._decide(pod, rng, detail)
+        decision, rows = self.search(pod)
+        self.choose(decision, rows, rng, detail=detail)
         if detail:
             names = [info.name for info in self.cache.nodes]
             decision.names = names
@@ -124,7 +125,8 @@ class Framework:
                 rejection.nodes.extend(names[row] for row in rejection.rows.tolist())
         return decision
 
-    def _decide(self, pod: PodInfo, rng: Random, detail: bool) -> tuple[Decision, Rows]:
+    def search(self, pod: PodInfo) -> tuple[Decision, Rows]:
+        """The feasible rows, and a decision that says why there are none or is still open."""
         plan = self.plan(pod.traits)
         count = len(self.cache.nodes)
         decision = Decision(pod, nodes=count)
@@ -141,18 +143,25 @@ class Framework:
         decision.feasible = len(rows)
         if len(rows) == 0:
             decision.rejected = plan.rejections()
-            return decision, rows
-        if len(rows) == 1:
-            decision.node = self.cache.nodes[rows.item(0)].name
-            return decision, rows
+        return decision, rows
+
+    def choose(
+        self, decision: Decision, rows: Rows, rng: Random, extra: Column | None = None, detail: bool = False
+    ) -> None:
+        """Close a decision with one of the best of the feasible rows. ``extra``: what extenders add to their scores."""
+        if len(rows) <= 1:
+            decision.node = self.cache.nodes[rows.item(0)].name if len(rows) else None
+            return
+        plan = self.plan(decision.pod.traits)
         totals = plan.totals(rows)
+        if extra is not None:
+            totals = totals + extra
         best = np.flatnonzero(totals == totals.max())
         row = rows.item(best.item(rng.randrange(len(best)) if len(best) > 1 else 0))
         decision.node = self.cache.nodes[row].name
         if detail:
             decision.scores = plan.explain(rows)
             decision.final = {name: sum(parts.values()) for name, parts in decision.scores.items()}
-        return decision, rows
 
     def _nominated_fits(self, plan: Plan, pod: PodInfo) -> bool:
         """Whether the pod may go where it was nominated to go (evaluateNominatedNode)."""

@@ -15,6 +15,8 @@ from collections.abc import Generator, Mapping
 from random import Random
 from typing import Any
 
+import numpy as np
+
 from seatrial.sim.apiserver.client import Client
 from seatrial.sim.apiserver.informer import Informer
 from seatrial.sim.apiserver.request import User
@@ -25,9 +27,11 @@ from seatrial.sim.scheduler.binding import Binder
 from seatrial.sim.scheduler.cache import Cache
 from seatrial.sim.scheduler.config import SchedulerConfig, default_config, frameworks
 from seatrial.sim.scheduler.decide import Decision, Framework
+from seatrial.sim.scheduler.extenders import Extender, ExtenderError, ExtenderVerdicts, consult
 from seatrial.sim.scheduler.framework import Code
 from seatrial.sim.scheduler.intake import OTHER_KINDS, Intake
 from seatrial.sim.scheduler.labels import Object
+from seatrial.sim.scheduler.plan import Rejection
 from seatrial.sim.scheduler.podinfo import Intern, PodInfo
 from seatrial.sim.scheduler.preemption import Preemption, preempt
 from seatrial.sim.scheduler.queue import PREEMPTION, SCHEDULING_GATES, QueuedPod, SchedulingQueue
@@ -79,7 +83,13 @@ class Scheduler:
         self.intern = Intern()
         self.frameworks: dict[str, Framework] = frameworks(config, self.cache)
         plugins = {p.name: p for f in self.frameworks.values() for p in f.profile.plugins}
-        self.queue = SchedulingQueue(plugins.values(), self._gate, config.initial_backoff_us, config.max_backoff_us)
+        self.queue = SchedulingQueue(
+            [*plugins.values(), ExtenderVerdicts({}, self.cache)],
+            self._gate,
+            config.initial_backoff_us,
+            config.max_backoff_us,
+        )
+        self.extenders = [Extender(given, wiring) for given in config.extenders]
         self.preempting: dict[str, PodInfo | None] = {}
         """Pods whose victims are being evicted -> the last of these once only it is left."""
         self.awaited: dict[str, str] = {}
@@ -142,7 +152,7 @@ class Scheduler:
                 yield self.woken.wait(None if ends is None else max(ends - clock.now, 0))
                 self.queue.flush_backoff(clock.now)
                 continue
-            self._schedule(pod)
+            yield from self._schedule(pod)
             yield clock.sleep(0)
 
     def _flush(self) -> Steps:
@@ -169,7 +179,7 @@ class Scheduler:
         """The profile that is responsible for the pod."""
         return self.frameworks.get(pod["spec"].get("schedulerName") or "default-scheduler")
 
-    def _schedule(self, queued: QueuedPod) -> None:
+    def _schedule(self, queued: QueuedPod) -> Steps:
         """One scheduling cycle."""
         info = queued.info
         framework = self.framework_of(info.pod)
@@ -179,13 +189,41 @@ class Scheduler:
             note = f"skip schedule deleting pod: {info.namespace}/{info.name}"
             self.recorder.event(framework.profile.name, info.pod, "Warning", "FailedScheduling", "Scheduling", note)
             return
-        decision = framework.decide(info, self._rng)
+        interested = [extender for extender in self.extenders if extender.interested(info.traits)]
+        if interested:
+            try:
+                decision = yield from self._decide_with(interested, framework, info)
+            except ExtenderError as problem:
+                self.back_to_queue(queued, framework, [], str(problem), "SchedulerError")
+                return
+        else:
+            decision = framework.decide(info, self._rng)
         if decision.node is None:
             self._failed(queued, framework, decision)
             return
         self.cache.add_pod(info, decision.node)
         self.cache.nominate(info, "")
         self.binder.begin(queued, framework, decision.node)
+
+    def _decide_with(self, extenders: list[Extender], framework: Framework, info: PodInfo) -> Steps:
+        """A decision in which extenders have a say; returns it. Raises ExtenderError.
+
+        Time passes meanwhile: nodes that went in between are left out.
+        """
+        cache = self.cache
+        decision, rows = framework.search(info)
+        opinion = yield from consult(extenders, info.pod, [cache.nodes[row] for row in rows.tolist()])
+        cache.refresh()
+        nodes = [node for node in opinion.nodes if node.name in cache.row_of]
+        rows = np.array([cache.row_of[node.name] for node in nodes], dtype=np.intp)
+        extra = np.array([opinion.added.get(node.name, 0) for node in nodes], dtype=np.int64)
+        framework.choose(decision, rows, self._rng, extra)
+        if decision.node is None and opinion.refused:
+            decision.rejected = framework.plan(info.traits).rejections()
+            for status, name in opinion.refused:
+                if name in cache.row_of:
+                    decision.rejected.append(Rejection(status, np.array([cache.row_of[name]], dtype=np.intp)))
+        return decision
 
     # failures
 
