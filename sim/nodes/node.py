@@ -10,6 +10,7 @@ from seatrial.sim.config import S
 from seatrial.sim.nodes.cri import Workloads
 from seatrial.sim.nodes.endpoint import Server
 from seatrial.sim.nodes.eviction import Eviction
+from seatrial.sim.nodes.garbage import ImageGarbage
 from seatrial.sim.nodes.images import ImageStore, normalise
 from seatrial.sim.nodes.kubelet import Kubelet
 from seatrial.sim.nodes.machine import MachineSpec, Registration
@@ -47,7 +48,8 @@ class Node:
         self.registration = Registration(self.kubelet, spec)
         self.eviction = Eviction(self.registration)
         workloads.on_memory(spec.name, self.eviction.note)
-        store.on_change = self.registration.changed
+        self.garbage = ImageGarbage(self.registration)
+        store.on_change = self._images_changed
         self.server = Server(self.kubelet)
         self.name = self.kubelet.name
         self.powered = True
@@ -67,12 +69,18 @@ class Node:
         self.kubelet.start()
         self.registration.start()
         self.eviction.start()
+        self.garbage.start()
 
     def stop(self) -> None:
         """Stops the kubelet; the containers go on."""
+        self.garbage.stop()
         self.eviction.stop()
         self.registration.stop()
         self.kubelet.stop()
+
+    def _images_changed(self) -> None:
+        self.registration.changed()
+        self.garbage.note()
 
     def shut_down(self) -> None:
         """The machine is asked to go down: pods end within the shutdown's grace, then it goes dark."""

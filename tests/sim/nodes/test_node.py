@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -265,6 +266,25 @@ class TestPressure:
         assert pressure(made) == "True"
         made.run(320 * S)
         assert pressure(made) == "False"
+
+    def test_images_that_nobody_uses_make_room(self) -> None:
+        made = cluster()
+        store = node_of(made).runtime.images
+        big = 18 * 1024**3
+        for number in range(2):
+            store.add(
+                SimpleNamespace(reference=f"example.com/big:{number}", image_id=f"{number}", size_bytes=big), made.now
+            )
+            made.run(S)
+        store.find("example.com/big:0", made.now)
+        made.run(200 * S)
+        names = {stored.image.reference for stored in store.all()}
+        assert {"example.com/big:0", "example.com/big:1"} <= names
+        store.add(SimpleNamespace(reference="example.com/big:2", image_id="2", size_bytes=big), made.now)
+        made.run(300 * S)
+        names = {stored.image.reference for stored in store.all()}
+        assert "example.com/big:1" not in names
+        assert "example.com/big:2" in names
 
     def test_a_graceful_shutdown_ends_pods_first(self) -> None:
         made = cluster()
