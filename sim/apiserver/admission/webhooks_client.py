@@ -2,7 +2,8 @@
 
 Source: k8s.io/apiserver/pkg/util/webhook (client.go, serviceresolver.go) and k8s.io/client-go/rest (request.go), whose
 words a caller sees when something goes wrong. *Not modelled*: authentication of the API server at the webhook
-(kubeConfigFile of the admission configuration); webhooks that run in pods of the cluster: their connections are refused.
+(kubeConfigFile of the admission configuration); webhooks that run in pods of the cluster, whose connections are
+refused.
 """
 
 from __future__ import annotations
