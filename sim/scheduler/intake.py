@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.sim.scheduler.columns import NodeInfo
 from seatrial.sim.scheduler.events import KINDS, VERBS, assigned_events, node_events, waiting_events
 from seatrial.sim.scheduler.labels import Object
-from seatrial.sim.scheduler.podinfo import PodInfo
+from seatrial.sim.scheduler.podinfo import PodInfo, held_resources
 
 if TYPE_CHECKING:
     from seatrial.sim.scheduler.scheduler import Scheduler
@@ -75,11 +75,11 @@ class Intake:
             self._move(assigned_events(before[0], info), before[0], info)
 
     def _info(self, pod: Object, before: PodInfo | None) -> PodInfo:
-        """The pod's traits are those it had unless its labels or spec changed."""
+        """The pod's traits are those it had unless its labels, its spec or what it holds changed."""
         if before is not None:
             known = before.pod
             same_labels = known["metadata"].get("labels") is pod["metadata"].get("labels")
-            if known["spec"] is pod["spec"] and same_labels:
+            if known["spec"] is pod["spec"] and same_labels and held_resources(pod) == before.traits.held:
                 return PodInfo(pod, before.traits)
         return self._intern.info(pod, placed=True)
 

@@ -76,8 +76,9 @@ class Traits:
         self.priority: int = spec.get("priority") or 0
         self.preempts: bool = spec.get("preemptionPolicy") != "Never"
         self.node_name: str = spec.get("nodeName") or ""
-        self.requests = pod_requests(spec)
-        self.non_zero = _non_zero(spec)
+        self.held = held_resources(pod)
+        self.requests = pod_requests(spec, self.held)
+        self.non_zero = _non_zero(spec, self.held)
         self.host_ports = tuple(_host_ports(spec))
         self.tolerations: tuple[Object, ...] = tuple(spec.get("tolerations") or ())
         self.node_selector: Mapping[str, str] = spec.get("nodeSelector") or {}
@@ -162,35 +163,68 @@ def traits_key(pod: Object, placed: bool = False) -> bytes:
             None if placed else get("nodeName"),
             get("preemptionPolicy"),
             kept,
+            held_resources(pod),
             (meta.get("name"), meta.get("uid")) if owned else None,
         ),
         option=orjson.OPT_SORT_KEYS,
     )
 
 
-def pod_requests(spec: Object) -> Amounts:
+Held = dict[str, dict[str, str]]
+"""Container -> resource -> what it holds, where that is not what its spec asks for."""
+
+
+def held_resources(pod: Object) -> Held:
+    """What containers hold beyond their spec while a resize is under way; all they hold when it is infeasible.
+
+    Source: component-helpers/resource (determineContainerReqs).
+    """
+    status = pod.get("status") or {}
+    statuses = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    holding = {s["name"]: s for s in statuses if s.get("allocatedResources") or s.get("resources")}
+    if not holding:
+        return {}
+    pending = next((c for c in status.get("conditions") or () if c.get("type") == "PodResizePending"), None)
+    infeasible = pending is not None and pending.get("reason") == "Infeasible"
+    held: Held = {}
+    for container in _all_containers(pod["spec"]):
+        found = holding.get(container["name"])
+        if found is None:
+            continue
+        asked = (container.get("resources") or {}).get("requests") or {}
+        most = {} if infeasible else dict(asked)
+        for source in (found.get("allocatedResources"), (found.get("resources") or {}).get("requests")):
+            for name, text in (source or {}).items():
+                if name not in most or _nanos(text) > _nanos(most[name]):
+                    most[name] = text
+        if most != asked:
+            held[container["name"]] = most
+    return held
+
+
+def pod_requests(spec: Object, held: Held | None = None) -> Amounts:
     """What the pod asks of a node: the sum over containers and sidecars, at least what any init container needs while
     it runs, what the pod asks as a whole instead, plus overhead (component-helpers/resource.PodRequests)."""
-    return _amounts(spec, {})
+    return _amounts(spec, {}, held or {})
 
 
-def _non_zero(spec: Object) -> tuple[int, int]:
+def _non_zero(spec: Object, held: Held) -> tuple[int, int]:
     """(milli CPU, bytes of memory) for scoring: containers that ask for nothing count as a small one."""
     whole = (spec.get("resources") or {}).get("requests") or {}
     missing = {name: amount for name, amount in DEFAULT_NON_ZERO.items() if name not in whole}
-    totals = _amounts(spec, missing)
+    totals = _amounts(spec, missing, held)
     return totals.get("cpu", 0), totals.get("memory", 0)
 
 
-def _amounts(spec: Object, missing: Amounts) -> Amounts:
+def _amounts(spec: Object, missing: Amounts, held: Held) -> Amounts:
     """``missing``: what a container without a request for a resource counts as."""
     total: dict[str, int] = {}
     for container in spec.get("containers") or ():
-        _add(total, _container(container, missing))
+        _add(total, _container(container, missing, held))
     sidecars: dict[str, int] = {}
     highest: dict[str, int] = {}
     for container in spec.get("initContainers") or ():
-        needed = dict(_container(container, missing))
+        needed = dict(_container(container, missing, held))
         if container.get("restartPolicy") == "Always":
             _add(total, needed)
             _add(sidecars, needed)
@@ -209,8 +243,8 @@ def _pod_level(name: str) -> bool:
     return name in ("cpu", "memory") or name.startswith("hugepages-")
 
 
-def _container(container: Object, missing: Amounts) -> dict[str, int]:
-    requests = (container.get("resources") or {}).get("requests") or {}
+def _container(container: Object, missing: Amounts, held: Held) -> dict[str, int]:
+    requests = held.get(container.get("name") or "") or (container.get("resources") or {}).get("requests") or {}
     amounts = {name: _nanos(text) for name, text in requests.items()}
     for name, units in missing.items():
         if name not in amounts:
