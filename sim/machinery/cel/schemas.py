@@ -21,7 +21,6 @@ Convert = Callable[[Any], Any]
 
 REQUEST_BYTES_MAX = 3 * 1024 * 1024
 """No value is longer than what a request may carry (celconfig.MaxRequestSizeBytes)."""
-NO_LIMIT = 2**64 - 1
 
 META = {
     "type": "object",
@@ -52,9 +51,11 @@ def type_of(schema: Schema, root: bool = False, name: str = "object") -> Type | 
         schema = with_root(schema)
     kind = schema.get("type") or ""
     if kind == "array":
-        items = schema.get("items")
+        items: Schema = schema.get("items") or {}
         element = type_of(items, name=f"{name}.@idx") if items else None
-        return None if element is None else Type("list", params=(element,), limits=_count(schema, "Items", element, 2))
+        if element is None:
+            return None
+        return Type("list", params=(element,), limits=(0, _count(schema, "maxItems", smallest(items) + 1)))
     if kind == "object":
         return _object(schema, name)
     if kind == "string":
@@ -69,7 +70,8 @@ def _object(schema: Schema, name: str) -> Type | None:
         held = type_of(values, name=f"{name}.@elem")
         if held is None:
             return None
-        return Type("map", params=(types.STRING, held), limits=_count(schema, "Properties", held, 6))
+        most = _count(schema, "maxProperties", smallest(values) + 6)
+        return Type("map", params=(types.STRING, held), limits=(0, most))
 
     def fields() -> dict[str, Type]:
         found = {}
@@ -82,28 +84,47 @@ def _object(schema: Schema, name: str) -> Type | None:
     return Type("object", name, fields=fields)
 
 
+FORMAT_SIZES = {"date": (12, 12), "date-time": (21, 32), "duration": (3, 32)}
+"""The least and most bytes of a format in JSON (k8s.io/apiserver/pkg/cel/limits.go)."""
+SMALLEST = {"string": 2, "boolean": 4, "number": 1, "integer": 1, "array": 2}
+
+
 def _longest(schema: Schema) -> int:
-    """The most characters a text may have."""
+    """The most bytes a text may have."""
+    kind = schema.get("format") or ""
+    if kind in FORMAT_SIZES:
+        return FORMAT_SIZES[kind][1]
     if "maxLength" in schema:
-        return int(schema["maxLength"]) * 4
-    if schema.get("enum"):
-        return max(len(value) for value in schema["enum"] if isinstance(value, str)) if schema["enum"] else 0
-    kind = schema.get("format")
-    if kind in ("date", "date-time", "duration"):
-        return {"date": 10, "date-time": 25, "duration": 32}[kind]
+        return max(int(schema["maxLength"]), 0) * (1 if kind == "byte" else 4)
+    if schema.get("enum") and not schema.get("x-kubernetes-int-or-string"):
+        return max((len(value) for value in schema["enum"] if isinstance(value, str)), default=0)
     return REQUEST_BYTES_MAX - 2
 
 
-def _count(schema: Schema, what: str, element: Type, overhead: int) -> tuple[int, int]:
-    limit = schema.get(f"max{what}")
-    if limit is not None:
-        return 0, int(limit)
-    return 0, (REQUEST_BYTES_MAX - 2) // (smallest(element) + overhead - 1)
+def _count(schema: Schema, limit: str, element_bytes: int) -> int:
+    """The most elements that a list or map may have: as many as a request has room for."""
+    if limit in schema:
+        return max(int(schema[limit]), 0)
+    return (REQUEST_BYTES_MAX - 2) // element_bytes
 
 
-def smallest(kind: Type) -> int:
+def smallest(schema: Schema) -> int:
     """The least bytes a value takes in JSON (MinSerializedSize)."""
-    return {"int": 1, "double": 1, "bool": 4, "timestamp": 10, "duration": 4}.get(kind.kind, 2)
+    if schema.get("x-kubernetes-int-or-string"):
+        return 1
+    kind = schema.get("type") or ""
+    if kind == "string":
+        return FORMAT_SIZES.get(schema.get("format") or "", (2, 2))[0]
+    if kind != "object":
+        return SMALLEST.get(kind, 2)
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        return 2
+    required, properties = schema.get("required") or (), schema.get("properties") or {}
+    return 2 + sum(
+        len(name) + 4 + smallest(inner)
+        for name, inner in properties.items()
+        if name in required and inner.get("default") is None
+    )
 
 
 # values

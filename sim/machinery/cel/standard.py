@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 from seatrial.sim.machinery.cel import moments
 from seatrial.sim.machinery.cel.declarations import (

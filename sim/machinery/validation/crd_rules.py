@@ -114,8 +114,7 @@ def _rule(schema: Object, rule: Rule, path: str, place: Place, total: Total) -> 
 
 def _fitting(schema: Object) -> int:
     """How many values of a schema a request can carry."""
-    kind = schemas.type_of(schema)
-    return schemas.REQUEST_BYTES_MAX // ((schemas.smallest(kind) if kind is not None else 1) + 1)
+    return schemas.REQUEST_BYTES_MAX // (schemas.smallest(schema) + 1)
 
 
 def _too_dear(what: str, cost: int, limit: int) -> str:

@@ -1,4 +1,4 @@
-"""A webhook on the machine, over real HTTPS with an authority of its own, admits what the simulation's API server asks."""
+"""A webhook on this machine, over real HTTPS with an authority of its own, admits what the API server asks it to."""
 
 from __future__ import annotations
 
