@@ -37,7 +37,7 @@ def measure() -> Iterator[Figure]:
 def resident_mb(server: Server) -> float:
     """Resident memory of the server's process."""
     time.sleep(2)
-    pid = json.loads(server.command("status", server.name, "--json"))["pid"]
+    pid = json.loads(server.command("status", server.name, "-o", "json"))["pid"]
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1000
