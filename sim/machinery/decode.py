@@ -111,6 +111,8 @@ def _typed(
     """Raises Mistyped, and ApiError 400 for another kind than the resource's."""
     kind, api_version = _identity(resource, value)
     if kind != resource.kind or api_version != resource.api_version:
+        if resource.custom is not None and api_version == resource.api_version:
+            raise _other_kind(resource, kind, value)
         raise _foreign(resource, kind, api_version)
     obj, unknown = read_as(root_type(resource), value, bool(resource.custom), known)
     obj = {"kind": kind, "apiVersion": api_version, **obj, "metadata": obj.get("metadata") or {}}
@@ -190,10 +192,10 @@ def _text(value: Any) -> bytes:
 def _foreign(resource: Resource, kind: str, api_version: str) -> errors.ApiError:
     """A body of another kind than the URL's."""
     group, _, version = api_version.rpartition("/")
-    if schema.type_of_kind(group, version, kind) is None or resource.custom:
+    if resource.custom is None and schema.type_of_kind(group, version, kind) is None:
         why = f'no kind "{kind}" is registered for version "{api_version}" in scheme "{SCHEME}"'
         return _unhandled(resource, kind, api_version, why)
-    if kind == resource.kind:
+    if kind == resource.kind or resource.custom is not None:
         return errors.bad_request(
             f"the API version in the data ({api_version}) does not match the expected API version "
             f"({resource.api_version})"
@@ -202,6 +204,14 @@ def _foreign(resource: Resource, kind: str, api_version: str) -> errors.ApiError
     source = f"{version}.{kind}"
     why = f"converting ({source}) to ({package}.{resource.kind}): unknown conversion"
     return _unhandled(resource, kind, api_version, why)
+
+
+def _other_kind(resource: Resource, kind: str, value: dict[str, Any]) -> errors.ApiError:
+    """A custom resource may be read as any kind; it is validation that refuses it (ValidateTypeMeta)."""
+    metadata = value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else ""
+    wrong = FieldError("FieldValueInvalid", "kind", f"Invalid value: {quoted(kind)}: must be {resource.kind}")
+    return errors.invalid(resource.group, resource.kind, name if isinstance(name, str) else "", [wrong])
 
 
 def _unhandled(resource: Resource, kind: str, api_version: str, why: str) -> errors.ApiError:

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seatrial.sim.machinery.conversion import convert
-from seatrial.sim.machinery.custom import validation as custom
 from seatrial.sim.machinery.fields import FieldError
 from seatrial.sim.machinery.kinds import Resource
+from seatrial.sim.machinery.validation import custom
 from seatrial.sim.machinery.validation.metadata import metadata, metadata_update
 from seatrial.sim.machinery.validation.problems import at
 from seatrial.sim.machinery.validation.rows import CUSTOM, DEFAULT, ROWS, STRICT_EVENTS, Row

@@ -167,7 +167,8 @@ def _spec(spec: Object) -> Iterator[FieldError]:
     yield from at("spec.names", [*_names(names)])
     if versions:
         has_status = any((version.get("subresources") or {}).get("status") is not None for version in versions)
-        yield from _parts({field: versions[0].get(field) for field in shared}, "spec", "spec.validation", has_status)
+        common = {field: versions[0].get(field) for field in shared}
+        yield from _parts(common, "spec", "spec.validation", has_status, versions[0].get("schema"))
     yield from at("spec.conversion", [*_conversion(spec.get("conversion"))])
 
 
@@ -185,7 +186,7 @@ def _versions(versions: Sequence[Object], shared: Sequence[str]) -> Iterator[Fie
         yield from _deprecation(version, path)
         has_status = (version.get("subresources") or {}).get("status") is not None
         own = {field: version.get(field) for field in SHARED if field not in shared}
-        yield from _parts(own, path, f"{path}.schema", has_status)
+        yield from _parts(own, path, f"{path}.schema", has_status, version.get("schema"))
     if len(set(names)) < len(names):
         yield invalid("spec.versions", _printed(versions, shared), "must contain unique version names")
     if sum(bool(version.get("storage")) for version in versions) != 1:
@@ -229,8 +230,10 @@ def _deprecation(version: Object, path: str) -> Iterator[FieldError]:
             return
 
 
-def _parts(parts: Mapping[str, Any], path: str, schema_path: str, has_status: bool) -> Iterator[FieldError]:
-    """What one version has of its own, or all have in common."""
+def _parts(
+    parts: Mapping[str, Any], path: str, schema_path: str, has_status: bool, known: Object | None
+) -> Iterator[FieldError]:
+    """What one version has of its own, or all have in common; ``known`` is the schema that selectable fields are in."""
     schema = parts.get("schema")
     if schema:
         yield from validation(schema, schema_path, has_status)
@@ -239,7 +242,7 @@ def _parts(parts: Mapping[str, Any], path: str, schema_path: str, has_status: bo
     for index, column in enumerate(parts.get("additionalPrinterColumns") or ()):
         yield from _column(column, f"{path}.additionalPrinterColumns[{index}]")
     if fields := parts.get("selectableFields"):
-        yield from _selectable(fields, (schema or {}).get("openAPIV3Schema") or {}, f"{path}.selectableFields")
+        yield from _selectable(fields, (known or {}).get("openAPIV3Schema") or {}, f"{path}.selectableFields")
 
 
 def _scale(scale: Object, path: str) -> Iterator[FieldError]:

@@ -10,10 +10,10 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from seatrial.sim.machinery.custom.validation import finalizer_warnings
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.validation import pod_warnings
 from seatrial.sim.machinery.validation.addresses import network, parsed
+from seatrial.sim.machinery.validation.custom import finalizer_warnings
 from seatrial.sim.machinery.validation.names import label
 from seatrial.sim.machinery.validation.pod_warnings import OLD_LABELS, claim_spec, selector_term
 

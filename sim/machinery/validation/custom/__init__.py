@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seatrial.sim.machinery.custom import rules, structure, values
 from seatrial.sim.machinery.custom.kind import Custom
-from seatrial.sim.machinery.custom.values import MISSING
 from seatrial.sim.machinery.fields import FieldError
+from seatrial.sim.machinery.validation.custom import rules, structure, values
+from seatrial.sim.machinery.validation.custom.values import MISSING
 
 Object = Mapping[str, Any]
 

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import re2
 
-from seatrial.sim.machinery.custom.formats import check_of
 from seatrial.sim.machinery.custom.schema import Node
 from seatrial.sim.machinery.fields import FieldError, quoted
+from seatrial.sim.machinery.validation.custom.formats import check_of
 
 MISSING: Any = object()
 """There is no old value to compare with."""
@@ -163,14 +163,14 @@ def matcher(pattern: str) -> Callable[[str], Any]:
     return search
 
 
-INT64 = range(-(2**63), 2**63)
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
 def _number(node: Node, value: float, old: Any, place: Place) -> Errors:
     raw = node.raw
     found: list[FieldError] = []
     whole = isinstance(value, int)
-    if node.type == "integer" and value not in INT64:
+    if node.type == "integer" and not INT64_MIN <= value <= INT64_MAX:
         found.append(place.plain(f"Checked value must be of type integer (default format) in {place.path}"))
     factor = raw.get("multipleOf")
     if factor and _indivisible(value, factor):
