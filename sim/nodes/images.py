@@ -65,6 +65,9 @@ class ImageStore:
         self.bytes_per_s = bytes_per_s
         self.overhead_us = overhead_us
         self.pulling_until_us = 0
+        """Pulls go one after the other (serializeImagePulls)."""
+        self.fetching: dict[str, None] = {}
+        """Images on their way: who asks for one meanwhile finds it there when its turn comes."""
         self.on_change: Callable[[], None] = _nobody
 
     def add(self, image: Image, now_us: int) -> None:

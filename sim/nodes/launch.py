@@ -150,9 +150,14 @@ def _fetch(launch: Launch, name: str, reference: str, present: Image | None) -> 
         backoff.next(key, clock.now, clock.now)
         launch.fail("ErrImagePull", message, "ErrImagePull")
         return
-    took = store.pull_us(image) if present is None else store.overhead_us // 2
+    there = present is not None or reference in store.fetching
+    took = store.overhead_us // 2 if there else store.pull_us(image)
     store.pulling_until_us = begin + took
-    yield clock.sleep(begin + took - asked)
+    store.fetching[reference] = None
+    try:
+        yield clock.sleep(begin + took - asked)
+    finally:
+        store.fetching.pop(reference, None)
     store.add(image, clock.now)
     launch.image = image
     backoff.forget(key)

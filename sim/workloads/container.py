@@ -317,7 +317,8 @@ class Container:
         self._kill_all(OOM_STATUS)
         self.log.finish()
         for attachment in self._attached:
-            attachment.ended(status)
+            # An attached client learns that the streams ended; the status is the pod's to tell.
+            attachment.ended(0)
         self._attached.clear()
         self.world.container_ended(self)
         self._on_exit(Ended(status, self.oom))

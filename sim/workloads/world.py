@@ -12,7 +12,7 @@ from typing import Any
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import stamp_of
 from seatrial.sim.workloads import servers
-from seatrial.sim.workloads.catalogue import Catalogue, Image
+from seatrial.sim.workloads.catalogue import Catalogue, Image, NoSuchImage
 from seatrial.sim.workloads.commands import archives, awk, files, finding, grep, listing, network, sed, system, text
 from seatrial.sim.workloads.container import Container, Ended
 from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
@@ -87,6 +87,8 @@ class World:
         self._memory: dict[str, Callable[[], None]] = {}
         self._volumes: dict[str, Directory] = {}
         self._services: dict[str, servers.Service] = {}
+        self.registry: Callable[[str], str] = lambda _: ""
+        """The seam for faults: what a registry says instead of an image; empty: it serves it."""
         self.programs: dict[str, Callable[[Proc], Any]] = {}
         """Programs that the composition root brings along; they come before the catalogue's."""
         self._named: dict[tuple[str, str], Any] = {}
@@ -95,6 +97,9 @@ class World:
 
     def find_image(self, reference: str) -> Image:
         """Raises catalogue.NoSuchImage."""
+        problem = self.registry(reference)
+        if problem:
+            raise NoSuchImage(problem)
         return self.catalogue.find(reference)
 
     def volume(self, key: str = "") -> Directory:

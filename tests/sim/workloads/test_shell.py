@@ -153,7 +153,7 @@ class TestProcesses:
         session.write_stdin(b"exit 5\r")
         bench.run(0.1)
         assert b"".join(said) == b"echo hi\r\nhi\r\n/ # sleep 100\r\n^C/ # exit 5\r\n"
-        assert ended == [5]
+        assert (ended, bench.ends[0][0].code) == ([0], 5)
 
     def test_a_root_that_may_not_be_written(self) -> None:
         bench = Bench()
