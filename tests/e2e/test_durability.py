@@ -19,6 +19,7 @@ from tests.e2e.conftest import Machine, wait_for
 
 pytestmark = pytest.mark.e2e
 WRITERS = 4
+ALIVE_MAX = 100
 PATH = "/api/v1/namespaces/default/configmaps"
 
 
@@ -49,6 +50,8 @@ class Writer(threading.Thread):
             turn += 1
             alive = [name for name, value in self.held.items() if value >= 0]
             kind = self._rng.choice(("create", "create", "update", "delete")) if len(alive) > 3 else "create"
+            if len(alive) > ALIVE_MAX and kind == "create":
+                kind = "delete"  # the rounds stay alike, however many there are
             name = f"w{self.number}-{len(self.held)}" if kind == "create" else self._rng.choice(alive)
             value = -1 if kind == "delete" else self.held.get(name, 0) + turn
             self.unsure = {name: value}
