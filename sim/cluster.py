@@ -19,7 +19,7 @@ from typing import Any, Final
 import orjson
 import yaml
 
-from seatrial.sim import composition
+from seatrial.sim import causes, composition
 from seatrial.sim.apiserver.bootstrap import bootstrap
 from seatrial.sim.apiserver.client import Endpoint, error_of, prefix_of
 from seatrial.sim.apiserver.context import ExternalCall
@@ -35,7 +35,6 @@ from seatrial.sim.kernel.journal import Journal
 from seatrial.sim.kernel.streams import Streams
 from seatrial.sim.machinery.kinds import Kinds, Resource, builtin
 from seatrial.sim.network import addons
-from seatrial.sim.store.log import Change
 from seatrial.sim.store.sqlite import Durable
 from seatrial.sim.store.store import Store
 
@@ -279,37 +278,13 @@ class Cluster:
         """Of the whole history of the store: equal digests mean equal histories."""
         return self.store.digest()
 
-    def why(self, kind: str, name: str, namespace: str = "default") -> Changes:
-        """The chain of changes that led to the object's first one in the log, the outermost cause first."""
-        resource = self.resource(kind)
-        history = self.store.history(resource.storage, namespace if resource.namespaced else "", name)
-        chain: Changes = []
-        change = history[0] if history else None
-        while change is not None:
-            chain.append(change)
-            change = self._before(change)
-        return chain[::-1]
+    def why(self, kind: str, name: str, namespace: str = "default") -> causes.Story:
+        """How an object came about, what happened to it and what each step followed from, the user's command first.
 
-    def _before(self, change: Change) -> Change | None:
-        """What made the writer of a change write: the change it names or, when it names none, its owner's last one."""
-        if change.cause is None:
-            return None
-        revision = change.cause[2]
-        if revision is not None:
-            return self.store.change(revision) if revision < change.revision else None
-        for owner in change.obj["metadata"].get("ownerReferences") or ():
-            resource = self.kinds.of(owner)
-            if resource is None:
-                continue
-            namespace = change.obj["metadata"].get("namespace", "") if resource.namespaced else ""
-            earlier = [
-                each
-                for each in self.store.history(resource.storage, namespace, owner["name"])
-                if each.revision < change.revision
-            ]
-            if earlier:
-                return earlier[-1]
-        return None
+        Printed, it is one line per step. Empty when the log knows nothing of the object.
+        """
+        resource = self.resource(kind)
+        return causes.story(self.store, self.kinds, resource.storage, namespace if resource.namespaced else "", name)
 
     @classmethod
     def replay(cls, journal: Journal) -> Cluster:
@@ -348,7 +323,6 @@ class Cluster:
 
 
 Objects = list[Object]
-Changes = list[Change]
 
 
 def _kept(steps: Steps) -> Steps:

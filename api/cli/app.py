@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "logs": "seatrial.api.cli.show",
     "doctor": "seatrial.api.cli.doctor",
     "clock": "seatrial.api.cli.clock",
+    "why": "seatrial.api.cli.why",
     "bench": "seatrial.api.cli.bench",
 }
 """Where each sub-command is; imported when it is used, so that the command starts quickly."""

@@ -97,8 +97,16 @@ def clock_view(driver: Driver) -> dict[str, Any]:
     }
 
 
-def make_app(driver: Driver, status: Callable[[], Mapping[str, Any]], stop: Callable[[], None]) -> FastAPI:
-    """The FastAPI application. Importing FastAPI takes half a second, so it is made on first use."""
+def make_app(
+    driver: Driver,
+    status: Callable[[], Mapping[str, Any]],
+    stop: Callable[[], None],
+    *more: Callable[[FastAPI], None],
+) -> FastAPI:
+    """The FastAPI application; each of ``more`` adds paths of its own.
+
+    Importing FastAPI takes half a second, so it is made on first use.
+    """
     from fastapi import FastAPI, HTTPException
 
     app = FastAPI(title="Seatrial control API", version="v1", openapi_url=f"{BASE}/openapi.json", docs_url=None)
@@ -153,4 +161,6 @@ def make_app(driver: Driver, status: Callable[[], Mapping[str, Any]], stop: Call
         stop()
         return {"status": "stopping"}
 
+    for add in more:
+        add(app)
     return app

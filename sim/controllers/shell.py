@@ -167,6 +167,8 @@ class Shell:
         self.memory: dict[Any, Any] = {}
         self._expected: dict[Key, _Expected] = {}
         self._parked: dict[Key, None] = {}
+        self._triggers: dict[Key, int] = {}
+        """The revision that made a key due; none of a key that a timer made due."""
         self._watched = {storage for storage, _ in controller.watches} | set(controller.reads)
         self._idle = controller.workers
         self._processes: dict[int, Process] = {}
@@ -182,6 +184,7 @@ class Shell:
 
     def _handler(self, storage: str, keys: Keys) -> Callable[[str, Object | None, Object | None], None]:
         queue, view, memory, clock = self.queue, self._informers.view, self.memory, self._clock
+        triggers = self._triggers
 
         def on_change(verb: str, new: Object | None, old: Object | None) -> None:
             if not self._running:
@@ -190,6 +193,7 @@ class Shell:
                 if type(key) is After:
                     queue.add_after(*key)
                 else:
+                    triggers[key] = int((old if new is None else new)["metadata"]["resourceVersion"])  # type: ignore[index]
                     queue.add(key)
             if self._parked:
                 self._unpark()
@@ -246,7 +250,7 @@ class Shell:
         self._processes.clear()
         self.queue.clear()
         self._recorder.pending.clear()
-        for each in (self.memory, self._expected, self._parked):
+        for each in (self.memory, self._expected, self._parked, self._triggers):
             each.clear()
         self._idle, self._sending = self.controller.workers, False
 
@@ -290,12 +294,12 @@ class Shell:
         self._idle += 1
 
     def _sync(self, key: Key) -> Working:
-        now = self._clock.now
+        now, trigger = self._clock.now, self._triggers.pop(key, None)
         turn = Turn(self._informers.view, key, now, self.memory, self._now, self._settings, self._rng, self._shared)
         try:
-            outcome = yield from self._drive(key, self.controller.reconcile(turn))
+            outcome = yield from self._drive(key, self.controller.reconcile(turn), (self.name, key, trigger))
         except (ApiError, Unreachable):
-            self._put_back(key)
+            self._put_back(key, trigger)
             return
         if outcome is None:
             self.queue.forget(key)
@@ -306,7 +310,7 @@ class Shell:
             else:
                 self.queue.add(other)
         if outcome.retry:
-            self._put_back(key)
+            self._put_back(key, trigger)
             return
         self.queue.forget(key)
         if outcome.again_in_us is not None:
@@ -315,7 +319,9 @@ class Shell:
     def _now(self) -> int:
         return self._clock.now
 
-    def _put_back(self, key: Key) -> None:
+    def _put_back(self, key: Key, trigger: int | None) -> None:
+        if trigger is not None:
+            self._triggers.setdefault(key, trigger)
         limit = self.controller.retries_max
         if limit is not None and self.queue.failures(key) >= limit:
             self.queue.forget(key)
@@ -324,8 +330,7 @@ class Shell:
 
     # --- requests
 
-    def _drive(self, key: Key, steps: Steps) -> Generator[Any, Any, Outcome | None]:
-        cause = (self.name, key, None)
+    def _drive(self, key: Key, steps: Steps, cause: Any) -> Generator[Any, Any, Outcome | None]:
         try:
             action = next(steps)
             while True:

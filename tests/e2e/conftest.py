@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,27 @@ def wait_for(what: str, holds: Callable[[], bool], deadline_s: float = DEADLINE_
         time.sleep(0.1)
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    made = Machine(tmp_path)
+@contextmanager
+def clean(root: Path) -> Iterator[Machine]:
+    """A machine whose clusters end with it."""
+    made = Machine(root)
     yield made
     made.kubeconfig.unlink(missing_ok=True)
     for entry in json.loads(made.type("seatrial", "list", "-o", "json").stdout or "[]"):
         made.type("seatrial", "destroy", entry["name"], "--yes")
-    shutil.rmtree(tmp_path, ignore_errors=True)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    with clean(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine with a whole cluster that several tests share; what a test makes there, it names after itself."""
+    with clean(tmp_path_factory.mktemp("lab")) as made:
+        made.must("seatrial", "up", "lab", "--nodes", "2", "--ephemeral")
+        made.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s")
+        yield made

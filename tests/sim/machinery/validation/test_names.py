@@ -39,14 +39,18 @@ BAD: Sequence[tuple[Callable[[str], Sequence[object]], Sequence[str]]] = (
 
 
 @pytest.mark.parametrize(
-    ("check", "value"), [(check, value) for check, values in GOOD for value in values], ids=lambda x: getattr(x, "__name__", str(x))[:40]
+    ("check", "value"),
+    [(check, value) for check, values in GOOD for value in values],
+    ids=lambda x: getattr(x, "__name__", str(x))[:40],
 )
 def test_right_names(check: Callable[[str], Sequence[object]], value: str) -> None:
     assert not check(value)
 
 
 @pytest.mark.parametrize(
-    ("check", "value"), [(check, value) for check, values in BAD for value in values], ids=lambda x: getattr(x, "__name__", str(x))[:40]
+    ("check", "value"),
+    [(check, value) for check, values in BAD for value in values],
+    ids=lambda x: getattr(x, "__name__", str(x))[:40],
 )
 def test_wrong_names(check: Callable[[str], Sequence[object]], value: str) -> None:
     assert check(value)

@@ -1,0 +1,82 @@
+"""Clients written in Python tell their stories against a cluster with nodes; each is a program under ``clients``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import Machine, wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lab")]
+PROGRAMS = Path(__file__).parent / "clients" / "python"
+GREETING = """\
+apiVersion: seatrial.dev/v1
+kind: Greeting
+metadata: {name: world}
+spec: {hello: ahoy, times: %d}
+"""
+
+
+@contextmanager
+def running(machine: Machine, *command: str) -> Iterator[subprocess.Popen[str]]:
+    """A program beside the test, ended with it."""
+    with subprocess.Popen(
+        command, env=machine.environment, cwd=machine.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize("program", ["official", "kr8s_story", "lightkube_story"])
+def test_a_client_library(lab: Machine, program: str) -> None:
+    lab.must(sys.executable, str(PROGRAMS / f"{program}.py"))
+
+
+def test_a_kopf_operator(lab: Machine) -> None:
+    lab.kubectl("apply", "-f", str(PROGRAMS / "greetings.yaml"))
+    lab.kubectl("wait", "--for=condition=Established", "crd/greetings.seatrial.dev", "--timeout=30s")
+
+    def text() -> str:
+        return lab.type("kubectl", "get", "configmap", "world", "-o", "jsonpath={.data.text}").stdout
+
+    def said(times: int) -> bool:
+        return lab.kubectl("get", "greeting", "world", "-o", "jsonpath={.status.said}") == str(times)
+
+    operator = ("-m", "kopf", "run", "--standalone", "--namespace", "default", str(PROGRAMS / "greeter.py"))
+    with running(lab, sys.executable, *operator) as kopf:
+        lab.kubectl("apply", "-f", "-", stdin=GREETING % 1)
+        wait_for("the config map", lambda: text() == "ahoy" and said(1))
+        lab.kubectl("apply", "-f", "-", stdin=GREETING % 2)
+        wait_for("the change", lambda: text() == "ahoy ahoy" and said(2))
+        refused = lab.type("kubectl", "apply", "-f", "-", stdin=GREETING % 6)
+        assert "spec.times: Invalid value: 6" in refused.stderr
+        events = lab.kubectl("get", "events", "--field-selector", "involvedObject.kind=Greeting")
+        assert "Handler 'create' succeeded" in events
+        lab.kubectl("delete", "greeting", "world", "--timeout=60s")
+        lab.kubectl("get", "configmap", "world-farewell")
+        assert kopf.poll() is None
+    wait_for("the end of the owned config map", lambda: text() == "")
+
+
+def test_kubectl_proxy_and_a_browser(lab: Machine) -> None:
+    with running(lab, "kubectl", "proxy", "--port=0") as proxy:
+        assert proxy.stdout is not None
+        address = proxy.stdout.readline().split()[-1]
+        with httpx.Client(base_url=f"http://{address}", headers={"User-Agent": "Mozilla/5.0"}) as browser:
+            page = browser.get("/api/v1/namespaces/default/services/kubernetes")
+            assert page.status_code == 200
+            assert page.text.startswith('{\n  "kind": "Service",\n')
+            assert browser.get("/apis", headers={"Accept": "text/html"}).status_code == 406
+            assert browser.get("/api/v1/nodes/none").json()["reason"] == "NotFound"
+            assert browser.get("/openapi/v3").json()["paths"]
+            query = {"watch": "1", "timeoutSeconds": "1"}
+            with browser.stream("GET", "/api/v1/namespaces", params=query) as frames:
+                assert '"type":"ADDED"' in next(frames.iter_lines())
