@@ -414,5 +414,9 @@ def _stop_together(worker: PodWorker, found: list[tuple[ContainerRecord, Object]
         return
     clock = worker.kubelet.clock
     processes = [clock.spawn(stop(worker, *each), f"stop/{each[0].name}") for each in found]
-    for process in processes:
-        yield process.join()
+    try:
+        for process in processes:
+            yield process.join()
+    finally:
+        for process in processes:
+            process.kill()
