@@ -71,7 +71,10 @@ ROUND = {"all": (1, 3), "exists": (1, 4), "exists_one": (2, 2), "filter": (11, 1
 
 def estimate(checked: Checked) -> int:
     """The most that one evaluation is expected to cost."""
-    return _Coster(checked).of(checked.tree)
+    try:
+        return _Coster(checked).of(checked.tree)
+    except RecursionError:
+        return UNKNOWN
 
 
 class _Coster:
@@ -339,7 +342,19 @@ def _sets(factor: int) -> Estimator:
     return call
 
 
+SHORT = {"bool": 5, "int": 20, "uint": 20, "double": 24, "timestamp": 35, "duration": 24}
+"""The most characters in which a value is written. Upstream knows no size for them, which would forbid to add a number
+to a text of any message."""
+
+
+def _written(coster: _Coster, children: Sequence[Node]) -> Costed:
+    """A value as text."""
+    most = SHORT.get(coster.checked.types[children[0]].kind)
+    return Costed(1, None if most is None else Size(1, most))
+
+
 CALLS: dict[str, Estimator] = {
+    "string": _written,
     **dict.fromkeys(("isSorted", "sum", "max", "min", "indexOf", "lastIndexOf"), _elements),
     **dict.fromkeys(("lowerAscii", "upperAscii", "substring", "trim"), _text(STRING_FACTOR, keeps_size=True)),
     **dict.fromkeys(("startsWith", "endsWith"), _text(STRING_FACTOR, argument=1)),

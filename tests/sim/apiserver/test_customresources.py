@@ -28,10 +28,10 @@ SCHEMA = {"type": "object", "properties": {"spec": SPEC, "status": {"type": "obj
 class Server:
     """An API server, and whoever asks it."""
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(self, before: Server | None = None) -> None:
         spec = ClusterSpec()
-        self.clock = Clock(spec.epoch_us) if store is None else store.clock
-        self.store = Store(self.clock) if store is None else store
+        self.clock = Clock(spec.epoch_us) if before is None else before.clock
+        self.store = Store(self.clock) if before is None else before.store
         self.api = Apiserver(spec, self.store, self.clock, Streams(1), builtin())
         bootstrap(self.api)
 
@@ -235,10 +235,10 @@ def test_an_object_with_a_finalizer_holds_its_definition(server: Server) -> None
 def test_a_restarted_server_serves_at_once_and_finishes_what_was_begun(server: Server) -> None:
     server.define()
     server.ask("POST", BOATS, boat())
-    again = Server(server.store)
+    again = Server(server)
     assert again.get(f"{BOATS}/a")["metadata"]["name"] == "a"
     again.ask("DELETE", f"{DEFINITIONS}/boats.k.example.com")
-    last = Server(server.store)
+    last = Server(again)
     last.wait(1_000_000)
     assert last.ask("GET", f"{DEFINITIONS}/boats.k.example.com").code == 404
 
