@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.sim.config import S
-from tests.sim.controllers.scenes import deployment, image, job, service, stateful_set
+from tests.sim.controllers.scenes import deployment, image, job, pod, service, stateful_set
 from tests.sim.controllers.stage import Stage
 
 CRASHES = st.lists(st.integers(0, 6 * S), max_size=4)
@@ -107,3 +107,35 @@ def test_what_is_deleted_leaves_nothing_behind(crashes: list[int]) -> None:
     live_through(stage, crashes)
     for kind in ("deployments.apps", "replicasets.apps", "pods", "endpointslices.discovery.k8s.io", "endpoints"):
         assert stage.list(kind) == []
+
+
+@settings(max_examples=8)
+@given(CRASHES)
+def test_a_daemon_set_never_has_two_pods_on_a_node(crashes: list[int]) -> None:
+    stage = Stage()
+    spec = {"selector": {"matchLabels": {"app": "d"}}, "template": pod({"app": "d"})}
+    stage.apply({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d"}, "spec": spec})
+    stage.sleep(3)
+    image(stage, "daemonsets.apps", "d", "nginx:2")
+    live_through(stage, crashes)
+    status = stage.get("daemonsets.apps", "d")["status"]
+    assert (status["desiredNumberScheduled"], status["updatedNumberScheduled"], status["numberReady"]) == (3, 3, 3)
+    for pods in states(stage, "pods"):
+        targets = [each["spec"]["affinity"]["nodeAffinity"] for each in pods.values()]
+        assert all(targets.count(target) == 1 for target in targets)
+
+
+@settings(max_examples=8)
+@given(st.lists(st.integers(0, 20 * S), max_size=2))
+def test_a_cron_job_misses_no_minute_and_starts_none_twice(crashes: list[int]) -> None:
+    stage = Stage()
+    template = {"spec": {"template": pod({"c": "c"}, {"run-for": 2}, restartPolicy="Never")}}
+    spec = {"schedule": "* * * * *", "jobTemplate": template, "successfulJobsHistoryLimit": 100}
+    stage.apply({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c"}, "spec": spec})
+    stage.sleep(46)
+    live_through(stage, crashes)
+    stage.patch("cronjobs.batch", "c", {"spec": {"suspend": True}})
+    stage.sleep(10)
+    minutes = sorted(int(each["metadata"]["name"].removeprefix("c-")) for each in stage.list("jobs.batch"))
+    assert minutes == list(range(minutes[0], minutes[0] + len(minutes)))
+    assert stage.get("cronjobs.batch", "c")["status"].get("active", []) == []
