@@ -30,6 +30,9 @@ from seatrial.sim.apiserver.request import Object, Request, Response, User
 from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.apiserver.wiring import External, Steps, Wiring
 from seatrial.sim.config import ClusterSpec, S
+from seatrial.sim.faults.catalogue import Faults, fault_of, value_of
+from seatrial.sim.faults.fault import Fault
+from seatrial.sim.faults.seams import Seams
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.kernel.journal import Journal
 from seatrial.sim.kernel.streams import Streams
@@ -111,6 +114,9 @@ class Cluster:
         self.nodes = {node.host: node for node in parts.nodes}
         """Machines by name."""
         self.networking = parts.network
+        self.faults = Faults(self._seams(parts))
+        """What is broken now; ``add_fault`` and ``remove_fault`` change it."""
+        self.on_replay("fault", self._replay_fault)
         for component in self.components:
             component.start()
 
@@ -210,6 +216,47 @@ class Cluster:
     def connect(self, perform: External) -> None:
         """Lets calls leave the simulation: ``perform`` makes them."""
         self._perform = perform
+
+    # faults
+
+    def _seams(self, parts: composition.Parts) -> Seams:
+        network = parts.network
+        alone = [each for each in parts.components if each.name not in {node.name for node in parts.nodes}]
+        return Seams(
+            self.wiring,
+            self.nodes,
+            {each.name: each for each in (*alone, *(network.proxies.values() if network else ()))},
+            network.plane if network else None,
+            network.world if network else None,
+            network.name_servers if network else [],
+            composition.LAN,
+            self.store,
+        )
+
+    def add_fault(
+        self, fault: Fault | Mapping[str, Any], name: str = "", after: str | int = 0, lasts: str | int | None = None
+    ) -> str:
+        """Breaks something (see docs/faults.md), now or later, for good or for a while: ``{"kind": "node-crash",
+        "node": "w1-k8s"}``. Returns the name by which it is removed. Raises ValueError."""
+        value = value_of(fault) if isinstance(fault, Fault) else dict(fault)
+        after_us, lasts_us = duration_us(after), None if lasts is None else duration_us(lasts)
+        made = self.faults.add(fault_of(value), name, after_us, lasts_us)
+        self._journal_fault({"add": value, "name": made, "after": after_us, "lasts": lasts_us})
+        return made
+
+    def remove_fault(self, name: str) -> None:
+        """Takes a fault back. Raises KeyError."""
+        self.faults.remove(name)
+        self._journal_fault({"remove": name})
+
+    def _journal_fault(self, value: Mapping[str, Any]) -> None:
+        self.journal.append(self.clock.now, "fault", value)
+
+    def _replay_fault(self, value: Mapping[str, Any]) -> None:
+        if "remove" in value:
+            self.faults.remove(value["remove"])
+        else:
+            self.faults.add(fault_of(value["add"]), value["name"], value["after"], value["lasts"])
 
     # objects
 

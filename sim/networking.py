@@ -32,6 +32,7 @@ class Networking(NamedTuple):
     """What the composition root keeps of the network."""
 
     plane: DataPlane
+    world: World
     requests: Requests
     components: list[Any]
     """What runs from the beginning; the rest is started by containers."""
@@ -105,7 +106,7 @@ def build(
     )
     world.programs["coredns"] = programs.coredns(coredns)
     requests = Requests(plane, wiring.clock, HttpRequest, addons.dns_address(network.service_cidr))
-    return Networking(plane, requests, [policies, announcer], proxies, name_servers)
+    return Networking(plane, world, requests, [policies, announcer], proxies, name_servers)
 
 
 class _ApiServer:

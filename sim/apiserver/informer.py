@@ -208,6 +208,16 @@ class Informer:
     def __repr__(self) -> str:
         return f"Informer({self.resource.storage}, {self._client.user_agent})"
 
+    @property
+    def host(self) -> str:
+        """The machine on which the component runs."""
+        return self._client.host
+
+    def disconnect(self) -> None:
+        """The watch's connection breaks; what is on its way is lost."""
+        if self._connection is not None:
+            self._connection.close()
+
     def on_change(self, handler: Handler) -> None:
         """Calls with every change of the view, after it; also with what a list finds."""
         self._handlers.append(handler)

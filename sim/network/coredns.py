@@ -13,6 +13,7 @@ from typing import Any
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.network.agent import Agent, service_account
 from seatrial.sim.network.corefile import Block, CorefileError, Directive, block_for, parse
+from seatrial.sim.network.hosts import timed_out
 from seatrial.sim.network.names import NOERROR, NXDOMAIN, REFUSED, REVERSE, SERVFAIL, Answer, Question, Record, lookup
 from seatrial.sim.network.proxy import service_of
 from seatrial.sim.network.resolver import Dial, ask, chased
@@ -42,6 +43,8 @@ class CoreDNS(Agent):
         self._blocks: list[Block] = []
         self._rng = wiring.streams(f"coredns/{instance}")
         self._cache: dict[Question, tuple[int, Answer]] = {}
+        self.silent = False
+        """Questions arrive and nobody answers: a process that is stopped by SIGSTOP."""
 
     def _begin(self) -> None:
         self._cache = {}
@@ -76,7 +79,9 @@ class CoreDNS(Agent):
     # Answers
 
     def ask(self, question: Question) -> Answer:
-        """Answers as names.NameServer does."""
+        """Answers as names.NameServer does. Raises TimeoutError."""
+        if self.silent:
+            raise timed_out()
         self._reload()
         block = block_for(self._blocks, question.name)
         if block is None:

@@ -104,6 +104,10 @@ class _Index:
         return sorted([*(exact or ()), *(ports or ()), *self.wild], key=_place)
 
 
+def _nobody() -> None:
+    return None
+
+
 def _place(entry: Numbered) -> int:
     return entry[0]
 
@@ -129,6 +133,8 @@ class PacketFilter:
         self._rng, self._now = rng, now
         self._rules: Ruleset = {}
         self._write: Callable[[], Ruleset] | None = None
+        self.on_flush: Callable[[], None] = _nobody
+        """Called when the rules were taken away from outside."""
         self._recent: dict[tuple[str, str], int] = {}
         self._indexes: dict[tuple[str, str], _Index | None] = {}
 
@@ -149,6 +155,7 @@ class PacketFilter:
         self._rules, self._write = {}, None
         self._indexes.clear()
         self._recent.clear()
+        self.on_flush()
 
     def walk(self, packet: Packet, hops: list[Hop] | None = None, indexed: bool = True) -> Outcome:
         """Takes a packet through; the rules that it matched are put into ``hops``."""

@@ -30,6 +30,8 @@ from seatrial.sim.network.servicemap import (
 Object = Mapping[str, Any]
 MIN_SYNC_US = 1_000_000
 """--iptables-min-sync-period."""
+MONITOR_US = 30_000_000
+"""How often somebody looks whether the rules are still there (proxyutil.FullSyncPeriod's canary)."""
 SYNC_US = 30_000
 """How long a run of iptables-restore takes."""
 NOT_HEADLESS = f"!{HEADLESS_LABEL},!{PROXY_LABEL}"
@@ -75,6 +77,8 @@ class KubeProxy(Agent):
         )
         node = self.watch("nodes", self._node_changed, field_selector=f"metadata.name={self.host}")
         self._informers = [self._services, self._slices, node]
+        self._began_us = self.clock.now
+        self.packets.on_flush = self._flushed
         self.spawn(self._first(), "first")
 
     def _end(self) -> None:
@@ -105,6 +109,12 @@ class KubeProxy(Agent):
         for piece in (new, old):
             if piece is not None:
                 self._mark(service_of(piece))
+
+    def _flushed(self) -> None:
+        """Somebody took the rules away: the monitor's next look finds its canary chain missing."""
+        if self.running and self._timer is None and self._synced_us is not None:
+            late = (self.clock.now - self._began_us) % MONITOR_US
+            self._timer = self.clock.after(MONITOR_US - late, self._sync, periodic=True)
 
     def _node_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
         zone = ((new or {}).get("metadata") or {}).get("labels", {}).get(ZONE_LABEL, "")

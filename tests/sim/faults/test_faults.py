@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -125,8 +125,8 @@ def out_of_memory(cluster: Cluster) -> bool:
 
 
 def scaled(replicas: int) -> Callable[[Cluster], Any]:
-    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": replicas}}
-    return lambda cluster: cluster.apply(body)
+    path, body = "/apis/apps/v1/namespaces/default/deployments/web/scale", {"spec": {"replicas": replicas}}
+    return lambda cluster: cluster.request(Request("PATCH", path, {}, body, "application/merge-patch+json"))
 
 
 def refuses(method: str, path: str, body: Any = None, **query: str) -> Check:
@@ -161,6 +161,7 @@ def slow_request(cluster: Cluster) -> bool:
     return bool(ended) and ended[0] - began > 300_000
 
 
+NO_IMAGE = ("ErrImagePull", "ImagePullBackOff")
 CASES = {
     "node-crash": Case({"node": "w1-k8s"}, "65s", not_ready("w1-k8s"), "30s"),
     "node-shutdown": Case({"node": "w1-k8s"}, "65s", not_ready("w1-k8s"), "30s"),
@@ -169,7 +170,11 @@ CASES = {
     "node-flapping": Case({"node": "w1-k8s", "up_s": 20, "down_s": 120}, "65s", not_ready("w1-k8s"), "2m"),
     "kubelet-stop": Case({"node": "w1-k8s"}, "65s", not_ready("w1-k8s"), "30s"),
     "kube-proxy-stop": Case(
-        {"node": "w1-k8s"}, "40s", lambda cluster: outcome(cluster, "http://web") != "Connection refused", "10s", scaled(0)
+        {"node": "w1-k8s"},
+        "40s",
+        lambda cluster: outcome(cluster, "http://web") != "Connection refused",
+        "10s",
+        scaled(0),
     ),
     "kube-proxy-flushed": Case({"node": "w1-k8s"}, "1s", fails("http://web"), "5s"),
     "cni-broken": Case({"node": "w1-k8s"}, "20s", not_ready("w1-k8s"), "20s"),
@@ -180,15 +185,15 @@ CASES = {
     "etcd-no-quorum": Case({}, "1s", refuses("POST", MAPS, CONFIG_MAP), "60s"),
     "etcd-slow": Case({"delay_ms": 900}, "1s", slow(MAPS, 900_000), "60s"),
     "etcd-full": Case({}, "1s", refuses("POST", MAPS, CONFIG_MAP), "60s"),
-    "api-fault": Case({"verb": "create", "resource": "configmaps", "code": 503}, "1s", refuses("POST", MAPS, CONFIG_MAP), "1s"),
+    "api-fault": Case({"verb": "create", "code": 503}, "1s", refuses("POST", MAPS, CONFIG_MAP), "1s"),
     "partition": Case({"a": ("w1-k8s",)}, "65s", not_ready("w1-k8s"), "2m"),
     "link-quality": Case({"node": "w2-k8s", "delay_ms": 400}, "1s", slow_request, "1s"),
     "dns-stop": Case({}, "1s", fails("http://web"), "1s"),
     "upstream-dns-down": Case({}, "1s", fails("http://example.com"), "1s"),
     "outside-unreachable": Case({}, "1s", fails("http://198.18.0.1"), "1s"),
-    "registry-down": Case({}, "30s", waiting("new", "ErrImagePull", "ImagePullBackOff"), "5m", pod("new", "httpd")),
-    "image-missing": Case({"image": "httpd"}, "30s", waiting("new", "ErrImagePull", "ImagePullBackOff"), "5m", pod("new", "httpd")),
-    "slow-pull": Case({"node": "w2-k8s"}, "60s", pending("new"), "5m", pod("new", "httpd")),
+    "registry-down": Case({}, "30s", waiting("new", *NO_IMAGE), "5m", pod("new", "httpd")),
+    "image-missing": Case({"image": "memcached"}, "30s", waiting("new", *NO_IMAGE), "5m", pod("new", "memcached")),
+    "slow-pull": Case({"node": "w2-k8s"}, "60s", pending("new"), "5m", pod("new", "redis")),
 }  # fmt: skip
 ONCE = {
     "node-reboot": Case({"node": "w2-k8s"}, "60s", restarted, ""),
@@ -212,6 +217,13 @@ def cluster() -> Cluster:
     made.settle()
     made.advance("5s")
     return made
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(cluster: Cluster) -> Iterator[None]:
+    yield
+    for each in cluster.faults.list():
+        cluster.remove_fault(each["name"])
 
 
 def well(cluster: Cluster) -> bool:

@@ -1,0 +1,221 @@
+"""Faults of machines: power, kubelet, proxy, network plug-in, pressure."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from seatrial.sim.config import S
+from seatrial.sim.faults.fault import Fault, OnNodes
+from seatrial.sim.faults.seams import Heal, Seams, nothing, together
+
+NEVER_US = 1 << 62
+
+
+def power_off(seams: Seams, name: str) -> Heal:
+    """Keeps a machine dark."""
+    node = seams.nodes[name]
+
+    def on() -> None:
+        node.power_on()
+        if seams.holds(("kubelet", name)):
+            node.stop()
+
+    return seams.hold(("power", name), node.power_off, on)
+
+
+def stop_kubelet(seams: Seams, name: str) -> Heal:
+    node = seams.nodes[name]
+    return seams.hold(("kubelet", name), node.stop, node.start)
+
+
+class NodeCrash(OnNodes):
+    """A machine loses its power: kubelet, containers, memory and packet filter are gone; its disks stay."""
+
+    kind = "node-crash"
+    symptom = "The node is NotReady after 40 to 60 s; its pods leave the endpoints then and are evicted after 300 s."
+
+    def start(self, seams: Seams) -> Heal:
+        return together([power_off(seams, name) for name in seams.node_names(self.node, self.selector)])
+
+
+class NodeReboot(OnNodes):
+    """A machine loses its power and boots again."""
+
+    kind = "node-reboot"
+    symptom = "The containers of the machine's pods start again; the node has a new boot id."
+    once = True
+    boot_s: int = Field(default=30, ge=1, description="How long it takes to boot, in seconds.")
+
+    def start(self, seams: Seams) -> Heal:
+        for name in seams.node_names(self.node, self.selector):
+            seams.wiring.clock.after(self.boot_s * S, power_off(seams, name))
+        return nothing
+
+
+class NodeShutdown(OnNodes):
+    """A machine is shut down in an orderly way, as ``systemctl poweroff`` does."""
+
+    kind = "node-shutdown"
+    symptom = "Pods end within the node's shutdown grace period, if it has one; then as node-crash."
+
+    def start(self, seams: Seams) -> Heal:
+        heals = []
+        for name in seams.node_names(self.node, self.selector):
+            node = seams.nodes[name]
+            heals.append(seams.hold(("power", name), node.shut_down, node.power_on))
+        return together(heals)
+
+
+class NodePause(OnNodes):
+    """A machine stands still (a suspended VM): nobody hears of it, its memory stays. Its containers' clocks go on."""
+
+    kind = "node-pause"
+    symptom = "As node-crash; afterwards the same containers go on, with the restart counts that they had."
+
+    def start(self, seams: Seams) -> Heal:
+        heals = []
+        for name in seams.node_names(self.node, self.selector):
+            heals += [stop_kubelet(seams, name), seams.cut(name, seams.edge)]
+        return together(heals)
+
+
+class ZoneOutage(Fault):
+    """Every machine of a zone loses its power."""
+
+    kind = "zone-outage"
+    symptom = "As node-crash, for all nodes of the zone at once; a zone without a ready node is evicted from slowly."
+    zone: str = Field(min_length=1, description="The value of topology.kubernetes.io/zone.")
+
+    def start(self, seams: Seams) -> Heal:
+        names = seams.node_names("", f"topology.kubernetes.io/zone={self.zone}")
+        return together([power_off(seams, name) for name in names])
+
+
+class NodeFlapping(OnNodes):
+    """A machine's link fails and comes back, again and again."""
+
+    kind = "node-flapping"
+    symptom = "The node changes between Ready and Unknown when it is away for longer than 40 s at a time."
+    up_s: int = Field(default=30, ge=1, description="How long it is there, in seconds.")
+    down_s: int = Field(default=60, ge=1, description="How long it is away, in seconds.")
+
+    def start(self, seams: Seams) -> Heal:
+        return together([_flap(seams, name, self) for name in seams.node_names(self.node, self.selector)])
+
+
+def _flap(seams: Seams, name: str, fault: NodeFlapping) -> Heal:
+    clock = seams.wiring.clock
+    state: list[Heal] = []
+
+    def down() -> None:
+        state[:] = [seams.cut(name, seams.edge), clock.after(fault.down_s * S, up, periodic=True).cancel]
+
+    def up() -> None:
+        state[0]()
+        state[:] = [clock.after(fault.up_s * S, down, periodic=True).cancel]
+
+    down()
+    return lambda: together(list(state))()
+
+
+class KubeletStop(OnNodes):
+    """The kubelet's process ends (``systemctl stop kubelet``); containers go on."""
+
+    kind = "kubelet-stop"
+    symptom = "Pods stay as they are, deletions hang; the node is NotReady after 40 to 60 s."
+
+    def start(self, seams: Seams) -> Heal:
+        return together([stop_kubelet(seams, name) for name in seams.node_names(self.node, self.selector)])
+
+
+class KubeProxyStop(OnNodes):
+    """kube-proxy's process stands still; its rules stay as they are."""
+
+    kind = "kube-proxy-stop"
+    symptom = "Unchanged services work, changed endpoints are not noticed by connections that begin on the node."
+
+    def start(self, seams: Seams) -> Heal:
+        names = seams.node_names(self.node, self.selector)
+        return together([seams.stop(f"kube-proxy/{name}") for name in names])
+
+
+class KubeProxyRulesFlushed(OnNodes):
+    """The packet filter is emptied, and kube-proxy kept from filling it again."""
+
+    kind = "kube-proxy-flushed"
+    symptom = "No service is reached through the node; pods answer at their own addresses."
+
+    def start(self, seams: Seams) -> Heal:
+        heals = []
+        for name in seams.node_names(self.node, self.selector):
+            heals.append(seams.stop(f"kube-proxy/{name}"))
+            seams.plane.hosts[name].packets.flush()
+        return together(heals)
+
+
+class CniBroken(OnNodes):
+    """The network plug-in of a machine fails: its pods are cut off, new ones get no address."""
+
+    kind = "cni-broken"
+    symptom = (
+        "The node is NotReady (NetworkPluginNotReady); new pods stay in ContainerCreating, FailedCreatePodSandBox."
+    )
+
+    def start(self, seams: Seams) -> Heal:
+        return together([_unplug(seams, name) for name in seams.node_names(self.node, self.selector)])
+
+
+def _unplug(seams: Seams, name: str) -> Heal:
+    node, host = seams.nodes[name], seams.plane.hosts[name]
+    addresses = node.runtime.addresses
+
+    def begin() -> None:
+        host.plugged, node.runtime.addresses = False, None
+        node.registration.ready_from_us = NEVER_US
+        node.registration.changed()
+
+    def end() -> None:
+        host.plugged, node.runtime.addresses = True, addresses
+        node.registration.ready_from_us = seams.wiring.clock.now
+        node.registration.changed()
+
+    return seams.hold(("cni", name), begin, end)
+
+
+class NodePressure(OnNodes):
+    """A machine runs short of something: its kubelet says so."""
+
+    kind = "node-pressure"
+    symptom = "The condition is True and the node tainted, so that no new pod is placed there."
+    PRESSURES: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "memory": ("MemoryPressure", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+        "disk": ("DiskPressure", "KubeletHasDiskPressure", "kubelet has disk pressure"),
+        "pid": ("PIDPressure", "KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+    }
+    resource: Literal["memory", "disk", "pid"] = Field(default="disk", description="What is short.")
+
+    def start(self, seams: Seams) -> Heal:
+        names = seams.node_names(self.node, self.selector)
+        return together([_press(seams, name, *self.PRESSURES[self.resource]) for name in names])
+
+
+def _press(seams: Seams, name: str, condition: str, reason: str, message: str) -> Heal:
+    registration = seams.nodes[name].registration
+
+    def begin() -> None:
+        registration.pressure[condition] = (reason, message)
+        registration.changed()
+
+    def end() -> None:
+        registration.pressure.pop(condition, None)
+        registration.changed()
+
+    return seams.hold(("pressure", name, condition), begin, end)
+
+
+MACHINES = (
+    NodeCrash, NodeReboot, NodeShutdown, NodePause, ZoneOutage, NodeFlapping, KubeletStop, KubeProxyStop,
+    KubeProxyRulesFlushed, CniBroken, NodePressure,
+)  # fmt: skip
