@@ -12,6 +12,7 @@ from seatrial.sim.machinery.cel import (
     authorization,
     formats,
     lists,
+    literals,
     network,
     optionals,
     quantities,
@@ -21,8 +22,8 @@ from seatrial.sim.machinery.cel import (
 )
 from seatrial.sim.machinery.cel.checker import check
 from seatrial.sim.machinery.cel.declarations import Functions, functions
-from seatrial.sim.machinery.cel.errors import EvaluationError
-from seatrial.sim.machinery.cel.parser import parse
+from seatrial.sim.machinery.cel.errors import CelError, EvaluationError, Issue
+from seatrial.sim.machinery.cel.parser import TOO_DEEP, parse
 from seatrial.sim.machinery.cel.program import Program
 from seatrial.sim.machinery.cel.types import Type
 
@@ -68,5 +69,10 @@ class Environment:
 
     def compile(self, source: str) -> Program:
         """Raises CelError with upstream's text of everything that is wrong."""
-        checked = check(source, parse(source), self.variables, self.functions, self.structure)
-        return Program(source, checked, self.struct)
+        try:
+            checked = check(source, parse(source), self.variables, self.functions, self.structure)
+            if issues := literals.wrong(checked):
+                raise CelError(source, issues)
+            return Program(source, checked, self.struct)
+        except RecursionError:
+            raise CelError(source, [Issue(0, TOO_DEEP)]) from None

@@ -19,6 +19,7 @@ PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 STAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
 )
+LENGTH_MAX = 1000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STAMP_MIN, STAMP_MAX = -62135596800, 253402300799
 """Seconds of 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z."""
@@ -30,6 +31,8 @@ def parse_duration(text: str) -> Duration | None:
     sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text[1:] if text[:1] == "+" else text)
     if rest == "0":
         return Duration(0)
+    if len(rest) > LENGTH_MAX:
+        return None
     total, at = 0, 0
     while at < len(rest):
         match = PART.match(rest, at)

@@ -3,10 +3,13 @@
 Source: github.com/google/cel-go/parser (parser.go) and its grammar. Errors are reported and recovered from as the
 generated parser does: one superfluous token is passed over, one missing bracket is supplied, otherwise input is skipped
 to where an enclosing rule can go on. *Not modelled*: the rare mistakes for which upstream's parser prints a longer set
-of alternatives; there the message names the same place in other words.
+of alternatives; there the message names the same place in other words. Brackets nest some hundred deep, not 250.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from math import isinf
 
 from seatrial.sim.machinery.cel import macros
 from seatrial.sim.machinery.cel.errors import CelError, Issue
@@ -38,6 +41,8 @@ from seatrial.sim.machinery.cel.values import INT_MAX, INT_MIN, UINT_MAX, Uint
 
 DEPTH_MAX = 250
 """Nested rules that an expression may need (maxRecursionDepth)."""
+TOO_DEEP = f"expression recursion limit exceeded: {DEPTH_MAX}"
+DIGITS_MAX = 100
 SIZE_MAX = 100_000
 """Characters of an expression (expressionSizeCodePointLimit)."""
 
@@ -71,7 +76,7 @@ def parse(source: str) -> Node:
     try:
         tree = parser.whole()
     except RecursionError:
-        tree, issues[:] = Literal(0, None), [Issue(0, f"expression recursion limit exceeded: {DEPTH_MAX}")]
+        tree, issues[:] = Literal(0, None), [Issue(0, TOO_DEEP)]
     if issues:
         raise CelError(source, issues)
     return tree
@@ -86,6 +91,15 @@ def _listed(kinds: tuple[str, ...]) -> str:
         kinds = tuple(sorted(kinds, key=ORDER.index))
     shown = [kind if kind in NAMED else f"'{kind}'" for kind in kinds]
     return shown[0] if len(shown) == 1 else f"{{{', '.join(shown)}}}"
+
+
+def balanced(function: str, terms: list[Node], places: list[int]) -> Node:
+    """A tree of binary calls over the terms, in their order; ``places``: where the signs between them are."""
+    if not places:
+        return terms[0]
+    middle = len(places) // 2
+    left = balanced(function, terms[: middle + 1], places[:middle])
+    return Call(places[middle], function, None, (left, balanced(function, terms[middle + 1 :], places[middle + 1 :])))
 
 
 class _Parser:
@@ -178,18 +192,18 @@ class _Parser:
         return tree
 
     def disjunction(self) -> Node:
-        tree = self.conjunction()
-        while self.token.kind == "||":
-            at = self.step().at
-            tree = Call(at, "_||_", None, (tree, self.conjunction()))
-        return tree
+        return self.chain("||", "_||_", self.conjunction)
 
     def conjunction(self) -> Node:
-        tree = self.relation()
-        while self.token.kind == "&&":
-            at = self.step().at
-            tree = Call(at, "_&&_", None, (tree, self.relation()))
-        return tree
+        return self.chain("&&", "_&&_", self.relation)
+
+    def chain(self, sign: str, function: str, operand: Callable[[], Node]) -> Node:
+        """Terms of a long chain are balanced, so that it does not nest as deeply as it is long."""
+        terms, places = [operand()], []
+        while self.token.kind == sign:
+            places.append(self.step().at)
+            terms.append(operand())
+        return balanced(function, terms, places)
 
     def relation(self) -> Node:
         tree = self.sum()
@@ -396,6 +410,8 @@ class _Parser:
             text = "-" + token.text
         if token.kind in ("true", "false", "null"):
             return Literal(at, {"true": True, "false": False, "null": None}[token.kind])
+        if token.kind in (NUM_INT, NUM_UINT) and len(text) > DIGITS_MAX:
+            return self.refuse(at, "invalid int literal" if token.kind == NUM_INT else "invalid uint literal")
         if token.kind == NUM_INT:
             number = int(text, 16 if "0x" in text else 10)
             return Literal(at, number) if INT_MIN <= number <= INT_MAX else self.refuse(at, "invalid int literal")
@@ -403,7 +419,8 @@ class _Parser:
             number = int(text[:-1], 16 if "0x" in text else 10)
             return Literal(at, Uint(number)) if number <= UINT_MAX else self.refuse(at, "invalid uint literal")
         if token.kind == NUM_FLOAT:
-            return Literal(at, float(text))
+            number_value = float(text)
+            return self.refuse(at, "invalid double literal") if isinf(number_value) else Literal(at, number_value)
         try:
             return Literal(at, text_value(text))
         except ValueError as error:

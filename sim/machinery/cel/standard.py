@@ -235,13 +235,17 @@ def to_string(value: Any) -> str:
     raise conversion(value, "string")
 
 
+DIGITS_MAX = 1000
+"""Longer numbers are out of every range, and cost time to find out."""
+
+
 def conversion(value: Any, wanted: str) -> EvaluationError:
     return EvaluationError(f"type conversion error from '{type_name(value)}' to '{wanted}'")
 
 
 def _digits(text: str, signed: bool) -> bool:
     body = text[1:] if signed and text[:1] in ("+", "-") else text
-    return body.isascii() and body.isdigit()
+    return body.isascii() and body.isdigit() and len(body) <= DIGITS_MAX
 
 
 def to_int(value: Any) -> int:

@@ -132,6 +132,10 @@ def format_text(text: str, args: list[Any]) -> str:
     return "".join(out)
 
 
+PRECISION_MAX = 1000
+"""Digits after the point; no text needs more, and many would fill the memory."""
+
+
 def _wrong(text: str) -> EvaluationError:
     return EvaluationError(text)
 
@@ -146,6 +150,8 @@ def _precision(text: str, at: int) -> tuple[int, int]:
         raise _wrong(
             'could not parse formatting clause: error while parsing precision: unable to convert "" to integer'
         )
+    if end - at > 5 or int(text[at + 1 : end]) > PRECISION_MAX:
+        raise _wrong("could not parse formatting clause: precision too large")
     return int(text[at + 1 : end]), end
 
 

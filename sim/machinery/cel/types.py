@@ -156,7 +156,7 @@ def most_general(left: Type, right: Type) -> Type:
         return right
     if left.kind == "null":
         return right
-    if right.kind in ("null", "param") or not left.params:
+    if right.kind in ("null", "param", "type") or len(left.params) != len(right.params):
         return left
     inner = tuple(most_general(a, b) for a, b in zip(left.params, right.params, strict=True))
     return left if inner == left.params else Type(left.kind, left.name, inner)

@@ -17,7 +17,7 @@ SHAPE = re.compile(
     rf"{NUMBER}\.{NUMBER}\.{NUMBER}(?:-({LABEL}(?:\.{LABEL})*))?(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?", re.ASCII
 )
 LOOSE = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(.*)", re.ASCII)
-Order = tuple[int, int, int, tuple[int, ...] | tuple[object, ...]]
+LENGTH_MAX = 256
 
 
 class Semver(Opaque):
@@ -32,7 +32,7 @@ def _label(text: str) -> tuple[int, int, str]:
 
 
 def parse(text: str) -> Semver | None:
-    match = SHAPE.fullmatch(text)
+    match = SHAPE.fullmatch(text) if len(text) <= LENGTH_MAX else None
     if match is None:
         return None
     before = (1,) if match[4] is None else (0, *map(_label, match[4].split(".")))
@@ -41,7 +41,7 @@ def parse(text: str) -> Semver | None:
 
 def normalised(text: str) -> str:
     """A leading v goes, missing numbers are zero, leading zeros go."""
-    match = LOOSE.fullmatch(text)
+    match = LOOSE.fullmatch(text) if len(text) <= LENGTH_MAX else None
     if match is None:
         return text
     numbers = [str(int(part or "0")) for part in match.groups()[:3]]
