@@ -69,7 +69,15 @@ class Connection:
     ``ended`` fires once: with the ERROR frame's status, or None when the stream was closed or the connection lost.
     """
 
-    def __init__(self, wiring: Wiring, host: str, stream: WatchStream, deliver: Callable[[list[Frame]], None]) -> None:
+    def __init__(
+        self,
+        wiring: Wiring,
+        host: str,
+        stream: WatchStream,
+        deliver: Callable[[list[Frame]], None],
+        lag: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._lag = lag
         self._clock, self._topology = wiring.clock, wiring.topology
         self._near, self._far = host, wiring.endpoint.host
         self._endpoint = wiring.endpoint
@@ -112,7 +120,7 @@ class Connection:
         if latency is None:
             return
         frames, self._held = self._held, []
-        when = max(self._clock.now + self._retransmission() + latency, self._last_arrival)
+        when = max(self._clock.now + self._retransmission() + latency + self._lag(), self._last_arrival)
         self._last_arrival = when
         last = self._stream.closed
         timer = self._clock.at(when, lambda: self._arrive(timer, frames, last))
@@ -301,7 +309,7 @@ class Informer:
     def _follow(self, stream: WatchStream) -> Steps:
         """Takes in a stream to its end; returns whether to go on from where it ended."""
         began, before = self._clock.now, self.view.revision
-        connection = Connection(self._wiring, self._client.host, stream, self._take)
+        connection = Connection(self._wiring, self._client.host, stream, self._take, self._lag)
         self._connection = connection
         while connection.end is None:
             yield connection.ended.wait()
@@ -311,6 +319,10 @@ class Informer:
             return False
         # A watch that ends at once without anything in it is no watch (errVeryShortWatch).
         return self._clock.now - began >= 1_000_000 or self.view.revision != before
+
+    def _lag(self) -> int:
+        lag = self._wiring.lag
+        return 0 if lag is None else lag(self._client.user_agent, self.resource.storage)
 
     def _take(self, frames: list[Frame]) -> None:
         view, tell = self.view, self._tell

@@ -45,5 +45,7 @@ class Wiring:
     endpoint: Endpoint
     kubelets: Kubelets
     external: External = nobody
+    lag: Callable[[str, str], int] | None = None
+    """The seam for stale views: by how many µs what a watch brings is late, by user agent and kind in the store."""
     informers: dict[Informer, None] = field(default_factory=dict)
     """The informers that run, in the order of their start: what settling and fault injection look at."""

@@ -16,10 +16,13 @@ from seatrial.sim.faults.control import CONTROL
 from seatrial.sim.faults.fault import Fault
 from seatrial.sim.faults.links import LINKS
 from seatrial.sim.faults.machines import MACHINES
+from seatrial.sim.faults.processes import PROCESSES
 from seatrial.sim.faults.seams import Heal, Seams
 from seatrial.sim.kernel.clock import Timer
 
-CATALOGUE: Mapping[str, type[Fault]] = {each.kind: each for each in (*MACHINES, *CONTROL, *LINKS, *CONTAINERS)}
+CATALOGUE: Mapping[str, type[Fault]] = {
+    each.kind: each for each in (*MACHINES, *CONTROL, *PROCESSES, *LINKS, *CONTAINERS)
+}
 
 
 def fault_of(value: Mapping[str, Any]) -> Fault:

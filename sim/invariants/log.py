@@ -1,20 +1,16 @@
-"""Predicates over a whole cluster: what holds at every moment, and what it must come to.
-
-Not modelled: nothing here has an upstream; these are the promises that Kubernetes' documentation makes.
-"""
+"""What holds of the log itself and of what is stored under its revisions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from seatrial.sim.store.log import Change
 from seatrial.sim.store.store import Store
 
-Object = Mapping[str, Any]
+Wrong = Iterator[str]
 
 
-def revisions_are_contiguous(store: Store) -> Iterator[str]:
+def revisions_are_contiguous(store: Store) -> Wrong:
     """What is wrong with the log: each revision from the floor to the tip is there exactly once, in order of time."""
     before: Change | None = None
     for revision in range(store.floor + 1, store.revision + 1):
@@ -29,7 +25,7 @@ def revisions_are_contiguous(store: Store) -> Iterator[str]:
         before = change
 
 
-def objects_carry_their_revision(store: Store) -> Iterator[str]:
+def objects_carry_their_revision(store: Store) -> Wrong:
     """What is wrong with what is stored: each object's resourceVersion is that of its last change."""
     last: dict[tuple[str, str, str], int] = {}
     for revision in range(store.floor + 1, store.revision + 1):
