@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seatrial.sim import programs
-from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.apiserver.context import ExternalCall
+from seatrial.sim.apiserver.wiring import External, Steps, Wiring
+from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.network import addons
 from seatrial.sim.network.announcer import Announcer
 from seatrial.sim.network.coredns import CoreDNS
-from seatrial.sim.network.dataplane import DataPlane
+from seatrial.sim.network.dataplane import DataPlane, Routed
 from seatrial.sim.network.hosts import Host, local_to
+from seatrial.sim.network.ingress import IngressController, settings_of
 from seatrial.sim.network.netfilter import PacketFilter
 from seatrial.sim.network.outside import Outside
 from seatrial.sim.network.policies import Policies
@@ -88,6 +91,19 @@ def build(
         name_servers.append(made)
         return made
 
+    def ingress(proc: Proc) -> IngressController:
+        sandbox = proc.container.sandbox
+        origin = plane.of_sandbox(sandbox)
+        return IngressController(
+            wiring,
+            sandbox.namespace,
+            sandbox.name,
+            sandbox.host,
+            settings_of(proc.argv, sandbox.namespace),
+            lambda address, port: Routed(plane.reach(origin, address, port)),
+            HttpResponse,
+        )
+
     def of_control_plane(name: str) -> Callable[[Proc], Any]:
         return lambda proc: control.get(name) if proc.container.sandbox.host == control_plane else None
 
@@ -105,8 +121,35 @@ def build(
         )
     )
     world.programs["coredns"] = programs.coredns(coredns)
+    world.programs["nginx-ingress-controller"] = programs.ingress_controller(ingress)
+    wiring.external = calls_to_pods(plane, wiring.clock, control_plane, wiring.external)
     requests = Requests(plane, wiring.clock, HttpRequest, addons.dns_address(network.service_cidr))
     return Networking(plane, world, requests, [policies, announcer], proxies, name_servers)
+
+
+def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: External) -> External:
+    """Calls of the API server that end at pods stay within the simulation; others leave it."""
+
+    def perform(call: ExternalCall) -> Steps:
+        for place in call.addresses:
+            address, _, port = place.rpartition(":")
+            owner = plane.owner(address) if address.count(".") == 3 else None
+            if owner is None or not port.isdigit():
+                continue
+            try:
+                found = Routed(plane.reach(plane.of_host(control_plane), address, int(port)))
+                path = "/" + call.url.partition("://")[2].partition("/")[2]
+                headers = {"Content-Type": "application/json", "Accept": "application/json", **dict(call.headers)}
+                answer = found.http(HttpRequest(call.method, path, headers, call.body, ""))
+            except TimeoutError:
+                yield clock.sleep(call.timeout_us)
+                return OSError(f"dial tcp {place}: i/o timeout")
+            except OSError:
+                return OSError(f"dial tcp {place}: connect: connection refused")
+            return answer.code, answer.body
+        return (yield from beyond(call))
+
+    return perform
 
 
 class _ApiServer:

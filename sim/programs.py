@@ -17,6 +17,7 @@ from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.kernel.clock import Signal
 from seatrial.sim.network.coredns import CoreDNS
 from seatrial.sim.network.corefile import CorefileError
+from seatrial.sim.network.ingress import IngressController
 from seatrial.sim.workloads.commands.network import listen
 from seatrial.sim.workloads.net import HttpConnection, HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import Proc
@@ -105,6 +106,40 @@ def coredns(make: Callable[[Proc, Callable[[], str]], CoreDNS]) -> Program:
         return 0
 
     return program
+
+
+def ingress_controller(make: Callable[[Proc], IngressController]) -> Program:
+    """ingress-nginx: ports 80 and 443, health, and the webhook that lets every Ingress pass."""
+
+    def program(proc: Proc) -> Steps:
+        controller = make(proc)
+        controller.start()
+        proc.on_exit.append(lambda _: controller.stop())
+        heed(proc)
+        proc.out(f"NGINX Ingress controller\n  Release:       {controller.client.user_agent.partition('/')[2]}\n")
+        listen(proc, 80, Page(lambda request: controller.serve(request, False)))
+        listen(proc, 443, SecurePage(controller))
+        listen(proc, 8443, Page(_admitted))
+        listen(proc, 10254, Page(lambda _: HttpResponse(200 if controller.ready else 500, PLAIN, b"ok")))
+        yield Signal(proc.clock).wait()
+        return 0
+
+    return program
+
+
+class SecurePage(Page):
+    """Port 443 of an ingress controller. ``certificate(host)`` is for whoever ends TLS."""
+
+    def __init__(self, controller: IngressController) -> None:
+        super().__init__(lambda request: controller.serve(request, True))
+        self.certificate = controller.certificate
+
+
+def _admitted(request: HttpRequest) -> HttpResponse:
+    review = orjson.loads(request.body or b"{}")
+    uid = (review.get("request") or {}).get("uid", "")
+    body = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": {"uid": uid, "allowed": True}}
+    return HttpResponse(200, {"Content-Type": "application/json"}, orjson.dumps(body))
 
 
 class _NameServer(Page):

@@ -63,6 +63,7 @@ class KubeProxy(Agent):
         self._fragments: dict[str, tuple[Known, list[Fragment]]] = {}
         self._dirty: dict[str, None] = {}
         self._timer: Timer | None = None
+        self._monitor: Timer | None = None
         self._synced_us: int | None = None
         self._informers: list[Informer] = []
 
@@ -82,9 +83,10 @@ class KubeProxy(Agent):
         self.spawn(self._first(), "first")
 
     def _end(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._monitor):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._monitor = None
 
     def _first(self) -> Steps:
         """Nothing is written before all views are there."""
@@ -112,9 +114,9 @@ class KubeProxy(Agent):
 
     def _flushed(self) -> None:
         """Somebody took the rules away: the monitor's next look finds its canary chain missing."""
-        if self.running and self._timer is None and self._synced_us is not None:
+        if self.running and self._monitor is None and self._synced_us is not None:
             late = (self.clock.now - self._began_us) % MONITOR_US
-            self._timer = self.clock.after(MONITOR_US - late, self._sync, periodic=True)
+            self._monitor = self.clock.after(MONITOR_US - late, self._schedule, periodic=True)
 
     def _node_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
         zone = ((new or {}).get("metadata") or {}).get("labels", {}).get(ZONE_LABEL, "")
@@ -139,6 +141,9 @@ class KubeProxy(Agent):
     def _sync(self) -> None:
         """Writes the rules of what is known now."""
         self._timer = None
+        if self._monitor is not None:
+            self._monitor.cancel()
+            self._monitor = None
         dirty, self._dirty = self._dirty, {}
         for key in dirty:
             namespace, _, name = key.partition("/")

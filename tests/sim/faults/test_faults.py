@@ -199,7 +199,7 @@ ONCE = {
     "node-reboot": Case({"node": "w2-k8s"}, "60s", restarted, ""),
     "container-kill": Case({"selector": "app=web"}, "10s", restarted, ""),
     "container-oom": Case({"selector": "app=web"}, "60s", out_of_memory, ""),
-    "etcd-compact": Case({}, "1s", refuses("GET", MAPS, None, watch="1", resourceVersion="1"), ""),
+    "etcd-compact": Case({}, "1s", refuses("GET", MAPS, resourceVersion="9", resourceVersionMatch="Exact"), ""),
     "watch-drop": Case({}, "1s", lambda cluster: True, ""),
     "component-restart": Case({"component": "kube-scheduler"}, "1m", lambda cluster: True, ""),
 }

@@ -1,0 +1,294 @@
+"""The ingress controller: what ingress-nginx does in its pod.
+
+It watches Ingresses of its class, services, slices and secrets, takes changes up when its queue lets it (a reload), and
+answers on ports 80 and 443. Source: k8s.io/ingress-nginx (internal/ingress/controller/{controller,nginx,store}).
+
+Not modelled: nginx itself beyond routing (buffers, limits, keep-alive); the leader among several replicas: each writes
+the status, which comes to the same; TLS between controller and backends.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from seatrial.sim.apiserver.client import Unreachable
+from seatrial.sim.apiserver.informer import Informer
+from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.kernel.clock import Timer
+from seatrial.sim.machinery.errors import ApiError
+from seatrial.sim.network.agent import Agent, Steps, service_account
+from seatrial.sim.network.ingress_routes import PREFIX, Backend, Location, Routes, Site, flag, routes
+from seatrial.sim.network.proxy import service_of
+
+Object = Mapping[str, Any]
+SYNC_PERIOD_US = 3_333_333
+"""--sync-rate-limit 0.3 per second."""
+RELOAD_US = 100_000
+"""From a sync's beginning until nginx has its new configuration."""
+TRIES_MAX = 3
+"""proxy_next_upstream_tries."""
+CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+CONTROLLER = "k8s.io/ingress-nginx"
+HTML = {"Content-Type": "text/html"}
+TITLES = {
+    308: "308 Permanent Redirect", 301: "301 Moved Permanently", 302: "302 Found", 404: "404 Not Found",
+    502: "502 Bad Gateway", 503: "503 Service Temporarily Unavailable", 504: "504 Gateway Time-out",
+}  # fmt: skip
+
+
+class Settings(NamedTuple):
+    """The controller's command line."""
+
+    ingress_class: str = "nginx"
+    controller: str = CONTROLLER
+    without_class: bool = False
+    publish_service: str = ""
+    """namespace/name of the service whose addresses Ingresses get."""
+
+
+def settings_of(argv: list[str], namespace: str) -> Settings:
+    """What flags mean; variables in them are those of the pod."""
+    flags = dict(word.lstrip("-").partition("=")[::2] for word in argv[1:])
+    return Settings(
+        flags.get("ingress-class", "nginx"),
+        flags.get("controller-class", CONTROLLER),
+        flags.get("watch-ingress-without-class", "") == "true",
+        flags.get("publish-service", "").replace("$(POD_NAMESPACE)", namespace),
+    )
+
+
+Upstreams = Mapping[Backend, list[tuple[str, int]]]
+Dial = Callable[[str, int], Any]
+"""What listens at an address, reached from the controller's pod. Raises OSError."""
+
+
+class IngressController(Agent):
+    """One controller pod. ``answer(code, headers, body)`` makes an HTTP response."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        namespace: str,
+        instance: str,
+        host: str,
+        settings: Settings,
+        dial: Dial,
+        answer: Callable[[int, Mapping[str, str], bytes], Any],
+    ) -> None:
+        user = service_account(namespace, "ingress-nginx")
+        super().__init__(wiring, f"ingress-nginx/{instance}", host, user, "nginx-ingress-controller/v1.14.0")
+        self.settings = settings
+        self._dial, self._answer = dial, answer
+        self._rng = wiring.streams(f"ingress/{instance}")
+        self.routes = Routes()
+        self._upstreams: dict[Backend, list[tuple[str, int]]] = {}
+        self._turns: dict[Backend, int] = {}
+        self._timer: Timer | None = None
+        self._synced_us: int | None = None
+        self._informers: list[Informer] = []
+
+    # The component
+
+    def _begin(self) -> None:
+        self.routes, self._synced_us = Routes(), None
+        changed = self._changed
+        self._ingresses = self.watch("ingresses.networking.k8s.io", changed)
+        self._classes = self.watch("ingressclasses.networking.k8s.io", changed)
+        self._services = self.watch("services", changed)
+        indexers = {"service": lambda piece: (service_of(piece),)}
+        self._slices = self.watch("endpointslices.discovery.k8s.io", changed, indexers=indexers)
+        self._secrets = self.watch("secrets", changed, field_selector="type=kubernetes.io/tls")
+        self._informers = [self._ingresses, self._classes, self._services, self._slices, self._secrets]
+        self.spawn(self._first(), "first")
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._informers = []
+
+    def _first(self) -> Steps:
+        for informer in self._informers:
+            while not informer.synced:
+                yield informer.changed.wait(1_000_000, periodic=True)
+        self._schedule()
+
+    @property
+    def ready(self) -> bool:
+        return self.running and self._synced_us is not None
+
+    def busy(self) -> list[str]:
+        return [f"{self.name}: reload"] if self._timer is not None else []
+
+    def _changed(self, verb: str, new: Object | None, old: Object | None) -> None:
+        if self._informers and all(informer.synced for informer in self._informers):
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if self._timer is None:
+            now, last = self.clock.now, self._synced_us
+            due = now if last is None else max(now, last + SYNC_PERIOD_US)
+            self._timer = self.clock.at(due + RELOAD_US, self._sync)
+
+    def _sync(self) -> None:
+        """Takes up what is known now."""
+        self._timer = None
+        self._synced_us = self.clock.now - RELOAD_US
+        ours = [each for each in self._ingresses.view.list() if self._is_ours(each)]
+        self.routes = routes(ours)
+        self._upstreams = {backend: self._endpoints(backend) for backend in self._backends()}
+        addresses = self._published()
+        late = [each for each in ours if addresses and _addresses(each) != addresses]
+        if late:
+            self.spawn(self._publish(late, addresses), "status")
+
+    def _is_ours(self, ingress: Object) -> bool:
+        settings = self.settings
+        annotation = (ingress["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION)
+        name = ingress["spec"].get("ingressClassName")
+        if name is None:
+            return annotation == settings.ingress_class if annotation is not None else settings.without_class
+        found = self._classes.view.get("", name)
+        return found is not None and found["spec"].get("controller") == settings.controller
+
+    def _backends(self) -> dict[Backend, None]:
+        found: dict[Backend, None] = {}
+        for site in self.routes.sites.values():
+            for location in site.locations:
+                found[location.backend] = None
+                found.update(dict.fromkeys(canary.backend for canary in location.canaries))
+        if self.routes.default is not None:
+            found[self.routes.default] = None
+        return found
+
+    def _endpoints(self, backend: Backend) -> list[tuple[str, int]]:
+        """The ready addresses behind a service's port."""
+        service = self._services.view.get(backend.namespace, backend.service)
+        ports = (service or {}).get("spec", {}).get("ports") or ()
+        port = next((each for each in ports if backend.port in (each["port"], each.get("name"))), None)
+        if port is None:
+            return []
+        found: dict[tuple[str, int], None] = {}
+        for piece in self._slices.view.indexed("service", f"{backend.namespace}/{backend.service}"):
+            for each in piece.get("ports") or ():
+                if each.get("name", "") != port.get("name", ""):
+                    continue
+                for entry in piece.get("endpoints") or ():
+                    if (entry.get("conditions") or {}).get("ready", True):
+                        found.update(dict.fromkeys((address, each["port"]) for address in entry["addresses"]))
+        return sorted(found)
+
+    def _published(self) -> list[dict[str, str]]:
+        """What the status of Ingresses is to say."""
+        namespace, _, name = self.settings.publish_service.partition("/")
+        service = self._services.view.get(namespace, name)
+        if service is None:
+            return []
+        ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+        if ingress:
+            return [{"ip": entry["ip"]} for entry in ingress if entry.get("ip")]
+        address = service["spec"].get("clusterIP", "")
+        return [{"ip": address}] if address not in ("", "None") else []
+
+    def _publish(self, ingresses: list[Object], addresses: list[dict[str, str]]) -> Steps:
+        for ingress in ingresses:
+            status = {**(ingress.get("status") or {}), "loadBalancer": {"ingress": addresses}}
+            try:
+                yield from self.client.update(self._ingresses.resource, {**ingress, "status": status}, "status")
+            except (ApiError, Unreachable):
+                continue
+
+    # Requests
+
+    def certificate(self, host: str) -> tuple[str, str] | None:
+        """Certificate and key (PEM) for a host; None: nginx's own, which nobody trusts."""
+        site = self.routes.site(host)
+        secret = self._secrets.view.get(*site.secret) if site is not None and site.secret is not None else None
+        data = (secret or {}).get("data") or {}
+        if "tls.crt" not in data or "tls.key" not in data:
+            return None
+        return base64.b64decode(data["tls.crt"]).decode(), base64.b64decode(data["tls.key"]).decode()
+
+    def serve(self, request: Any, secure: bool) -> Any:
+        """Answers a request that arrived on port 80 or, ``secure``, on 443."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        host = headers.get("host", "").partition(":")[0].lower()
+        path = request.path.partition("?")[0]
+        site, location = self.routes.locate(host, path)
+        if location is None:
+            if self.routes.default is not None and self._upstreams.get(self.routes.default):
+                return self._pass(self.routes.default, request, request.path, headers, secure)
+            return self._page(404)
+        moved = _redirect(site, location, host, request.path, secure)
+        if moved is not None:
+            code, target = moved
+            return self._page(code, {"Location": target})
+        backend = location.backend
+        for canary in location.canaries:
+            if canary.takes(headers, self._rng):
+                backend = canary.backend
+                break
+        query = request.path[len(path) :]
+        return self._pass(backend, request, location.rewritten(path) + query, headers, secure)
+
+    def _pass(self, backend: Backend, request: Any, path: str, headers: Mapping[str, str], secure: bool) -> Any:
+        """Hands a request on to an endpoint, and to the next when that one cannot be reached."""
+        upstreams = self._upstreams.get(backend) or []
+        if not upstreams:
+            return self._page(503)
+        scheme = "https" if secure else "http"
+        given = {
+            **headers,
+            "x-real-ip": request.client,
+            "x-forwarded-for": request.client,
+            "x-forwarded-host": headers.get("host", ""),
+            "x-forwarded-port": "443" if secure else "80",
+            "x-forwarded-proto": scheme,
+            "x-forwarded-scheme": scheme,
+            "x-scheme": scheme,
+            "x-request-id": f"{self._rng.getrandbits(128):032x}",
+        }
+        code = 502
+        turn = self._turns.get(backend, 0)
+        for number in range(min(TRIES_MAX, len(upstreams))):
+            address, port = upstreams[(turn + number) % len(upstreams)]
+            self._turns[backend] = turn + number + 1
+            try:
+                listener = self._dial(address, port)
+                return listener.http(request._replace(path=path, headers=given))
+            except TimeoutError:
+                code = 504
+            except OSError:
+                code = 502
+        return self._page(code)
+
+    def _page(self, code: int, more: Mapping[str, str] | None = None) -> Any:
+        title = TITLES[code]
+        body = (
+            f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
+            "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+        )
+        return self._answer(code, {**HTML, **(more or {})}, body.encode())
+
+
+def _addresses(ingress: Object) -> list[dict[str, str]]:
+    listed = ((ingress.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    return [{"ip": entry["ip"]} for entry in listed if entry.get("ip")]
+
+
+def _redirect(site: Site | None, location: Location, host: str, path: str, secure: bool) -> tuple[int, str] | None:
+    """(status, target) where nginx answers itself."""
+    annotations = location.annotations
+    for name, code in (("permanent-redirect", 301), ("temporal-redirect", 302)):
+        target = annotations.get(PREFIX + name)
+        if target:
+            return code, target
+    root = annotations.get(f"{PREFIX}app-root")
+    if root and path == "/":
+        return 302, f"{'https' if secure else 'http'}://{host}{root}"
+    has_tls = site is not None and site.tls and flag(annotations, "ssl-redirect", True)
+    if not secure and (has_tls or flag(annotations, "force-ssl-redirect")):
+        return 308, f"https://{host}{path}"
+    return None

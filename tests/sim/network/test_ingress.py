@@ -1,0 +1,235 @@
+"""Ingresses: which backend a request goes to, and a whole controller in a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from seatrial.sim.cluster import Cluster
+from seatrial.sim.config import ClusterSpec
+from seatrial.sim.network.ingress_routes import routes
+from seatrial.sim.network.requests import origin_of
+
+PREFIX = "nginx.ingress.kubernetes.io/"
+
+
+def ingress(name: str, *paths: str, host: str = "", annotations: dict[str, str] | None = None, **spec: Any) -> Any:
+    """Paths are written ``TYPE PATH SERVICE``."""
+    rows = []
+    for text in paths:
+        kind, path, service = text.split()
+        rows.append({"path": path, "pathType": kind, "backend": {"service": {"name": service, "port": {"number": 80}}}})
+    rule = {"http": {"paths": rows}, **({"host": host} if host else {})}
+    given = {f"{PREFIX}{key}": value for key, value in (annotations or {}).items()}
+    metadata = {"name": name, "namespace": "default", "annotations": given}
+    return {"metadata": metadata, "spec": {**({"rules": [rule]} if rows else {}), **spec}}
+
+
+SHOP = ingress("shop", "Prefix / front", "Prefix /api api", "Exact /api/v1 exact", host="shop.example.com")
+ANY = ingress("any", "Prefix /static files")
+WILD = ingress("wild", "ImplementationSpecific / tenants", host="*.example.com")
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "service"),
+    [
+        ("shop.example.com", "/", "front"),
+        ("shop.example.com", "/cart", "front"),
+        ("shop.example.com", "/api", "api"),
+        ("shop.example.com", "/api/", "api"),
+        ("shop.example.com", "/apiary", "front"),
+        ("shop.example.com", "/api/v1", "exact"),
+        ("shop.example.com", "/api/v1/x", "api"),
+        ("a.example.com", "/anything", "tenants"),
+        ("elsewhere.org", "/static/a.css", "files"),
+        ("elsewhere.org", "/other", None),
+    ],
+)
+def test_hosts_and_paths(host: str, path: str, service: str | None) -> None:
+    _, location = routes([SHOP, ANY, WILD]).locate(host, path)
+    assert (location.backend.service if location else None) == service
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "asked", "seen"),
+    [
+        ("/app", "/", "/app/page", "/"),
+        ("/app(/|$)(.*)", "/$2", "/app/page", "/page"),
+        ("/app(/|$)(.*)", "/$2", "/app", "/"),
+        ("/v(\\d)/(.*)", "/$2/$1", "/v3/items", "/items/3"),
+    ],
+)
+def test_rewrites(path: str, target: str, asked: str, seen: str) -> None:
+    made = routes([ingress("app", f"ImplementationSpecific {path} app", annotations={"rewrite-target": target})])
+    _, location = made.locate("x", asked)
+    assert location is not None
+    assert location.rewritten(asked) == seen
+
+
+def canary_share(annotations: dict[str, str], headers: dict[str, str]) -> float:
+    made = routes(
+        [
+            ingress("main", "Prefix / old", host="a.org"),
+            ingress("new", "Prefix / new", host="a.org", annotations={"canary": "true", **annotations}),
+        ]
+    )
+    _, location = made.locate("a.org", "/")
+    assert location is not None
+    rng = Random(1)
+    return sum(location.canaries[0].takes(headers, rng) for _ in range(1000)) / 1000
+
+
+def test_canaries() -> None:
+    assert 0.15 < canary_share({"canary-weight": "20"}, {}) < 0.25
+    by_header = {"canary-by-header": "X-New", "canary-weight": "0"}
+    assert canary_share(by_header, {"x-new": "always"}) == 1
+    assert canary_share(by_header, {"x-new": "never"}) == canary_share(by_header, {}) == 0
+    assert canary_share({**by_header, "canary-by-header-value": "yes"}, {"x-new": "yes"}) == 1
+    assert canary_share({"canary-by-cookie": "new"}, {"cookie": "a=b; new=always"}) == 1
+
+
+CONTROLLER = """
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: ingress-nginx, namespace: ingress-nginx}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: ingress-nginx}
+rules:
+- {apiGroups: [""], resources: [configmaps, endpoints, nodes, pods, secrets, namespaces], verbs: [list, watch]}
+- {apiGroups: [""], resources: [services], verbs: [get, list, watch]}
+- {apiGroups: [networking.k8s.io], resources: [ingresses, ingressclasses], verbs: [get, list, watch]}
+- {apiGroups: [networking.k8s.io], resources: [ingresses/status], verbs: [update]}
+- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch, get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: ingress-nginx}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: ingress-nginx}
+subjects: [{kind: ServiceAccount, name: ingress-nginx, namespace: ingress-nginx}]
+---
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: nginx}
+spec: {controller: k8s.io/ingress-nginx}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: ingress-nginx-controller, namespace: ingress-nginx}
+spec:
+  type: LoadBalancer
+  selector: {app: ingress-nginx}
+  ports: [{name: http, port: 80, targetPort: 80}, {name: https, port: 443, targetPort: 443}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ingress-nginx-controller, namespace: ingress-nginx}
+spec:
+  selector: {matchLabels: {app: ingress-nginx}}
+  template:
+    metadata: {labels: {app: ingress-nginx}}
+    spec:
+      serviceAccountName: ingress-nginx
+      containers:
+      - name: controller
+        image: registry.k8s.io/ingress-nginx/controller:v1.14.0
+        args: [/nginx-ingress-controller, --publish-service=ingress-nginx/ingress-nginx-controller]
+        readinessProbe: {httpGet: {path: /healthz, port: 10254}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: c
+        image: registry.k8s.io/e2e-test-images/agnhost:2.53
+        args: [netexec, --http-port=8080]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec:
+  ingressClassName: nginx
+  tls: [{hosts: [safe.example.com]}]
+  rules:
+  - host: web.example.com
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+  - host: safe.example.com
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+  - host: gone.example.com
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: gone, port: {number: 80}}}}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: foreign}
+spec:
+  ingressClassName: traefik
+  rules:
+  - host: foreign.example.com
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+"""
+ADDRESS = "192.168.1.11"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    made = Cluster(ClusterSpec(nodes=2), seed=5)
+    made.settle()
+    made.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ingress-nginx"}})
+    made.advance("1s")
+    made.apply(CONTROLLER)
+    made.advance("40s")
+    yield made
+
+
+def code(cluster: Cluster, host: str, path: str = "/hostname", scheme: str = "http") -> int:
+    assert cluster.networking is not None
+    requests = cluster.networking.requests
+    origin = origin_of(requests.plane, "outside")
+    return requests.trace(origin, f"{scheme}://{ADDRESS}{path}", headers={"Host": host}).code
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "expected"),
+    [
+        ("web.example.com", "http", 200),
+        ("web.example.com", "https", 200),
+        ("safe.example.com", "http", 308),
+        ("safe.example.com", "https", 200),
+        ("gone.example.com", "http", 503),
+        ("foreign.example.com", "http", 404),
+        ("nobody.example.com", "http", 404),
+    ],
+)
+def test_a_controller_answers_at_the_balancers_address(cluster: Cluster, host: str, scheme: str, expected: int) -> None:
+    assert code(cluster, host, scheme=scheme) == expected
+
+
+def test_the_ingress_says_where_it_is_served(cluster: Cluster) -> None:
+    assert cluster.get("ingress", "web")["status"] == {"loadBalancer": {"ingress": [{"ip": ADDRESS}]}}
+    assert cluster.get("ingress", "foreign")["status"] == {"loadBalancer": {}}
+
+
+def test_changes_are_taken_up_with_the_queues_lag(cluster: Cluster) -> None:
+    row = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}
+    spec = {"ingressClassName": "nginx", "rules": [{"host": "late.example.com", "http": {"paths": [row]}}]}
+    value = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "late"}, "spec": spec}
+    cluster.apply(value)
+    cluster.advance("10ms")
+    assert code(cluster, "late.example.com") == 404
+    cluster.advance("4s")
+    assert code(cluster, "late.example.com") == 200
