@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seatrial.sim.apiserver import bodies
+from seatrial.sim.apiserver import admission, bodies
 from seatrial.sim.apiserver.context import Context, Steps
 from seatrial.sim.apiserver.handlers import accepted, check_namespace
 from seatrial.sim.apiserver.options import write_options
@@ -31,6 +31,7 @@ def create(context: Context) -> Steps[Response]:
     if context.info.name and given != context.info.name:
         text = f"the name of the object ({given}) does not match the name on the URL ({context.info.name})"
         raise errors.bad_request(text)
+    binding = yield from admission.admit(context, "CREATE", binding)
     _validate(binding)
     server, namespace = context.server, context.info.namespace
     pod = server.store.get("pods", namespace, name)
@@ -41,7 +42,6 @@ def create(context: Context) -> Steps[Response]:
         pods = server.kinds.resource("pods")
         server.commit(pods, lambda store: store.update("pods", new, None, context.request.cause))
     return Response(201, errors.success(201), accepted(context).media_type, tuple(context.warnings))
-    yield
 
 
 def _validate(binding: Object) -> None:

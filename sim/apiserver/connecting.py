@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from seatrial.sim.apiserver import registry
+from seatrial.sim.apiserver import admission, registry
 from seatrial.sim.apiserver.context import Context, Steps
 from seatrial.sim.apiserver.kubelets import Answer, Kubelet, LogOptions
 from seatrial.sim.apiserver.options import first, flag, number
@@ -159,6 +159,7 @@ def stream(context: Context) -> Steps[Response]:
     if not node:
         raise errors.bad_request(f"pod {name} does not have a host assigned")
     command = tuple(query.get("command") or ())
+    yield from admission.admit(context, "CONNECT", _options(context, command))
     if kind == "exec" and not command:
         problem = FieldError("FieldValueRequired", "command", "Required value")
         raise errors.invalid("", "PodExecOptions", name, [problem])
@@ -178,7 +179,20 @@ def stream(context: Context) -> Steps[Response]:
         ports,
     )
     return Response(101, body, streaming=True)
-    yield
+
+
+def _options(context: Context, command: tuple[str, ...]) -> Object:
+    """What is asked of a connection, as admission sees it: PodExecOptions and its like."""
+    query, kind = context.query, context.resource.subresources[context.info.subresource].kind
+    options: dict[str, Any] = {"kind": kind, "apiVersion": "v1"}
+    for name in ("stdin", "stdout", "stderr", "tty"):
+        if flag(query, name):
+            options[name] = True
+    if container := first(query, "container"):
+        options["container"] = container
+    if command:
+        options["command"] = list(command)
+    return options
 
 
 def _target(name: str) -> tuple[str, str, str]:

@@ -89,4 +89,8 @@ class Attributes:
     old: Object | None
     user: User
     dry_run: bool = False
-    options: Object | None = None
+
+    @property
+    def own_body(self) -> bool:
+        """Whether the object is not one of the resource's kind but of its subresource's, e.g. an Eviction."""
+        return bool(self.subresource) and self.object is not None and self.object.get("kind") != self.resource.kind

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from seatrial.sim.apiserver import bodies, registry
+from seatrial.sim.apiserver import admission, bodies, registry
 from seatrial.sim.apiserver.binding import with_condition
 from seatrial.sim.apiserver.context import Context, Steps
 from seatrial.sim.apiserver.handlers import accepted, check_namespace
@@ -32,6 +32,7 @@ def create(context: Context) -> Steps[Response]:
     given = eviction["metadata"].get("name", "")
     if given != context.info.name:
         raise errors.bad_request("name in URL does not match name in Eviction object")
+    eviction = yield from admission.admit(context, "CREATE", eviction)
     deletion = delete_options({}, eviction.get("deleteOptions"))
     context.dry_run = options.dry_run or deletion.dry_run
     on_pod = replace(context, info=context.info._replace(subresource=""))

@@ -98,7 +98,7 @@ def _built_in(context: Context, attributes: Attributes) -> Attributes:
     return attributes
 
 
-def _configured(context: Context, attributes: Attributes) -> Steps[Attributes]:
+def _configured(context: Context, attributes: Attributes, built_in: bool = True) -> Steps[Attributes]:
     """What policies and webhooks make of the object; once more, built-in plug-ins included, if one changed it."""
     rounds = Round(), Round()
     for again in (False, True):
@@ -107,11 +107,30 @@ def _configured(context: Context, attributes: Attributes) -> Steps[Attributes]:
                 break
             for stage in rounds:
                 stage.again = True
-            if attributes.object is not None:
+            if built_in and attributes.object is not None:
                 attributes = _built_in(context, attributes)
         attributes = replace(attributes, object=policies_mutating.mutate(context, attributes, rounds[0]))
         attributes = replace(attributes, object=(yield from webhooks.mutate(context, attributes, rounds[1])))
     return attributes
+
+
+def admit(context: Context, operation: str, obj: Object) -> Steps[Object]:
+    """What policies and webhooks make of a body that is stored nowhere: an eviction, a binding, a connection's options.
+
+    Raises ApiError.
+    """
+    if not webhooks.configured(context):
+        return obj
+    info = context.info
+    name = info.name or (obj.get("metadata") or {}).get("name", "")
+    attributes = Attributes(
+        operation, context.resource, info.subresource, context.namespace, name, obj, None, context.user, context.dry_run
+    )
+    if webhooks.wanted(context):
+        attributes = yield from _configured(context, attributes, built_in=False)
+    policies.check(context, attributes)
+    yield from webhooks.validate(context, attributes)
+    return attributes.object if attributes.object is not None else obj
 
 
 def validate(context: Context, attributes: Attributes) -> Steps[None]:

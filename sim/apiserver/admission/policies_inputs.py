@@ -37,8 +37,14 @@ class OutOfBudget(Exception):
         return OUT_OF_BUDGET
 
 
-def gvk(resource: Resource) -> dict[str, str]:
-    return {"group": resource.group, "version": resource.version, "kind": resource.kind}
+def gvk(resource: Resource, subresource: str = "") -> dict[str, str]:
+    """The kind of what is sent to a resource, or to a subresource of it."""
+    own = resource.subresources.get(subresource) if subresource else None
+    if own is None:
+        return {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    version = own.version or resource.version
+    group = own.group if own.version else resource.group
+    return {"group": group, "version": version, "kind": own.kind}
 
 
 def gvr(resource: Resource) -> dict[str, str]:
@@ -59,10 +65,11 @@ def user_info(user: User) -> dict[str, Any]:
 
 def admission_request(attributes: Attributes, shown_as: Resource) -> dict[str, Any]:
     """The AdmissionRequest, without the objects and its uid."""
-    request: dict[str, Any] = {"kind": gvk(shown_as), "resource": gvr(shown_as)}
+    request: dict[str, Any] = {"kind": gvk(shown_as, attributes.subresource), "resource": gvr(shown_as)}
     if attributes.subresource:
         request["subResource"] = attributes.subresource
-    request["requestKind"], request["requestResource"] = gvk(attributes.resource), gvr(attributes.resource)
+    request["requestKind"] = gvk(attributes.resource, attributes.subresource)
+    request["requestResource"] = gvr(attributes.resource)
     if attributes.subresource:
         request["requestSubResource"] = attributes.subresource
     if attributes.name:

@@ -95,7 +95,9 @@ def _applied(context: Context, attributes: Attributes, found: Invocation, mutati
             changed = _merged(shape_of(shown_as), before, config)
     except (EvaluationError, OutOfBudget) as error:
         raise _Impossible(str(error)) from None
-    return attributes.object if changed is before else accepted(changed, shown_as)
+    if changed is before:
+        return attributes.object
+    return changed if attributes.own_body else accepted(changed, shown_as)
 
 
 def _json_patched(before: Object, operations: Any) -> Any:

@@ -22,6 +22,7 @@ from seatrial.sim.machinery.kinds import Resource
 
 MUTATING = f"mutatingwebhookconfigurations.{matching.GROUP}"
 VALIDATING = f"validatingwebhookconfigurations.{matching.GROUP}"
+VALIDATING_BINDINGS = f"validatingadmissionpolicybindings.{matching.GROUP}"
 POLICY_BINDINGS = f"mutatingadmissionpolicybindings.{matching.GROUP}"
 TIMEOUT_S = 10
 WITHOUT_EFFECT = ("None", "NoneOnDryRun")
@@ -80,6 +81,12 @@ def wanted(context: Context) -> bool:
     """Whether anybody might want to change a request's object; most clusters have nobody."""
     store = context.server.store
     return bool(store.count(MUTATING) or store.count(POLICY_BINDINGS))
+
+
+def configured(context: Context) -> bool:
+    """Whether there is any webhook or bound policy."""
+    store = context.server.store
+    return wanted(context) or bool(store.count(VALIDATING) or store.count(VALIDATING_BINDINGS))
 
 
 def _called_for(context: Context, attributes: Attributes, hook: Hook) -> Resource | None:
@@ -160,7 +167,7 @@ def _patched(attributes: Attributes, shown_as: Resource, hook: Hook, operations:
     before = conversion.convert(attributes.object, shown_as)
     try:
         changed = patch.json_patch(before, operations)
-        return accepted(changed, shown_as)
+        return changed if attributes.own_body else accepted(changed, shown_as)
     except errors.ApiError as error:
         raise errors.internal(error.message) from None
 

@@ -294,3 +294,33 @@ def test_a_service_leads_to_its_endpoints(world: World) -> None:
     assert world.create().code == 201
     (call,) = world.calls
     assert (call.url, call.server_name, call.addresses) == (url, "hook.default.svc", ("192.168.7.7:8443",))
+
+
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "p"},
+    "spec": {"containers": [{"name": "c", "image": "i"}]},
+}
+
+
+def test_evictions_and_bindings_are_asked_about(world: World) -> None:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    world.send("POST", "/api/v1/namespaces/default/serviceaccounts", account)
+    assert world.send("POST", "/api/v1/namespaces/default/pods", POD).code == 201
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods/*"]}
+    world.configure("Validating", {"rules": [rule]})
+    world.reply = lambda request: {"allowed": False}
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": "p"},
+        "target": {"kind": "Node", "name": "n"},
+    }
+    assert world.send("POST", "/api/v1/namespaces/default/pods/p/binding", binding).code == 400
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
+    assert world.send("POST", "/api/v1/namespaces/default/pods/p/eviction", eviction).code == 400
+    first, second = world.requests()
+    assert (first["kind"], first["subResource"]) == ({"group": "", "version": "v1", "kind": "Binding"}, "binding")
+    assert second["kind"] == {"group": "policy", "version": "v1", "kind": "Eviction"}
+    assert (second["resource"]["resource"], second["object"]["metadata"]["name"]) == ("pods", "p")
