@@ -9,12 +9,15 @@ from __future__ import annotations
 from pydantic import Field
 
 from seatrial.sim.apiserver.client import Verdict
-from seatrial.sim.apiserver.request import Request
+from seatrial.sim.apiserver.request import Request, Response
 from seatrial.sim.config import MS
 from seatrial.sim.faults.fault import Fault
 from seatrial.sim.faults.seams import Heal, NotThere, Seams
+from seatrial.sim.kernel.clock import Timer
+from seatrial.sim.machinery import errors
 
 READS = ("GET", "HEAD", "OPTIONS")
+LOST = Verdict(0, Response(503, errors.ApiError(503, "ServiceUnavailable", "the sender is dead", {}).status()))
 
 
 class ComponentCut(Fault):
@@ -33,8 +36,10 @@ class ComponentCut(Fault):
             raise NotThere(f"no component {self.component!r}: there are {', '.join(seams.components)}")
         clock, agent, left = seams.wiring.clock, self.agent or self.component, [self.after_writes]
         running: list[Heal] = []
+        dying: list[Timer] = []
 
         def die() -> None:
+            dying.clear()
             running.append(seams.stop(self.component))
             clock.after(self.down_ms * MS, back)
 
@@ -43,11 +48,15 @@ class ComponentCut(Fault):
                 running.pop()()
 
         def judge(request: Request) -> Verdict | None:
-            if request.method not in READS and self._is_its(request, agent):
-                left[0] -= 1
-                if left[0] == 0:
-                    # The server serves the request in this instant; its answer is under way when the process ends.
-                    clock.at(clock.now, die)
+            if request.method in READS or not self._is_its(request, agent):
+                return None
+            if left[0] <= 0:
+                # Sent in the instant of its death: not served, and its answer finds nobody.
+                return LOST if dying else None
+            left[0] -= 1
+            if left[0] == 0:
+                # The server serves this one in this instant; its answer is under way when the process ends.
+                dying.append(clock.at(clock.now, die))
             return None
 
         ended = seams.judge(judge)
