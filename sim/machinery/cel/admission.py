@@ -7,6 +7,7 @@ untyped here, as upstream has them; what is known of the request, the namespace 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -93,8 +94,9 @@ Variables = tuple[tuple[str, str], ...]
 """Name and expression of a policy's variables, in order: each may name the ones before."""
 
 
-class Purpose(NamedTuple):
-    """What an expression is for: the results it may have, and what it may name."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Purpose:
+    """What an expression is for: the results it may have, and what it may name. Compared by identity: there are few."""
 
     results: tuple[Type, ...]
     authorizer: bool = True

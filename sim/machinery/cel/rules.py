@@ -25,7 +25,8 @@ Schema = Mapping[str, Any]
 OBJECT_BUDGET = 10_000_000
 """What all rules of one object may cost (celconfig.RuntimeCELCostBudget)."""
 MESSAGE_BYTES_MAX = 5 * 1024
-OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
+NO_MORE = "no further validation rules will be run"
+OUT_OF_BUDGET = f"validation failed due to running out of cost budget, {NO_MORE}"
 
 
 @dataclass(slots=True)
@@ -245,6 +246,9 @@ def _passed(rule: Rule, bindings: dict[str, Any], values: tuple[Any, Any], path:
     if holds is True:
         return True
     detail = _message(rule, bindings, result)
+    if result.budget < 0:
+        result.errors.append(_invalid(values[0], path, detail))
+        return False
     problem = _refused(values[0], rule, path, detail if detail else _told(rule))
     if not rule.uses_old_self and values[1] is not None and values[0] == values[1]:
         result.warnings.append(str(problem))
@@ -273,14 +277,24 @@ def _failed(failure: EvaluationError, rule: Rule) -> str:
 
 
 def _message(rule: Rule, bindings: Mapping[str, Any], result: Validation) -> str:
-    """What the messageExpression says; empty when it says nothing that can be shown."""
+    """What the messageExpression says; empty when it says nothing that can be shown.
+
+    When there is no budget left for it, that is said instead, and the budget is below zero.
+    """
     if rule.message is None:
         return ""
+    text: Any = ""
     try:
         text, cost = rule.message.measured(bindings)
+    except CostExceeded:
+        result.budget = -1
+        why = "no further validation rules will be run due to call cost exceeds limit for messageExpression"
+        return f"{why}: {quoted(rule.spec['messageExpression'])}"
     except EvaluationError as error:
-        result.budget -= error.cost
-        return ""
+        cost = error.cost
+    if cost > result.budget:
+        result.budget = -1
+        return f"messageExpression evaluation failed due to running out of cost budget, {NO_MORE}"
     result.budget -= cost
     told = text.strip() if isinstance(text, str) else ""
     return "" if "\n" in told or len(told.encode()) > MESSAGE_BYTES_MAX else told
