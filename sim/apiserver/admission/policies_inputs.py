@@ -6,7 +6,7 @@ Source: k8s.io/apiserver/pkg/admission/plugin/cel (activation.go, condition.go, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from seatrial.sim.apiserver.admission import matching
@@ -162,24 +162,9 @@ class Inputs:
         self.has_params = spec.get("paramKind") is not None
         self.variables = expressions.variables_of(spec)
         self.budget = expressions.BUDGET
-        request = admission_request(attributes, shown_as)
-        request["dryRun"] = attributes.dry_run
-        request["options"] = operation_options(context, attributes.operation)
-        answer = _answer(context)
-        question = Question(
-            "", attributes.resource.group, attributes.resource.plural, attributes.subresource, attributes.namespace,
-            attributes.name,
-        )  # fmt: skip
-        self.bindings: dict[str, Any] = {
-            "object": shown(attributes.object, shown_as),
-            "oldObject": shown(attributes.old, shown_as),
-            "request": request,
-            "params": params,
-            "namespaceObject": _namespace_value(matching.namespace_of(context, attributes)),
-            "authorizer": authorizer(answer),
-            "authorizer.requestResource": request_resource(answer, question),
-            "variables": _Variables(self),
-        }
+        self.bindings = _Bindings(context, attributes, shown_as)
+        self.bindings["params"] = params
+        self.bindings["variables"] = _Variables(self)
 
     def spend(self, cost: int) -> None:
         """Takes from the budget. Raises OutOfBudget."""
@@ -212,6 +197,47 @@ class Inputs:
                 problems.append(str(error))
         distinct = list(dict.fromkeys(problems))
         return False, distinct[0] if len(distinct) == 1 else f"[{', '.join(distinct)}]" if distinct else ""
+
+
+class _Bindings(dict[str, Any]):
+    """What expressions name: each is made when it is first named."""
+
+    def __init__(self, context: Context, attributes: Attributes, shown_as: Resource) -> None:
+        super().__init__()
+        self._of = (context, attributes, shown_as)
+
+    def __missing__(self, name: str) -> Any:
+        value = self[name] = SOURCES[name](*self._of)
+        return value
+
+
+def _request(context: Context, attributes: Attributes, shown_as: Resource) -> Any:
+    request = admission_request(attributes, shown_as)
+    request["dryRun"] = attributes.dry_run
+    request["options"] = operation_options(context, attributes.operation)
+    return request
+
+
+def _request_resource(context: Context, attributes: Attributes, shown_as: Resource) -> Any:
+    resource = attributes.resource
+    question = Question(
+        group=resource.group,
+        resource=resource.plural,
+        subresource=attributes.subresource,
+        namespace=attributes.namespace,
+        name=attributes.name,
+    )
+    return request_resource(_answer(context), question)
+
+
+SOURCES: Mapping[str, Callable[[Context, Attributes, Resource], Any]] = {
+    "object": lambda context, attributes, shown_as: shown(attributes.object, shown_as),
+    "oldObject": lambda context, attributes, shown_as: shown(attributes.old, shown_as),
+    "request": _request,
+    "namespaceObject": lambda context, attributes, _: _namespace_value(matching.namespace_of(context, attributes)),
+    "authorizer": lambda context, attributes, _: authorizer(_answer(context)),
+    "authorizer.requestResource": _request_resource,
+}
 
 
 class _Variables(dict[str, Any]):

@@ -7,7 +7,7 @@ the types say it. *Not modelled*: constant folding, which upstream's costs do no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from seatrial.sim.machinery.cel import loops
@@ -56,13 +56,16 @@ class Program:
         """The type of what it evaluates to."""
         return self.checked.result
 
-    def evaluate(self, bindings: Mapping[str, Any], limit: int = CALL_LIMIT) -> Any:
+    def evaluate(self, bindings: dict[str, Any], limit: int = CALL_LIMIT) -> Any:
         """The value. Raises EvaluationError."""
         return self.measured(bindings, limit)[0]
 
-    def measured(self, bindings: Mapping[str, Any], limit: int = CALL_LIMIT) -> tuple[Any, int]:
-        """The value and what it cost. Raises EvaluationError, whose ``cost`` tells the same."""
-        frame = Frame(dict(bindings), limit)
+    def measured(self, bindings: dict[str, Any], limit: int = CALL_LIMIT) -> tuple[Any, int]:
+        """The value and what it cost. Raises EvaluationError, whose ``cost`` tells the same.
+
+        Loops put their variables into the bindings while they run, and leave them as they were.
+        """
+        frame = Frame(bindings, limit)
         try:
             value = self._run(frame)
         except EvaluationError as error:

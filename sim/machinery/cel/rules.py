@@ -276,7 +276,7 @@ def _failed(failure: EvaluationError, rule: Rule) -> str:
     return f"{text} evaluating rule: {shown}"
 
 
-def _message(rule: Rule, bindings: Mapping[str, Any], result: Validation) -> str:
+def _message(rule: Rule, bindings: dict[str, Any], result: Validation) -> str:
     """What the messageExpression says; empty when it says nothing that can be shown.
 
     When there is no budget left for it, that is said instead, and the budget is below zero.
