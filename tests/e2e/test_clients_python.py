@@ -58,8 +58,7 @@ def test_a_kopf_operator(lab: Machine) -> None:
         wait_for("the change", lambda: text() == "ahoy ahoy" and said(2))
         refused = lab.type("kubectl", "apply", "-f", "-", stdin=GREETING % 6)
         assert "spec.times: Invalid value: 6" in refused.stderr
-        events = lab.kubectl("get", "events", "--field-selector", "involvedObject.kind=Greeting")
-        assert "Handler 'create' succeeded" in events
+        wait_for("the event", lambda: "said hello" in lab.kubectl("events", "--for", "greeting/world"))
         lab.kubectl("delete", "greeting", "world", "--timeout=60s")
         lab.kubectl("get", "configmap", "world-farewell")
         assert kopf.poll() is None

@@ -12,7 +12,6 @@ from kubernetes import client, config
 def start(settings: kopf.OperatorSettings, **_: Any) -> None:
     config.load_kube_config()
     settings.persistence.finalizer = "greetings.seatrial.dev/farewell"
-    settings.posting.level = 20
 
 
 def body_of(spec: Any) -> dict[str, Any]:
@@ -20,10 +19,11 @@ def body_of(spec: Any) -> dict[str, Any]:
 
 
 @kopf.on.create("seatrial.dev", "v1", "greetings")
-def create(spec: Any, name: str, namespace: str, patch: kopf.Patch, **_: Any) -> None:
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, **body_of(spec)}
-    kopf.adopt(body)
-    client.CoreV1Api().create_namespaced_config_map(namespace, body)
+def create(spec: Any, body: Any, name: str, namespace: str, patch: kopf.Patch, **_: Any) -> None:
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, **body_of(spec)}
+    kopf.adopt(made)
+    client.CoreV1Api().create_namespaced_config_map(namespace, made)
+    kopf.info(body, reason="Greeted", message="said hello")
     patch.status["said"] = 1
 
 

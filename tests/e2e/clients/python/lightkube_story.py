@@ -48,7 +48,7 @@ client.wait(Deployment, "lightkube", for_conditions=["Available"])
 scale = client.get(Deployment.Scale, "lightkube")
 scale.spec.replicas = 0
 client.replace(scale, "lightkube")
-for event, pod in client.watch(Pod, labels=labels):
+for event, _ in client.watch(Pod, labels=labels):
     if event == "DELETED":
         break
 client.delete(Deployment, "lightkube")

@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
@@ -119,8 +118,8 @@ func main() {
 	})
 	must("delete", apps.Delete(ctx, "from-go", metav1.DeleteOptions{}))
 	until(ctx, "deleted", func() bool {
-		all, err := deployments.List(labels.Everything())
-		return err == nil && len(all) == 0
+		_, err := deployments.Deployments(namespace).Get("from-go")
+		return apierrors.IsNotFound(err)
 	})
 	select {
 	case <-led:
