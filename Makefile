@@ -14,6 +14,7 @@ setup: .venv/installed  ## Build .venv with everything that Seatrial and its tes
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q sim api scenarios
 	@touch $@
 
 up: setup  ## Start the default cluster and leave it running
