@@ -4,10 +4,12 @@ They accept names, establish kinds, register them for discovery and OpenAPI, and
 Every commit of a definition is noticed a moment later, and each step writes the status through the API as upstream's
 controllers do.
 
-Source: k8s.io/apiextensions-apiserver/pkg/controller/{status,establish,apiapproval,nonstructuralschema,finalizer} and
+Source: k8s.io/apiextensions-apiserver/pkg/controller/{status,establish,apiapproval,finalizer} and
 pkg/apiserver/customresource_handler.go, k8s.io/kube-aggregator/pkg/controllers/autoregister.
 
-Not modelled: the controllers' own queues and back-offs; what one of them does takes the same short time always.
+Not modelled: the controllers' own queues and back-offs; what one of them does takes the same short time always. The
+condition NonStructuralSchema never comes up, because definitions of apiextensions.k8s.io/v1 cannot be stored without
+structural schemas.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from seatrial.sim.apiserver.patching import APPLY, JSON_PATCH, MERGE_PATCH, STRA
 from seatrial.sim.apiserver.request import Object, Response
 from seatrial.sim.machinery import apply, decode, errors, selectors, strategic
 from seatrial.sim.machinery import patch as patches
-from seatrial.sim.machinery.fields import FieldError
+from seatrial.sim.machinery.fields import FieldError, quoted
 
 SPEC_PATH, STATUS_PATH = ("spec", "replicas"), ("status", "replicas")
 
@@ -41,13 +41,16 @@ def _with(obj: Object, path: tuple[str, ...], value: Any) -> Object:
 
 
 def of(context: Context, obj: Object) -> Object:
-    """The Scale of an object."""
+    """The Scale of an object. Raises ApiError 500 for a custom resource that does not say how many it wants."""
     wanted, present, selector_path = _paths(context)
     metadata = obj["metadata"]
     named = {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")}
-    spec = {"replicas": replicas} if (replicas := _at(obj, wanted) or 0) else {}
+    replicas = _at(obj, wanted)
+    if replicas is None and context.resource.custom is not None:
+        raise errors.internal(f"the spec replicas field {quoted('.' + '.'.join(wanted))} does not exist")
+    spec = {"replicas": replicas} if replicas else {}
     status: dict[str, Any] = {"replicas": _at(obj, present) or 0}
-    selector = _at(obj, selector_path)
+    selector = _at(obj, selector_path) if selector_path else None
     if selector:
         status["selector"] = selector if isinstance(selector, str) else selectors.text_of(selector)
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": named, "spec": spec, "status": status}

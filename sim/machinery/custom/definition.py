@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from seatrial.sim.machinery.custom.kind import Custom, ScalePaths
@@ -85,7 +85,6 @@ def custom(definition: Object, version: Object) -> Custom:
     """What one version of a definition says of its objects."""
     spec = definition["spec"]
     schema = (version.get("schema") or {}).get("openAPIV3Schema")
-    conversion = spec.get("conversion") or {}
     return Custom(
         kind=spec["names"]["kind"],
         node=None if schema is None else Node(schema),
@@ -95,7 +94,6 @@ def custom(definition: Object, version: Object) -> Custom:
         preserves=bool(spec.get("preserveUnknownFields")),
         since=int(definition["metadata"].get("resourceVersion") or 0),
         alone=len(spec["versions"]) == 1,
-        conversion=conversion if conversion.get("strategy") == "Webhook" else None,
         deprecation=_deprecation(spec, version),
         terminating=is_true(definition, "Terminating"),
     )
@@ -135,10 +133,3 @@ def _storage_hash(group: str, version: str, kind: str) -> str:
     """storageVersionHash of discovery (k8s.io/apiserver/pkg/endpoints/discovery.StorageVersionHash)."""
     digest = hashlib.sha256(f"{group}/{version}/{kind}".encode()).digest()
     return base64.b64encode(digest[:8]).decode()
-
-
-def structural_problems(definition: Object) -> Sequence[str]:
-    """Why a definition's schemas are not structural: preserveUnknownFields and nothing else in a stored definition."""
-    if definition["spec"].get("preserveUnknownFields"):
-        return ("spec.preserveUnknownFields: Invalid value: true: must be false",)
-    return ()

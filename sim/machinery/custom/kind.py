@@ -1,4 +1,11 @@
-"""What the table of kinds knows of a custom kind beyond its names: schema, columns, paths, where conversion happens."""
+"""What the table of kinds knows of a custom kind beyond its names: schema, columns, paths, conversion.
+
+Between versions only the apiVersion changes, then the schema of the version that is asked for prunes and defaults.
+
+Not modelled: conversion webhooks are not called. A definition with ``strategy: Webhook`` is served as one with
+``None``, so fields that its webhook would rename or move are seen under the names of the version that they were written
+in, as far as the other version's schema knows them.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +46,6 @@ class Custom:
     """The revision of the definition: what was written later was written under this schema, if ``alone``."""
     alone: bool = True
     """Whether objects are written through this version only."""
-    conversion: Mapping[str, Any] | None = None
-    """spec.conversion, where a webhook converts."""
     deprecation: str = ""
     """What every request for the version is warned of."""
     terminating: bool = False

@@ -203,6 +203,20 @@ def test_refusals(server: Server, method: str, path: str, body: Any, content_typ
     assert text in answer.body["message"]
 
 
+def test_the_scale_reads_and_writes_where_the_definition_says(server: Server) -> None:
+    paths = {"specReplicasPath": ".spec.sails", "statusReplicasPath": ".status.sails"}
+    server.define(versions=[version(subresources={"scale": paths})])
+    server.ask("POST", BOATS, boat())
+    assert server.get(f"{BOATS}/a/scale")["status"] == {"replicas": 0}
+    answer = server.ask("PATCH", f"{BOATS}/a/scale", {"spec": {"replicas": 3}}, "application/merge-patch+json")
+    assert answer.body["spec"] == {"replicas": 3}
+    assert server.get(f"{BOATS}/a")["spec"] == {"sails": 3}
+    negative = server.ask("POST", BOATS, boat("b", spec={"sails": -1})).body["details"]["causes"]
+    assert [(each["field"], each["message"]) for each in negative] == [
+        (".spec.sails", "Invalid value: -1: should be a non-negative integer")
+    ]
+
+
 def test_a_deleted_definition_takes_its_objects_along(server: Server) -> None:
     server.define()
     server.ask("POST", BOATS, boat())
