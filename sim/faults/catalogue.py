@@ -81,6 +81,10 @@ class Faults:
         self.problems: list[str] = []
         """Faults of a schedule that could not be started, and why."""
 
+    def know(self, component: Any) -> None:
+        """Lets faults name one more component."""
+        self._seams.components[component.name] = component
+
     def add(self, fault: Fault, name: str = "", after_us: int = 0, lasts_us: int | None = None) -> str:
         """Breaks something, now or later, for good or for a while; returns the name under which it is removed. Raises
         ValueError for a name that is taken and for what is not there."""

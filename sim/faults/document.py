@@ -13,8 +13,15 @@ from seatrial.sim.faults.containers import CONTAINERS
 from seatrial.sim.faults.control import CONTROL
 from seatrial.sim.faults.links import LINKS
 from seatrial.sim.faults.machines import MACHINES
+from seatrial.sim.faults.processes import PROCESSES
 
-GROUPS = (("Machines", MACHINES), ("Control plane", CONTROL), ("Network", LINKS), ("Containers and images", CONTAINERS))
+GROUPS = (
+    ("Machines", MACHINES),
+    ("Control plane", CONTROL),
+    ("Processes and what they see", PROCESSES),
+    ("Network", LINKS),
+    ("Containers and images", CONTAINERS),
+)
 HEAD = """# Faults
 
 Everything that can break in a cluster, and what is seen of it. A fault is a value, as in

@@ -36,7 +36,7 @@ class Seams:
 
     wiring: Wiring
     nodes: Mapping[str, Node]
-    components: Mapping[str, Any]
+    components: dict[str, Any]
     """What can be stopped and started alone, by name."""
     plane: Any
     """The data plane (network.dataplane.DataPlane)."""

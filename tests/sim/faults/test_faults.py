@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
+import orjson
 import pytest
 
+from seatrial.sim.apiserver.context import ExternalCall
 from seatrial.sim.apiserver.request import Request
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import ClusterSpec
@@ -203,7 +205,8 @@ ONCE = {
     "watch-drop": Case({}, "1s", lambda cluster: True, ""),
     "component-restart": Case({"component": "kube-scheduler"}, "1m", lambda cluster: True, ""),
 }
-ELSEWHERE = ("webhook-down",)
+ELSEWHERE = ("webhook-down", "component-cut", "stale-views")
+"""With tests of their own, here and in test_processes.py."""
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +319,41 @@ def test_a_replay_has_the_same_faults(cluster: Cluster) -> None:
     cluster.advance("3m")
     again = Cluster.replay(Journal.load(cluster.journal.dump()))
     assert (again.digest(), again.now) == (cluster.digest(), cluster.now)
+
+
+def allowed(call: ExternalCall) -> Generator[Any, Any, tuple[int, bytes]]:
+    """A webhook that lets everything pass."""
+    review = orjson.loads(call.body)
+    answer = {"uid": review["request"]["uid"], "allowed": True}
+    return 200, orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer})
+    yield
+
+
+def test_a_webhook_that_is_down_refuses_what_it_judges() -> None:
+    cluster = Cluster(ClusterSpec(nodes=0, controllers="none"))
+    cluster.connect(allowed)
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+    hook = {
+        "name": "maps.example.com",
+        "clientConfig": {"url": "https://hooks.example.com/maps"},
+        "rules": [rule],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "failurePolicy": "Fail",
+    }
+    kind = "ValidatingWebhookConfiguration"
+    group = "admissionregistration.k8s.io/v1"
+    cluster.apply({"apiVersion": group, "kind": kind, "metadata": {"name": "maps"}, "webhooks": [hook]})
+    create = refuses("POST", MAPS, CONFIG_MAP)
+    assert not create(cluster)
+    other = cluster.add_fault({"kind": "webhook-down", "url": "elsewhere.example.com"})
+    assert not create(cluster)
+    name = cluster.add_fault({"kind": "webhook-down", "url": "hooks.example.com"})
+    assert create(cluster)
+    cluster.remove_fault(other)
+    assert create(cluster)
+    cluster.remove_fault(name)
+    assert not create(cluster)
 
 
 def test_values_are_read_as_they_are_written() -> None:

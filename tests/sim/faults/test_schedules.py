@@ -1,0 +1,125 @@
+"""Random schedules of faults: what must hold at every moment holds, and everything heals when the faults are gone."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from seatrial.sim.cluster import Cluster
+from seatrial.sim.config import ClusterSpec
+from seatrial.sim.invariants import Judge, unmet
+from seatrial.sim.network.requests import origin_of
+
+NODES = ("w1-k8s", "w2-k8s")
+PER_CLUSTER, FAULTS = 10, 5
+MANIFEST = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      tolerations:
+      - {key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 30}
+      - {key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 30}
+      containers:
+      - {name: c, image: "registry.k8s.io/e2e-test-images/agnhost:2.53", args: [netexec, --http-port=8080]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 2
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      containers: [{name: c, image: busybox, command: [sleep, "1000000"]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+"""
+
+
+def drawn(rng: Random) -> dict[str, Any]:
+    """One fault, its beginning and its end."""
+    node = rng.choice(NODES)
+    value = rng.choice(
+        [
+            {"kind": "node-crash", "node": node},
+            {"kind": "node-pause", "node": node},
+            {"kind": "node-reboot", "node": node, "boot_s": rng.randint(5, 90)},
+            {"kind": "node-flapping", "node": node, "up_s": rng.randint(5, 60), "down_s": rng.randint(5, 90)},
+            {"kind": "kubelet-stop", "node": node},
+            {"kind": "kube-proxy-stop", "node": node},
+            {"kind": "kube-proxy-flushed", "node": node},
+            {"kind": "cni-broken", "node": node},
+            {"kind": "node-pressure", "node": node, "resource": rng.choice(["disk", "pid"])},
+            {"kind": "component-stop", "component": rng.choice(["kube-scheduler", "kube-controller-manager"])},
+            {"kind": "component-restart", "component": rng.choice(["kube-scheduler", "kube-controller-manager"])},
+            {"kind": "apiserver-down"},
+            {"kind": "etcd-no-quorum"},
+            {"kind": "etcd-slow", "delay_ms": rng.randint(50, 3000)},
+            {"kind": "etcd-full"},
+            {"kind": "etcd-compact"},
+            {"kind": "api-fault", "code": rng.choice([0, 409, 429, 500, 503]), "delay_ms": 200, "share": 0.5},
+            {"kind": "partition", "a": [node], "one_way": rng.random() < 0.5},
+            {
+                "kind": "link-quality",
+                "node": node,
+                "loss": round(rng.random() * 0.5, 2),
+                "delay_ms": rng.randint(0, 500),
+            },
+            {"kind": "dns-stop"},
+            {"kind": "watch-drop"},
+            {"kind": "container-kill", "selector": "app=web"},
+            {"kind": "registry-down"},
+        ]
+    )
+    return {"fault": value, "after": rng.randint(1, 120) * 1_000_000, "lasts": rng.randint(1, 240) * 1_000_000}
+
+
+def served(cluster: Cluster) -> str:
+    assert cluster.networking is not None
+    requests = cluster.networking.requests
+    return requests.trace(origin_of(requests.plane, "node/w1-k8s"), "http://web.default.svc.cluster.local").outcome
+
+
+def play(first: int, count: int) -> None:
+    """``count`` schedules on one cluster, one after the other: each begins where the last one healed."""
+    cluster = Cluster(ClusterSpec(nodes=2), seed=first)
+    cluster.settle()
+    cluster.apply(MANIFEST)
+    cluster.settle()
+    judge = Judge(cluster.store)
+    for seed in range(first, first + count):
+        rng = Random(f"schedule/{seed}")
+        for each in [drawn(rng) for _ in range(FAULTS)]:
+            cluster.add_fault(each["fault"], after=each["after"], lasts=each["lasts"])
+        for _ in range(12):
+            cluster.advance("30s")
+            assert not list(judge.news()), f"schedule {seed}"
+        assert not cluster.faults.list()
+        cluster.advance("8m")
+        assert not list(judge.news()), f"schedule {seed}"
+        assert not unmet(cluster.store), f"schedule {seed}"
+        assert served(cluster) == "HTTP 200", f"schedule {seed}"
+
+
+@pytest.mark.parametrize("first", range(0, 100, PER_CLUSTER))
+def test_a_hundred_schedules(first: int) -> None:
+    play(first, PER_CLUSTER)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(1000, 11_000, PER_CLUSTER))
+def test_ten_thousand_schedules(first: int) -> None:
+    play(first, PER_CLUSTER)
