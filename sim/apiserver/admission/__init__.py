@@ -22,6 +22,7 @@ from seatrial.sim.apiserver.admission import (
     policies_mutating,
     priority,
     quota,
+    resizing,
     webhooks,
 )
 from seatrial.sim.apiserver.admission.webhooks import Round
@@ -60,7 +61,7 @@ def _both(plugin: Validate) -> tuple[tuple[str, Validate], ...]:
 VALIDATING: Mapping[str, tuple[tuple[str, Validate], ...]] = {
     EVERY: (("CREATE", lifecycle.check), ("DELETE", lifecycle.check)),
     "namespaces": _both(podsecurity.check_namespace),
-    "pods": (*_both(limits.check), *_both(podsecurity.check_pod)),
+    "pods": (*_both(limits.check), *_both(podsecurity.check_pod), ("UPDATE", resizing.check)),
     "persistentvolumeclaims": (("CREATE", limits.check),),
     "priorityclasses.scheduling.k8s.io": _both(priority.check_class),
     "roles.rbac.authorization.k8s.io": _both(escalation.check_role),

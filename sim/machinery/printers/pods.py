@@ -121,7 +121,7 @@ class _State:
         return False
 
     def _run(self, statuses: Any, conditions: Any) -> None:
-        running = False
+        running, failed = False, ""
         for each in reversed(statuses):
             self._count(each)
             state = each.get("state") or EMPTY
@@ -130,12 +130,15 @@ class _State:
                 self.text = str(waiting["reason"])
             elif ended:
                 self.text = _ending(ended)
+                failed = self.text if ended.get("exitCode", 0) else failed
             elif each.get("ready") and "running" in state:
                 running = True
                 self.ready += 1
         if self.text == "Completed" and running:
             ready = any(each["type"] == "Ready" and each.get("status") == "True" for each in conditions)
             self.text = "Running" if ready else "NotReady"
+        elif self.text == "Completed" and failed:
+            self.text = failed
 
 
 def pod_template(obj: Object, now_us: int) -> Cells:

@@ -108,6 +108,18 @@ STATES: list[tuple[str, dict[str, Any], str, str]] = [
         "0/1",
         "OOMKilled",
     ),
+    (
+        "one of two failed",
+        pod(
+            {
+                "phase": "Failed",
+                "containerStatuses": [ended(reason="Completed"), ended(1, reason="Error")],
+            },
+            containers=2,
+        ),
+        "0/2",
+        "Error",
+    ),
     ("exited without a reason", pod({"phase": "Failed", "containerStatuses": [ended(2)]}), "0/1", "ExitCode:2"),
     (
         "one done, one ready",
