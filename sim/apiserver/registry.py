@@ -52,8 +52,9 @@ def create(context: Context, obj: Object, name_hint: str = "") -> Steps[Object]:
     """
     resource, server = context.resource, context.server
     rules = strategy(resource)
-    obj = _named(context, obj)
+    obj = _placed(context, obj)
     obj = yield from admission.mutate(context, _attributes(context, "CREATE", obj, None))
+    obj = _named(context, obj)
     obj = _system_metadata(context, obj)
     obj = _prepared(context, rules, obj)
     problems = validation.validate_create(resource, obj)
@@ -78,19 +79,25 @@ def _taken(context: Context, obj: Object) -> errors.ApiError:
     return errors.already_exists(group, plural, name)
 
 
-def _named(context: Context, obj: Object) -> Object:
-    """The object with its namespace, and with a name when it asks for a generated one (FillObjectMetaSystemFields)."""
-    metadata = dict(obj.get("metadata") or {})
+def _placed(context: Context, obj: Object) -> Object:
+    """The object with its namespace."""
+    metadata = obj.get("metadata") or {}
     namespace = context.namespace
     if namespace and not metadata.get("namespace"):
-        metadata["namespace"] = namespace
+        return {**obj, "metadata": {**metadata, "namespace": namespace}}
+    return obj if "metadata" in obj else {**obj, "metadata": metadata}
+
+
+def _named(context: Context, obj: Object) -> Object:
+    """The object with a name when it asks for a generated one; mutating plug-ins do not see it yet (BeforeCreate)."""
+    metadata = dict(obj["metadata"])
     base = metadata.get("generateName")
     if not metadata.get("name") and base:
         store, storage = context.server.store, context.resource.storage
         rng = context.server.streams("apiserver/names")
         for _ in range(GENERATE_ATTEMPTS):
             metadata["name"] = base[:GENERATED_BASE_MAX] + suffix(rng, 5)
-            if store.get(storage, namespace, metadata["name"]) is None:
+            if store.get(storage, context.namespace, metadata["name"]) is None:
                 break
     return {**obj, "metadata": metadata}
 
@@ -452,7 +459,9 @@ def remove(context: Context, rules: Strategy, obj: Object) -> Object:
 
 def _attributes(context: Context, operation: str, new: Object | None, old: Object | None) -> Attributes:
     info = context.info
-    name = info.name or (new["metadata"].get("name", "") if new is not None else "")
+    name = info.name
+    if not name and new is not None:
+        name = new["metadata"].get("name") or new["metadata"].get("generateName", "")
     return Attributes(
         operation, context.resource, info.subresource, context.namespace, name, new, old, context.user, context.dry_run
     )

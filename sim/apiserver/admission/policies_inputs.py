@@ -72,13 +72,18 @@ def admission_request(attributes: Attributes, shown_as: Resource) -> dict[str, A
     request["requestResource"] = gvr(attributes.resource)
     if attributes.subresource:
         request["requestSubResource"] = attributes.subresource
-    if attributes.name:
+    if attributes.name and not _unnamed(attributes):
         request["name"] = attributes.name
     namespace = attributes.name if attributes.resource.storage == "namespaces" else attributes.namespace
     if namespace:
         request["namespace"] = namespace
     request["operation"], request["userInfo"] = attributes.operation, user_info(attributes.user)
     return request
+
+
+def _unnamed(attributes: Attributes) -> bool:
+    """Whether the object's name is still to be generated: the attributes name what it will begin with."""
+    return attributes.operation == "CREATE" and not ((attributes.object or {}).get("metadata") or {}).get("name")
 
 
 OPTIONS = {

@@ -205,6 +205,16 @@ def test_who_wants_to_is_called_again_when_others_changed_the_object(
     assert [call.url.removeprefix("https://").partition("/")[0] for call in world.calls] == called
 
 
+def test_a_generated_name_is_not_there_yet_when_objects_are_mutated(world: World) -> None:
+    world.configure("Mutating", {})
+    world.configure("Validating", {})
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "a-"}}
+    name = world.send("POST", "/api/v1/namespaces/default/configmaps", body).body["metadata"]["name"]
+    mutating, validating = world.requests()
+    assert "name" not in mutating and "name" not in mutating["object"]["metadata"]
+    assert validating["name"] == validating["object"]["metadata"]["name"] == name
+
+
 def test_a_patch_that_does_not_apply(world: World) -> None:
     world.configure("Mutating", {})
     world.reply = lambda request: patched({"op": "remove", "path": "/data/absent"})
