@@ -39,6 +39,8 @@ class Attributes(NamedTuple):
     name: str = ""
     path: str = ""
     """Set for a request that names no resource."""
+    field_selector: str = ""
+    """What a list or watch is limited to: the node authorizer asks for it."""
 
     @property
     def full_resource(self) -> str:
@@ -74,7 +76,9 @@ class Authorizer:
         if MASTERS in user.groups:
             return True
         if self._kept_from_node(user, asked):
-            return False
+            return self._bound(user, asked) is not None
+        if asked.field_selector:
+            asked = asked._replace(field_selector="")
         # What is allowed whatever the name is remembered once for all names.
         return (asked.name != "" and self._decide(user, asked._replace(name=""))) or self._decide(user, asked)
 
@@ -92,7 +96,7 @@ class Authorizer:
         if MASTERS in user.groups:
             return True, ""
         kept_from = self._kept_from_node(user, asked)
-        grant = self._grant(user, asked) if not kept_from else None
+        grant = self._bound(user, asked) if kept_from else self._grant(user, asked)
         if grant is None:
             return False, kept_from or self.missing_roles(user, asked.namespace)
         return True, grant.source
@@ -103,11 +107,17 @@ class Authorizer:
         return (refusal_of(self._store, node, asked) or "") if node else ""
 
     def _grant(self, user: User, asked: Attributes) -> Grant | None:
+        return next(self._allowing(user, asked), None)
+
+    def _bound(self, user: User, asked: Attributes) -> Grant | None:
+        """What a binding allows, whatever the node authorizer thinks of it."""
+        return next((grant for grant in self._allowing(user, asked) if grant.source), None)
+
+    def _allowing(self, user: User, asked: Attributes) -> Iterator[Grant]:
         for grant in self.grants(user):
             here = grant.namespace is None or (grant.namespace == asked.namespace and not asked.path)
             if here and rule_allows(grant.rule, asked):
-                return grant
-        return None
+                yield grant
 
     def rules(self, user: User) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
         """(namespace or None for the whole cluster, rule) for every rule that applies to the user."""

@@ -39,6 +39,11 @@ def refusal_of(store: Store, node: str, asked: Attributes) -> str | None:
         if asked.resource == "serviceaccounts" and asked.subresource != "token":
             return None
         return _guarded(store, node, asked)
+    if asked.group == "" and asked.verb in READ and not asked.subresource:
+        if asked.resource == "nodes":
+            return _node(node, asked)
+        if asked.resource == "pods":
+            return _pod(store, node, asked)
     if asked.group == "coordination.k8s.io" and asked.resource == "leases":
         return _lease(node, asked)
     if asked.group == "storage.k8s.io" and asked.resource == "csinodes":
@@ -62,6 +67,30 @@ def _guarded(store: Store, node: str, asked: Attributes) -> str | None:
         if GUARDED[asked.resource](store, pod, asked):
             return None
     return f"no relationship found between node '{node}' and this object"
+
+
+def _node(node: str, asked: Attributes) -> str | None:
+    if asked.name == node:
+        return None
+    whom = f"'{asked.name}'" if asked.name else "all nodes"
+    return f"node '{node}' cannot read {whom}, only its own Node object"
+
+
+def _pod(store: Store, node: str, asked: Attributes) -> str | None:
+    if asked.verb != "get" and selects(asked.field_selector, BY_NODE, node):
+        return None
+    if not asked.name:
+        return "can only list/watch pods with spec.nodeName field selector"
+    pod = store.get("pods", asked.namespace, asked.name)
+    if pod is not None and pod["spec"].get("nodeName") == node:
+        return None
+    return f"no relationship found between node '{node}' and this object"
+
+
+def selects(field_selector: str, field: str, value: str) -> bool:
+    """Whether one of the selector's terms asks for exactly this value."""
+    terms = (term.partition("=") for term in field_selector.split(","))
+    return any(name == field and given.removeprefix("=") == value for name, _, given in terms)
 
 
 def _volumes(pod: Object) -> Iterator[Mapping[str, Any]]:

@@ -136,6 +136,7 @@ def _access(context: Context, review: Object, user: User) -> Response:
             resource.get("subresource", ""),
             resource.get("namespace", ""),
             resource.get("name", ""),
+            field_selector=_selector(resource.get("fieldSelector") or {}),
         )
     else:
         asked = Attributes(other.get("verb", ""), path=other.get("path", ""))
@@ -144,6 +145,13 @@ def _access(context: Context, review: Object, user: User) -> Response:
     if reason:
         status["reason"] = reason
     return reply(context, {**review, "status": status}, 201)
+
+
+def _selector(given: Mapping[str, Any]) -> str:
+    """A review's field selector as a list would be given it."""
+    terms = given.get("requirements") or ()
+    exact = (f"{term['key']}={term['values'][0]}" for term in terms if term["operator"] == "In" and term.get("values"))
+    return str(given.get("rawSelector") or ",".join(exact))
 
 
 def self_subject_rules(context: Context) -> Steps[Response]:

@@ -163,7 +163,16 @@ class Apiserver:
             name = info.name
             if not name and field_selector and info.verb in ("list", "watch"):
                 name = selected_name(field_selector)
-            asked = Asked(info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, name)
+            asked = Asked(
+                info.verb,
+                info.group,
+                info.version,
+                info.resource,
+                info.subresource,
+                info.namespace,
+                name,
+                field_selector=field_selector,
+            )
         else:
             asked = Asked(info.verb, path=info.path)
         if not self.authorizer.allowed(user, asked):
