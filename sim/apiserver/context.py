@@ -35,6 +35,8 @@ class ExternalCall(NamedTuple):
     """Whom the certificate has to name, where that is not the URL's host."""
     addresses: tuple[str, ...] = ()
     """Where to connect to, as ``host:port``, one after the other; empty for the URL's own host and port."""
+    insecure: bool = False
+    """Whether any certificate will do."""
 
 
 Answered = tuple[int, bytes] | OSError

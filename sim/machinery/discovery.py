@@ -134,3 +134,27 @@ def _discovered(resource: Resource) -> dict[str, Any]:
 
 def _kind(group: str, version: str, kind: str) -> dict[str, str]:
     return {"group": group, "version": version, "kind": kind}
+
+
+def discovered_rows(listed: list[Mapping[str, Any]], group: str, version: str) -> list[dict[str, Any]]:
+    """What an APIResourceList says, in the form of aggregated discovery. Raises KeyError for what is none."""
+    below: dict[str, list[dict[str, Any]]] = {}
+    rows: list[dict[str, Any]] = []
+    for row in listed:
+        plural, _, name = row["name"].partition("/")
+        kind = _kind(row.get("group") or group, row.get("version") or version, row["kind"])
+        verbs = list(row.get("verbs") or ())
+        if name:
+            below.setdefault(plural, []).append({"subresource": name, "responseKind": kind, "verbs": verbs})
+            continue
+        rows.append(
+            {
+                "resource": plural,
+                "responseKind": kind,
+                "scope": "Namespaced" if row.get("namespaced") else "Cluster",
+                "singularResource": row.get("singularName", ""),
+                "verbs": verbs,
+                **_optional(shortNames=row.get("shortNames"), categories=row.get("categories")),
+            }
+        )
+    return [{**row, **_optional(subresources=below.get(row["resource"]))} for row in rows]
