@@ -38,6 +38,8 @@ from seatrial.sim.kernel.journal import Journal
 from seatrial.sim.kernel.streams import Streams
 from seatrial.sim.machinery.kinds import Kinds, Resource, builtin
 from seatrial.sim.network import addons
+from seatrial.sim.signing import ENTRY as CERTIFICATE
+from seatrial.sim.signing import Signatures
 from seatrial.sim.store.sqlite import Durable
 from seatrial.sim.store.store import Store
 
@@ -107,7 +109,9 @@ class Cluster:
         self._answers: dict[int, tuple[int, Any]] = {}
         self._replayed: dict[str, Callable[[Any], Any]] = {"request": self._replay_request}
         bootstrap(self.server, ca_certificate)
-        parts = composition.parts(self.wiring, ca_certificate)
+        self.signatures = Signatures(self.journal, self.clock)
+        """Who signs certificates."""
+        parts = composition.parts(self.wiring, ca_certificate, self.signatures.sign)
         if parts.network is not None and spec.addons:
             addons.install(self.server, spec, self.kinds)
         self.components = parts.components
@@ -348,8 +352,10 @@ class Cluster:
         for at, kind, value in journal.entries:
             if kind == "answer":
                 self._answers[value["call"]] = (at, {key: value[key] for key in value if key != "call"})
+            elif kind == CERTIFICATE:
+                self.signatures.know(value)
         for at, kind, value in journal.entries:
-            if kind == "answer":
+            if kind in ("answer", CERTIFICATE):
                 continue
             if at > self.clock.now:
                 self.clock.run_until(at)

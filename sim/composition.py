@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import ClusterSpec
 from seatrial.sim.kernel.topology import Topology
+from seatrial.sim.signing import Sign
 
 if TYPE_CHECKING:
     from seatrial.sim.networking import Networking
@@ -71,7 +72,7 @@ class Parts(NamedTuple):
     """None where there are no machines."""
 
 
-def parts(wiring: Wiring, ca_certificate: str) -> Parts:
+def parts(wiring: Wiring, ca_certificate: str, signer: Sign) -> Parts:
     """The parts of the specification, not started yet."""
     if wiring.spec.controllers != "all":
         return Parts([], [])
@@ -79,7 +80,7 @@ def parts(wiring: Wiring, ca_certificate: str) -> Parts:
     from seatrial.sim.controllers.manager import ControllerManager
     from seatrial.sim.scheduler.scheduler import Scheduler
 
-    manager = ControllerManager(wiring, CONTROL_PLANE, shared={"root_ca": ca_certificate})
+    manager = ControllerManager(wiring, CONTROL_PLANE, shared={"root_ca": ca_certificate, "signer": signer})
     scheduler = Scheduler(wiring, CONTROL_PLANE)
     if not workers(wiring.spec):
         return Parts([manager, scheduler], [])

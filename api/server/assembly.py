@@ -6,11 +6,12 @@ import logging
 import sqlite3
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from seatrial.api.problem import Problem
 from seatrial.api.server.driver import wall_us
-from seatrial.api.server.pki import Pki
+from seatrial.api.server.pki import Pki, sign
 from seatrial.api.server.state import Home, Settings
 from seatrial.sim.apiserver.request import Request, Response
 from seatrial.sim.cluster import Cluster
@@ -112,6 +113,7 @@ def assemble(home: Home, settings: Settings, keys: Pki) -> Live:
     except ValueError as impossible:
         mend = f"give it another size: seatrial destroy {home.name}, then seatrial up {home.name} --nodes N"
         raise Problem(f"cluster {home.name}", str(impossible), mend) from None
+    cluster.signatures.connect(partial(sign, keys.authority))
     return Live(cluster, durable, wall - now)
 
 

@@ -17,10 +17,12 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = datetime.timedelta(days=36_500)
 ADMIN, MASTERS = "kubernetes-admin", "system:masters"
+KUBELET_SERVING = "kubernetes.io/kubelet-serving"
 SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 
 
@@ -91,7 +93,30 @@ def issue(
     return Pair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
 
 
-def _blank(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def sign(authority: Pair, request: bytes, signer: str, valid_us: int) -> bytes:
+    """The certificate, PEM, that a request in PEM asks for: with its names, for the signer's purpose.
+
+    ``valid_us`` is simulated time; on the host's calendar the certificate holds as long as all others.
+    """
+    key = serialization.load_pem_private_key(authority.key, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    asked = x509.load_pem_x509_csr(request)
+    issuer = x509.load_pem_x509_certificate(authority.certificate)
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH if signer == KUBELET_SERVING else ExtendedKeyUsageOID.CLIENT_AUTH
+    draft = (
+        _blank(asked.subject, issuer.subject, asked.public_key())
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+    )
+    for extension in asked.extensions:
+        if isinstance(extension.value, x509.SubjectAlternativeName):
+            draft = draft.add_extension(extension.value, critical=extension.critical)
+    return draft.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _blank(subject: x509.Name, issuer: x509.Name, key: CertificatePublicKeyTypes) -> x509.CertificateBuilder:
     begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     return (
         x509.CertificateBuilder()

@@ -2,7 +2,8 @@
 
 Source: k8s.io/kubernetes/pkg/controller/certificates (approver/sarapprove.go, signer/signer.go, cleaner/cleaner.go).
 The signature itself comes from ``shared["signer"]``, a function of (request in PEM, signer name, µs of validity) that
-the edge provides with the cluster's authority. *Not modelled*: without one, requests stay approved and unsigned.
+asks the edge, which has the cluster's authority. *Not modelled*: where nobody signs (it gives no bytes), requests stay
+approved and unsigned.
 """
 
 from __future__ import annotations
@@ -96,7 +97,8 @@ def reconcile_signing(turn: Turn) -> Steps:
     wanted = request["spec"].get("expirationSeconds")
     duration = VALID_US if wanted is None else min(wanted * S, VALID_US)
     pem = signer(b64decode(request["spec"]["request"]), request["spec"]["signerName"], duration)
-    yield update_status(REQUESTS, request, {**status, "certificate": b64encode(pem).decode()})
+    if pem:
+        yield update_status(REQUESTS, request, {**status, "certificate": b64encode(pem).decode()})
     return None
 
 
