@@ -121,6 +121,7 @@ class Cluster:
         self.faults = Faults(self._seams(parts))
         """What is broken now; ``add_fault`` and ``remove_fault`` change it."""
         self.on_replay("fault", self._replay_fault)
+        self.server.aggregation.connect(lambda call: self.wiring.external(call), lambda: self.endpoint.up)
         for component in self.components:
             component.start()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from seatrial.sim.apiserver import (
+    aggregation,
     authentication,
     customresource_routes,
     customresources,
@@ -80,6 +81,7 @@ class Apiserver:
         self.kubelets = kubelets if kubelets is not None else Kubelets(Topology(), "")
         self.customresources = customresources.CustomResources(self)
         self.customresources.restore()
+        self.aggregation = aggregation.Aggregation(self)
         store.lease("events", spec.apiserver.event_ttl_s * 1_000_000)
 
     def commit(self, resource: Resource, write: Write) -> Object:
@@ -92,6 +94,8 @@ class Apiserver:
             self.authorizer.forget()
         if resource.storage == customresources.STORAGE:
             self.customresources.notice(obj["metadata"]["name"])
+        if resource.storage in aggregation.WATCHED:
+            self.aggregation.notice(resource.storage, obj)
         return obj
 
     def handle(self, request: Request) -> Response:
@@ -134,6 +138,10 @@ class Apiserver:
             # Components of the simulation do not look at them.
             headers.update(self.flow_control.headers(user, info))
         self._authorize(user, info, first(request.query, "fieldSelector"))
+        if self.kinds.aggregated:
+            elsewhere = self.aggregation.target(info)
+            if elsewhere is not None:
+                return (yield from self.aggregation.answer(elsewhere, request, user))
         if not info.is_resource:
             return nonresource.answer(self, request, info, user)
         resource = self.kinds.find(info.group, info.version, info.resource)
