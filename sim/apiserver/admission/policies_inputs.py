@@ -1,8 +1,8 @@
 """What the expressions of a policy or match condition see of a request, and the budget they run on.
 
 Source: k8s.io/apiserver/pkg/admission/plugin/cel (activation.go, condition.go, composition.go) and
-…/plugin/webhook/matchconditions. *Not modelled*: a request for a scale shows the object whose scale it is instead of the
-Scale, which has the same spec.replicas.
+…/plugin/webhook/matchconditions. *Not modelled*: a request for a scale shows the object whose scale it is
+instead of the Scale, which has the same spec.replicas.
 """
 
 from __future__ import annotations
