@@ -45,6 +45,8 @@ from seatrial.sim.store.store import Store
 
 ADMIN: Final = User("kubernetes-admin", ("system:masters", "system:authenticated"))
 USER_AGENT: Final = "kubectl/v1.37.2"
+MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
 SETTLED_WITHIN_US: Final = 5 * S
 SETTLE_MAX_US: Final = 600 * S
 SETTLE_STEP_US: Final = 10_000
@@ -222,6 +224,12 @@ class Cluster:
         """Lets calls leave the simulation: ``perform`` makes them."""
         self._perform = perform
 
+    def attach(self, component: composition.Component) -> None:
+        """Starts one more component, such as an operator under test; faults know it by its name."""
+        self.components.append(component)
+        self.faults.know(component)
+        component.start()
+
     # faults
 
     def _seams(self, parts: composition.Parts) -> Seams:
@@ -301,6 +309,18 @@ class Cluster:
     def delete(self, kind: str, name: str, namespace: str = "default", options: Object | None = None) -> Object:
         """Deletes one object; ``options`` is a DeleteOptions. Raises ApiError 404."""
         return self._answer(Request("DELETE", self._path(kind, namespace, name), body=options))
+
+    def patch(self, kind: str, name: str, patch: Any, namespace: str = "default", subresource: str = "") -> Object:
+        """Changes fields of an object by a strategic merge patch (a merge patch for custom kinds). Raises ApiError."""
+        content_type = MERGE if self.resource(kind).custom else STRATEGIC
+        path = self._path(kind, namespace, name) + (f"/{subresource}" if subresource else "")
+        return self._answer(Request("PATCH", path, body=orjson.dumps(patch), content_type=content_type))
+
+    def evict(self, name: str, namespace: str = "default") -> Object:
+        """Asks for a pod to be evicted, as ``kubectl drain`` does. Raises ApiError 429 while a budget forbids it."""
+        metadata = {"name": name, "namespace": namespace}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        return self._answer(Request("POST", self._path("pods", namespace, name) + "/eviction", body=body))
 
     def _path(self, kind: str, namespace: str, name: str = "") -> str:
         resource = self.resource(kind)

@@ -91,10 +91,10 @@ INDEXERS: dict[str, dict[str, Indexer]] = {
 class Informers:
     """``of`` gives a kind's informer and creates it at the first call; ``start`` sets all going."""
 
-    def __init__(self, wiring: Wiring, host: str) -> None:
+    def __init__(self, wiring: Wiring, host: str, user_agent: str = f"{USER_AGENT}/shared-informers") -> None:
         self._wiring = wiring
         user = User(MANAGER_USER, ("system:authenticated",))
-        self._client = Client(wiring, host, user, f"{USER_AGENT}/shared-informers")
+        self._client = Client(wiring, host, user, user_agent)
         self._all: dict[str, Informer] = {}
         self._processes: dict[str, Process] = {}
         self._started = False

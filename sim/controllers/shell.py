@@ -150,7 +150,14 @@ class Shell:
     """A controller that runs."""
 
     def __init__(
-        self, controller: Controller, wiring: Wiring, host: str, informers: Informers, settings: Any, shared: Any
+        self,
+        controller: Controller,
+        wiring: Wiring,
+        host: str,
+        informers: Informers,
+        settings: Any,
+        shared: Any,
+        user_agent: str = USER_AGENT,
     ) -> None:
         self.controller = controller
         self.name = controller.name
@@ -159,7 +166,7 @@ class Shell:
         limits = wiring.spec.client
         qps = limits.controller_manager_qps * controller.qps_factor
         burst = limits.controller_manager_burst * controller.burst_factor
-        self._client = Client(wiring, host, controller.user, USER_AGENT, qps, burst)
+        self._client = Client(wiring, host, controller.user, user_agent, qps, burst)
         self._rng = wiring.streams(f"controllers/{controller.name}")
         component = controller.component or controller.account or controller.name
         self._recorder = Recorder(component, self._rng.randrange(1000), self._send_events)

@@ -60,6 +60,7 @@ def test_a_stale_view_is_late_and_no_more(cluster: Cluster) -> None:
     assert len(cluster.list("rs", "default")) == 1
     cluster.remove_fault("old")
     cluster.advance("10s")
+    cluster.advance("10s")
     before = cluster.now
     cluster.apply(DEPLOYMENT.replace("name: web", "name: other").replace("app: web", "app: other"))
     while len(cluster.list("rs", "default")) == 1:
