@@ -83,22 +83,33 @@ def _entries(shape: Shape, live: Object, me: Manager, stamp: str, resource: Reso
 
 def _named(obj: Object, version: str, kind: str) -> str:
     """Namespace, name and kind as upstream's errors give them."""
-    metadata = obj.get("metadata") or MEMBER
     gvk = f"{version if '/' in version else '/' + version}, Kind={kind}"
-    return f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {gvk}"
+    return f"{_text(_metadata(obj), 'namespace')}/{_text(_metadata(obj), 'name')}; {gvk}"
+
+
+def _metadata(obj: Object) -> Object:
+    """The metadata of what need not be an object yet."""
+    metadata = obj.get("metadata")
+    return metadata if isinstance(metadata, dict) else MEMBER
+
+
+def _text(value: Object, name: str) -> str:
+    """A member that should be text; empty when it is not (unstructured.NestedString)."""
+    found = value.get(name)
+    return found if isinstance(found, str) else ""
 
 
 def _checked(patch: Any, resource: Resource) -> Object:
     """The configuration, if it is one of the kind. Raises ApiError."""
     if not isinstance(patch, dict):
         raise errors.bad_request("error decoding YAML: not an object")
-    version, kind = patch.get("apiVersion", ""), patch.get("kind", "")
+    version, kind = _text(patch, "apiVersion"), _text(patch, "kind")
     what = _named(patch, version, kind)
     if (version, kind) != (resource.api_version, resource.kind):
         raise errors.bad_request(f"invalid object type: {what.partition('; ')[2]}")
-    if (patch.get("metadata") or MEMBER).get("managedFields") is not None:
+    if _metadata(patch).get("managedFields") is not None:
         raise errors.bad_request("metadata.managedFields must be nil")
-    found = list(configuration.problems(resource.type, patch, resource.custom))
+    found = list(configuration.problems(resource.type, patch, resource.custom is not None))
     if found:
         listed = found[0] if len(found) == 1 else "\n".join(["errors:", *(f"  {text}" for text in found)])
         raise errors.ApiError(500, "", f"failed to create typed patch object ({what}): {listed}")
