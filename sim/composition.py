@@ -46,7 +46,9 @@ class Component(Protocol):
 
 def workers(spec: ClusterSpec) -> list[str]:
     """The names of the worker machines that the cluster brings along."""
-    return [] if spec.control_plane_only else [f"w{number}-k8s" for number in range(1, spec.nodes + 1)]
+    if spec.control_plane_only:
+        return []
+    return [spec.node_names.replace("{n}", str(number)) for number in range(1, spec.nodes + 1)]
 
 
 def topology(spec: ClusterSpec) -> Topology:

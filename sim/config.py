@@ -91,12 +91,29 @@ class ClientSpec(_Spec):
     """kubeAPIBurst of the kubelet."""
 
 
+class AutoscalingSpec(_Spec):
+    """The horizontal pod autoscaler's flags."""
+
+    tolerance: float = Field(default=0.1, ge=0)
+    """--horizontal-pod-autoscaler-tolerance."""
+    cpu_initialization_us: int = 300 * S
+    """--horizontal-pod-autoscaler-cpu-initialization-period."""
+    initial_readiness_us: int = 30 * S
+    """--horizontal-pod-autoscaler-initial-readiness-delay."""
+    downscale_window_us: int = 300 * S
+    """--horizontal-pod-autoscaler-downscale-stabilization."""
+    sync_period_us: int = Field(default=15 * S, gt=0)
+    """--horizontal-pod-autoscaler-sync-period."""
+
+
 class ClusterSpec(_Spec):
     """A whole cluster."""
 
     name: str = Field(default="seatrial", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)
     nodes: int = Field(default=3, ge=0, le=5000)
     """Workers; the control plane node comes on top unless there are none."""
+    node_names: str = Field(default="w{n}-k8s", pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?\{n\}([-.a-z0-9]*[a-z0-9])?$")
+    """The workers' names; ``{n}`` counts from 1."""
     controllers: Literal["all", "none"] = "all"
     """``none``: a bare API server, what users of envtest want."""
     control_plane_only: bool = False
@@ -111,3 +128,4 @@ class ClusterSpec(_Spec):
     latency: LatencySpec = LatencySpec()
     apiserver: ApiserverSpec = ApiserverSpec()
     client: ClientSpec = ClientSpec()
+    autoscaling: AutoscalingSpec = AutoscalingSpec()

@@ -53,9 +53,28 @@ def checked_name(name: str) -> str:
     return name
 
 
+def checked_pattern(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Raises BadParameter for a pattern that gives no names of hosts."""
+    if value is not None:
+        try:
+            ClusterSpec(node_names=value)
+        except ValueError:
+            text = (
+                f"{value!r} gives no host names: lower-case letters, digits, '-' and '.', and {{n}} once, as in w{{n}}"
+            )
+            raise click.BadParameter(text) from None
+    return value
+
+
 @click.command(short_help="Start a cluster and point kubectl at it.")
 @click.argument("name", default=DEFAULT_NAME)
 @click.option("--nodes", type=click.IntRange(0, 5000), help="Workers next to the control plane node.  [default: 3]")
+@click.option(
+    "--node-names",
+    metavar="PATTERN",
+    callback=checked_pattern,
+    help="The workers' names, for manifests that say nodeName; {n} counts from 1.  [default: w{n}-k8s]",
+)
 @click.option(
     "--controllers",
     type=click.Choice(["all", "none"]),
@@ -66,6 +85,11 @@ def checked_name(name: str) -> str:
     is_flag=True,
     default=None,
     help="Controllers and scheduler, but no nodes and no add-ons: kubelets from outside may register.",
+)
+@click.option(
+    "--scheduler-config",
+    metavar="FILE",
+    help="A KubeSchedulerConfiguration for the scheduler; kept for later starts, until another is given.",
 )
 @click.option("--kubeconfig", "kubeconfig_file", metavar="FILE", help="Write there instead of your kubeconfig.")
 @click.option(
@@ -88,8 +112,10 @@ def up(
     Examples:
       seatrial up                                   a control plane and three workers
       seatrial up lab --nodes 10                    a second cluster, context seatrial-lab
+      seatrial up --nodes 2 --node-names 'node{n}'  workers called node1 and node2
       seatrial up --nodes 0 --controllers none      a bare API server, as envtest's
       seatrial up --kubeconfig /tmp/k --ephemeral   leaves no trace; for CI
+      seatrial up --scheduler-config packer.yaml    a scheduler with profiles of your own
     """
     home = state.find(checked_name(name), os.environ)
     if home.running:
@@ -134,6 +160,8 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
     if home.exists and home.settings_file.exists() is False and not (home.database.exists() or home.pki.exists()):
         home.remove()
     given = {key: value for key, value in options.items() if value is not None}
+    if "scheduler_config" in given:
+        given["scheduler_config"] = scheduler_config(given["scheduler_config"])
     if home.exists:
         settings = home.load()
         if ephemeral:
@@ -143,12 +171,16 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
         changes: dict[str, Any] = {"port": port} if port else {}
         if "fsync" in given:
             changes["fsync"] = given["fsync"]
+        if "scheduler_config" in given:
+            changes["spec"] = settings.spec.model_copy(update={"scheduler_config": given["scheduler_config"]})
         return home, settings.model_copy(update=changes), False
     spec = ClusterSpec(
         name=name,
         nodes=given.get("nodes", ClusterSpec.model_fields["nodes"].default),
+        node_names=given.get("node_names", ClusterSpec.model_fields["node_names"].default),
         controllers=given.get("controllers", "all"),
         control_plane_only=given.get("control_plane_only", False),
+        scheduler_config=given.get("scheduler_config", ""),
     )
     if ephemeral:
         home = Home(state.roots(os.environ)[1] / name)
@@ -163,10 +195,29 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
     return home, settings, True
 
 
+def scheduler_config(filename: str) -> str:
+    """The text of a scheduler's configuration that kube-scheduler would take. Raises Problem with its objection."""
+    from seatrial.sim.scheduler.config import read_config
+    from seatrial.sim.scheduler.config_rules import ConfigError
+
+    try:
+        text = Path(filename).read_text()
+    except (OSError, UnicodeDecodeError) as problem:
+        why = getattr(problem, "strerror", None) or str(problem)
+        mend = "give the path of a file that holds a KubeSchedulerConfiguration"
+        raise Problem(f"--scheduler-config {filename}", f"it cannot be read ({why})", mend) from None
+    try:
+        read_config(text)
+    except ConfigError as problem:
+        mend = "mend the file; docs/scheduler.md shows one, and kube-scheduler --config would say the same of it"
+        raise Problem(f"--scheduler-config {filename}", str(problem), mend) from None
+    return text
+
+
 def check_unchanged(name: str, settings: Settings, given: dict[str, Any]) -> None:
     """What a cluster is made of is settled when it is made. Raises Problem for an option that says otherwise."""
     made = {**settings.spec.model_dump(), "seed": settings.seed}
-    for key in ("nodes", "controllers", "control_plane_only", "seed"):
+    for key in ("nodes", "node_names", "controllers", "control_plane_only", "seed"):
         if key in given and given[key] != made[key]:
             option = "--" + key.replace("_", "-")
             why = f"it was made with {option} {made[key]}, which cannot become {given[key]}"
@@ -231,7 +282,8 @@ def finish(name: str, target: Path, settings: Settings, report: dict[str, Any], 
     if not bare:
         click.echo(f" {tick} controllers and scheduler")
     if spec.nodes and not spec.control_plane_only and not bare:
-        workers = f"w1-k8s … w{spec.nodes}-k8s" if spec.nodes > 1 else "w1-k8s"
+        first, last = (spec.node_names.replace("{n}", str(number)) for number in (1, spec.nodes))
+        workers = f"{first} … {last}" if spec.nodes > 1 else first
         click.echo(f" {tick} nodes m-k8s, {workers}")
     click.echo(f' {tick} context "{context}" in {home_text(target)}, now the current one')
     click.echo()

@@ -136,15 +136,16 @@ class Aggregation:
 
     def _look(self, name: str, perform: Perform) -> Generator[Any, Any, None]:
         found = self._server.store.get(STORAGE, "", name)
-        if found is not None:
-            verdict = self._without_asking(found["spec"])
-            if verdict is None:
-                answered = yield from perform(self._discovery_call(found["spec"]))
-                verdict = _judged(found["spec"], self._url(found["spec"]), answered)
-            self._take(name, verdict)
+        if found is None:
+            self._looking.pop(name, None)
+            return
+        verdict = self._without_asking(found["spec"])
+        if verdict is None:
+            answered = yield from perform(self._discovery_call(found["spec"]))
+            verdict = _judged(found["spec"], self._url(found["spec"]), answered)
+        self._take(name, verdict)
         changed = self._looking.pop(name, False)
-        if found is not None:
-            self._schedule(name, NOTICE_US if changed else self._pause(name, verdict))
+        self._schedule(name, NOTICE_US if changed else self._pause(name, verdict))
 
     def _pause(self, name: str, verdict: Verdict) -> int:
         """How long until the next look."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seatrial.sim.apiserver.request import Object
+from seatrial.sim.config import AutoscalingSpec
 from seatrial.sim.controllers import hpa_limits as limits
 from seatrial.sim.controllers import hpa_metrics as metrics
 from seatrial.sim.controllers.actions import Action, After, Get, Outcome, Record, Steps, Turn, Update, update_status
 from seatrial.sim.controllers.conditions import put_in_place
-from seatrial.sim.controllers.hpa_calculator import Scope, Settings, Tolerances
+from seatrial.sim.controllers.hpa_calculator import Scope, Tolerances
 from seatrial.sim.controllers.ownership import labels_of
 from seatrial.sim.controllers.shell import Controller, Seen
 from seatrial.sim.machinery import selectors
@@ -23,7 +24,8 @@ from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.quantity import parse
 
 AUTOSCALERS = "horizontalpodautoscalers.autoscaling"
-SETTINGS = Settings()
+SETTINGS = AutoscalingSpec()
+"""Of a controller that is driven by hand."""
 UNABLE = "the HPA was unable to compute the replica count: "
 FULL_STOP = -1
 """No replica count can be given."""
@@ -35,7 +37,7 @@ class Run:
 
     turn: Turn
     hpa: Object
-    settings: Settings
+    settings: AutoscalingSpec
     conditions: list[Mapping[str, Any]]
     resource: Resource | None = None
     scale: Object = field(default_factory=dict)
@@ -68,7 +70,7 @@ class Run:
 def reconcile(turn: Turn) -> Steps:
     namespace, name = turn.key
     hpa = turn.view(AUTOSCALERS).get(namespace, name)
-    settings = turn.shared.get("hpa", SETTINGS)
+    settings = SETTINGS if turn.settings is None else turn.settings.autoscaling
     if hpa is None:
         for kind in ("log", "history"):
             turn.memory.pop((kind, turn.key), None)
@@ -315,7 +317,8 @@ def hpa_keys(seen: Seen) -> Iterable[Any]:
     metadata = seen.obj["metadata"]
     key = (metadata["namespace"], metadata["name"])
     if seen.verb == "MODIFIED":
-        return (After(key, SETTINGS.sync_period_us, True),)
+        settings = SETTINGS if seen.settings is None else seen.settings.autoscaling
+        return (After(key, settings.sync_period_us, True),)
     return (key,)
 
 

@@ -7,12 +7,11 @@ thousandths of the metric's unit, as upstream computes them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
 from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.request import Object
-from seatrial.sim.config import S
+from seatrial.sim.config import AutoscalingSpec, S
 from seatrial.sim.controllers.podstate import condition, is_ready, is_terminating, phase
 from seatrial.sim.kernel.clock import parse_stamp
 from seatrial.sim.machinery.quantity import parse
@@ -20,22 +19,6 @@ from seatrial.sim.machinery.quantity import parse
 
 class MetricError(Exception):
     """Why a metric gives no answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Flags of the controller."""
-
-    tolerance: float = 0.1
-    """--horizontal-pod-autoscaler-tolerance."""
-    cpu_initialization_us: int = 300 * S
-    """--horizontal-pod-autoscaler-cpu-initialization-period."""
-    initial_readiness_us: int = 30 * S
-    """--horizontal-pod-autoscaler-initial-readiness-delay."""
-    downscale_window_us: int = 300 * S
-    """--horizontal-pod-autoscaler-downscale-stabilization."""
-    sync_period_us: int = 15 * S
-    """--horizontal-pod-autoscaler-sync-period."""
 
 
 class Tolerances(NamedTuple):
@@ -83,11 +66,11 @@ class Scope(NamedTuple):
     current: int
     """Replicas the target asks for."""
     tolerances: Tolerances
-    settings: Settings
+    settings: AutoscalingSpec
     now: int
 
 
-def group(pods: Iterable[Object], samples: Samples, resource: str, settings: Settings, now: int) -> Groups:
+def group(pods: Iterable[Object], samples: Samples, resource: str, settings: AutoscalingSpec, now: int) -> Groups:
     """groupPods."""
     groups = Groups(0, [], [], [])
     ready = 0
@@ -106,7 +89,7 @@ def group(pods: Iterable[Object], samples: Samples, resource: str, settings: Set
     return groups._replace(ready=ready)
 
 
-def _warms_up(pod: Object, sample: Sample, settings: Settings, now: int) -> bool:
+def _warms_up(pod: Object, sample: Sample, settings: AutoscalingSpec, now: int) -> bool:
     """Whether the pod's CPU use says nothing yet about its load."""
     found, started = condition(pod, "Ready"), (pod.get("status") or {}).get("startTime")
     if found is None or not started:

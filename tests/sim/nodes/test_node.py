@@ -64,6 +64,11 @@ class TestNodes:
         assert control["spec"]["taints"] == [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
         assert control["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] == ""
 
+    def test_workers_have_the_names_that_the_specification_gives_them(self) -> None:
+        made = Cluster(ClusterSpec(nodes=2, node_names="node{n}.lab", addons=False))
+        made.run(3 * S)
+        assert [each["metadata"]["name"] for each in made.list("nodes")] == ["m-k8s", "node1.lab", "node2.lab"]
+
     def test_its_lease_is_renewed_every_ten_seconds(self) -> None:
         made = cluster()
         renewed = []
