@@ -37,8 +37,8 @@ def reconcile(turn: Turn) -> Steps:
         if turn.view("endpoints").get(namespace, name) is not None:
             yield from ignoring(Delete("endpoints", namespace, name), 404)
         return None
-    if not service["spec"].get("selector"):
-        return None
+    if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
+        return None  # a service that is another name for something outside has no endpoints
     pods = [pod for pod in turn.view("pods").list(namespace) if servicepods.selects(service, labels_of(pod))]
     subsets = subsets_of(service, pods)
     current = turn.view("endpoints").get(namespace, name)

@@ -38,8 +38,8 @@ def reconcile(turn: Turn) -> Steps:
     if service is None:
         turn.memory.pop(("trigger", namespace, name), None)
         return None
-    if not service["spec"].get("selector"):
-        return None
+    if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
+        return None  # a service that is another name for something outside has no endpoints
     pods = [pod for pod in turn.view("pods").list(namespace) if servicepods.selects(service, labels_of(pod))]
     mine = [
         each
