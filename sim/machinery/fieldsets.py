@@ -125,7 +125,10 @@ def element_key(shape: Shape, item: Any) -> str:
                 raise Keyless(f"{why} (and doesn't have default value)")
             value = shape.defaults[name]
         values.append(value)
-    return _key(shape.keys, *values)
+    try:
+        return _key(shape.keys, *values)
+    except TypeError:  # a list or an object where a plain value should be: not remembered
+        return str(_key.__wrapped__(shape.keys, *values))
 
 
 @lru_cache(maxsize=1 << 14, typed=True)

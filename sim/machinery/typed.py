@@ -296,7 +296,7 @@ def _empty(element: Field) -> Callable[[], Any]:
     """What a null in a list or map becomes."""
     if element.kind == "struct":
         return lambda: element.type.zero if element.type is not None else None
-    zero = element.zero
+    zero = "" if element.kind == "bytes" else element.zero
     return lambda: zero
 
 

@@ -38,6 +38,10 @@ UPSTREAM_FAILS: Sequence[bytes] = (
 """What a real server, too, says with a status of 500 or more."""
 
 
+AFTERWARDS = b"you requested PartialObjectMetadataList, but"
+"""How an answer begins that is refused only when the request is done, in a real server as well."""
+
+
 class Sent(NamedTuple):
     """A request as it would come off a socket."""
 
@@ -79,7 +83,7 @@ class Front:
             return f"{sent}\n{traceback.format_exc(limit=-4)}"
         if code >= 500 and not any(text in body for text in UPSTREAM_FAILS):
             return f"{sent}\n{code} {body[:500]!r}"
-        if code >= 400 and self.cluster.store.revision != before:
+        if code >= 400 and self.cluster.store.revision != before and AFTERWARDS not in body:
             return f"{sent}\n{code} {body[:500]!r}, and something was stored"
         return ""
 

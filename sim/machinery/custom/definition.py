@@ -38,7 +38,7 @@ def is_true(definition: Object, kind: str) -> bool:
 
 def storage_version(definition: Object) -> str:
     """The name of the version that objects are stored in."""
-    return next((each["name"] for each in definition["spec"]["versions"] if each.get("storage")), "")
+    return next((each["name"] for each in definition["spec"]["versions"] or () if each.get("storage")), "")
 
 
 def storage_name(definition: Object) -> str:
