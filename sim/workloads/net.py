@@ -55,6 +55,9 @@ class Network(Protocol):
     def resolve(self, sandbox: Any, name: str) -> list[str]:
         """Addresses of a name. Raises OSError(ENOENT) for one that does not exist."""
 
+    def records(self, sandbox: Any, name: str, kind: str) -> list[tuple[str, str, int, str]]:
+        """(name, type, TTL in seconds, value) of a name. Raises as ``resolve``."""
+
     def connect(self, sandbox: Any, address: str, port: int, protocol: str = "TCP") -> Listener:
         """Raises ConnectionRefusedError, TimeoutError or OSError(EHOSTUNREACH)."""
 
@@ -99,6 +102,11 @@ class Direct:
             if name in words[1:]:
                 return [words[0]]
         raise OSError(errno.ENOENT, "Name or service not known", name)
+
+    def records(self, sandbox: Any, name: str, kind: str) -> list[tuple[str, str, int, str]]:
+        if kind != "A":
+            raise OSError(errno.ENOENT, "Name or service not known", name)
+        return [(name, "A", 30, address) for address in self.resolve(sandbox, name)]
 
     def connect(self, sandbox: Any, address: str, port: int, protocol: str = "TCP") -> Listener:
         target = sandbox if address in LOOPBACK or address == sandbox.ip else self._world.sandboxes.get(address)

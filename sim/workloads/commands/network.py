@@ -304,14 +304,14 @@ def listen(proc: Proc, port: int, listener: Listener, protocol: str = "TCP") -> 
 
 
 def nslookup(proc: Proc) -> Steps:
-    _, operands = parsed(proc, "", "", {"type": "t"})
-    operands = [word for word in operands if not word.startswith("-")]
-    name = operands[0]
+    operands = [word for word in proc.argv[1:] if not word.startswith("-")]
+    asked = (word.partition("=")[2].upper() for word in proc.argv if word.startswith(("-type=", "-q=", "-query=")))
+    name, kind = _question(operands[0], next(asked, "A"))
     servers = proc.container.sandbox.dns.get("servers") or ["127.0.0.1"]
     server = operands[1] if len(operands) > 1 else servers[0]
     yield proc.clock.sleep(REQUEST_US)
     try:
-        addresses = proc.container.world.network.resolve(proc.container.sandbox, name)
+        records = proc.container.world.network.records(proc.container.sandbox, name, kind)
     except TimeoutError:
         yield proc.clock.sleep(10_000_000)
         proc.out(";; connection timed out; no servers could be reached\n\n")
@@ -320,29 +320,48 @@ def nslookup(proc: Proc) -> Steps:
         proc.out(f"Server:\t\t{server}\nAddress:\t{server}:53\n\n** server can't find {name}: NXDOMAIN\n\n")
         return 1
     proc.out(f"Server:\t\t{server}\nAddress:\t{server}:53\n\n")
-    for address in addresses:
-        proc.out(f"Name:\t{name}\nAddress: {address}\n\n" if program(proc) == "nslookup" else f"{address}\n")
+    for full, found, _, value in records:
+        line = f"Name:\t{full}\nAddress: {value}\n\n" if found == "A" else f"{full}\t{SAID[found]} = {value}\n"
+        proc.out(line if program(proc) == "nslookup" else f"{value}\n")
     return 0
+
+
+SAID = {"PTR": "name", "SRV": "service", "CNAME": "canonical name", "TXT": "text", "AAAA": "has AAAA address"}
+
+
+def _question(name: str, kind: str) -> tuple[str, str]:
+    """An address is asked for its name."""
+    if is_address(name) and ":" not in name:
+        return ".".join(name.split(".")[::-1]) + ".in-addr.arpa.", "PTR"
+    return name, kind
 
 
 def dig(proc: Proc) -> Steps:
     words = [word for word in proc.argv[1:] if not word.startswith(("@", "+", "-"))]
-    name = words[0] if words else "."
+    kinds = [word for word in words if word in ("A", "AAAA", *SAID)]
+    names = [word for word in words if word not in kinds]
+    name, kind = names[0] if names else ".", kinds[0] if kinds else "A"
+    if "-x" in proc.argv:
+        name, kind = _question(name, kind)
     yield proc.clock.sleep(REQUEST_US)
+    # dig takes no search path unless it is told to.
+    searched = name if "+search" in proc.argv else name.rstrip(".") + "."
     try:
-        addresses = proc.container.world.network.resolve(proc.container.sandbox, name.rstrip("."))
+        records = proc.container.world.network.records(proc.container.sandbox, searched, kind)
     except OSError:
-        addresses = []
+        records = []
     if "+short" in proc.argv:
-        proc.out("".join(f"{address}\n" for address in addresses))
+        proc.out("".join(f"{value}\n" for _, _, _, value in records))
         return 0
-    state = "NOERROR" if addresses else "NXDOMAIN"
+    name = name.rstrip(".")
+    state = "NOERROR" if records else "NXDOMAIN"
     proc.out(
         f"\n; <<>> DiG 9.18.41 <<>> {name}\n;; Got answer:\n;; ->>HEADER<<- opcode: QUERY, status: {state}, id: 1\n\n"
     )
-    proc.out(f";; QUESTION SECTION:\n;{name}.\t\tIN\tA\n\n")
-    if addresses:
-        proc.out(";; ANSWER SECTION:\n" + "".join(f"{name}.\t30\tIN\tA\t{address}\n" for address in addresses) + "\n")
+    proc.out(f";; QUESTION SECTION:\n;{name}.\t\tIN\t{kind}\n\n")
+    if records:
+        lines = "".join(f"{full}.\t{ttl}\tIN\t{found}\t{value}\n" for full, found, ttl, value in records)
+        proc.out(f";; ANSWER SECTION:\n{lines}\n")
     return 0
 
 
