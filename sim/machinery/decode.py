@@ -133,19 +133,15 @@ def read_as(type: Type, value: Any, open: bool = False, known: Known = NOTHING) 
     """A value as a type, and the paths of fields that the type does not have.
 
     ``open``: fields that the type does not name are kept as they are; ``known``: a value that was read before, whose
-    members are not read again where they are the very same. Raises Mistyped in encoding/json's words.
+    parts are not read again where they are the very same. Raises Mistyped in encoding/json's words.
     """
     state = Reading(type)
-    same = {name: item for name, item in value.items() if item is not None and known.get(name) is item}
-    new = {name: item for name, item in value.items() if name not in same} if same else value
     try:
-        obj = struct_decoder(type)(new, state, ())
+        obj = struct_decoder(type)(value, state, (), known)
     except RecursionError:
         raise Mistyped("exceeded max depth") from None
     if state.error:
         raise Mistyped(state.error, state.unstructured)
-    if same:
-        obj = {name: same.get(name, obj.get(name)) for name in type.fields if name in same or name in obj}
     if open and len(obj) != len(value):
         obj = {**{key: item for key, item in value.items() if key not in obj}, **obj}
         state.unknown = [path for path in state.unknown if path not in value]

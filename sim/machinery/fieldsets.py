@@ -429,8 +429,15 @@ def read(raw: bytes) -> Set:
     return _arranged(orjson.loads(raw))
 
 
-def _arranged(one: Set) -> Set:
-    keys = list(one)
-    if any(key[:2] in ("k:", "v:", "i:") for key in keys):
-        keys.sort(key=element_order)
-    return {key: _arranged(one[key]) if one[key] else MEMBER for key in keys}
+KEYED = ("k:", "v:", "i:")
+"""The path elements that upstream does not sort as text. As text they come after all others."""
+
+
+def _arranged(one: dict[str, Any]) -> Set:
+    """A set just read, whose elements are sorted as text, in upstream's order. Changed in place."""
+    key = SELF
+    for key, node in one.items():
+        one[key] = _arranged(node) if node else MEMBER
+    if key[:2] in KEYED and len(one) > 1:
+        return {key: one[key] for key in sorted(one, key=element_order)}
+    return one

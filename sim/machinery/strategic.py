@@ -141,11 +141,23 @@ def _go_kind(value: Any) -> str:
 
 def _check_order(given: Sequence[Any], order: Sequence[Any], merge_key: str) -> None:
     """The patch's elements must come in the order that the directive says. Raises ApiError."""
-    wanted = [_identity(item, merge_key) for item in given if not (isinstance(item, dict) and DIRECTIVE in item)]
-    rest = iter([_identity(item, merge_key) for item in order])
-    if not all(any(item == other for other in rest) for item in wanted):
+    wanted = _identities([item for item in given if not (isinstance(item, dict) and DIRECTIVE in item)], merge_key)
+    rest = iter(_identities(order, merge_key))
+    if not all(item in rest for item in wanted):
         lists = printed(list(given)), ORDER_PREFIX[:-1], printed(list(order))
         raise _failure("The order in patch list:\n{}\n doesn't match {} list:\n{}\n".format(*lists))
+
+
+def _identities(items: Sequence[Any], merge_key: str) -> list[Any]:
+    """The identity of each element; nearly always the text under the merge key."""
+    if merge_key:
+        try:
+            keys = [item[merge_key] for item in items]
+        except (KeyError, TypeError):
+            keys = [None]
+        if all(type(key) is str for key in keys):
+            return keys
+    return [_identity(item, merge_key) for item in items]
 
 
 def _identity(item: Any, merge_key: str) -> Any:
@@ -196,9 +208,8 @@ def _merge_elements(held: list[Any], given: list[Any], merge_key: str, fields: F
     if replaces:
         return plain
     merged = list(held)
-    places = {_identity(item, merge_key): place for place, item in reversed(list(enumerate(merged)))}
-    for item in plain:
-        key = _identity(item, merge_key)
+    places = _places(_identities(merged, merge_key))
+    for key, item in zip(_identities(plain, merge_key), plain, strict=True):
         place = places.get(key)
         if place is None:
             places[key] = len(merged)
@@ -210,9 +221,12 @@ def _merge_elements(held: list[Any], given: list[Any], merge_key: str, fields: F
 
 def _normalized(merged: list[Any], first: Sequence[Any], held: Sequence[Any], merge_key: str) -> list[Any]:
     """The elements that ``first`` names in its order, the others woven in by the order in which they were held."""
-    asked = {_identity(item, merge_key): place for place, item in reversed(list(enumerate(first)))}
-    stood = {_identity(item, merge_key): place for place, item in reversed(list(enumerate(held)))}
-    keyed = [(_identity(item, merge_key), item) for item in merged]
+    keys, stood_keys = _identities(merged, merge_key), _identities(held, merge_key)
+    asked, stood = _places(_identities(first, merge_key)), _places(stood_keys)
+    if len(set(keys)) == len(keys) and list(asked) == [key for key in keys if key in asked]:
+        if len(asked) == len(keys) or keys == stood_keys:
+            return merged  # in that order already
+    keyed = list(zip(keys, merged, strict=True))
     right = sorted((pair for pair in keyed if pair[0] in asked), key=lambda pair: asked[pair[0]])
     left = sorted((pair for pair in keyed if pair[0] not in asked), key=lambda pair: stood.get(pair[0], len(stood)))
     woven, at = [], 0
@@ -223,6 +237,14 @@ def _normalized(merged: list[Any], first: Sequence[Any], held: Sequence[Any], me
             at += 1
         woven.append(item)
     return woven + [item for _, item in left[at:]]
+
+
+def _places(keys: Sequence[Any]) -> dict[Any, int]:
+    """Where each element is found first."""
+    places: dict[Any, int] = {}
+    for place, key in enumerate(keys):
+        places.setdefault(key, place)
+    return places
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,8 +22,11 @@ from seatrial.sim.machinery.schema import Field, Type, type_named
 
 Path = tuple[Any, ...]
 """Where a value stands: () for the root, else (the parent's path, a key or index)."""
-Decoder = Callable[[Any, "Reading", Path], Any]
+Decoder = Callable[..., Any]
+"""From a value, a Reading and a Path to the value as its type has it. Those of structs and of lists of structs also
+take a known value, which was read before: what of it is found again, as the very same object, is not read again."""
 
+NOTHING: Mapping[str, Any] = {}
 STRICT_ERRORS_MAX = 100
 INTEGERS = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
@@ -317,7 +320,24 @@ def _list(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Deco
                 return decode(value, reading, path)
         return value
 
-    return strings if item_decoder is _string else decode
+    def structs(value: Any, reading: Reading, path: Path, known: Sequence[Any] | None = None) -> Any:
+        if not known or type(value) is not list:
+            return decode(value, reading, path)
+        same = set(map(id, known))
+        spare = len(known) - 1
+        # An item that is new may still share its parts with the one that stood there.
+        return [
+            empty()
+            if item is None
+            else item
+            if id(item) in same
+            else item_decoder(item, reading, (path, index), known[min(index, spare)])
+            for index, item in enumerate(value)
+        ]
+
+    if item_decoder is _string:
+        return strings
+    return structs if field.element is not None and field.element.kind == "struct" else decode
 
 
 def _map(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Decoder:
@@ -343,15 +363,23 @@ def _map(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Decod
     return strings if item_decoder is _string else decode
 
 
-Row = tuple[Decoder, bool, int, bool]
-"""Of a field: how it is read, whether it stays when empty, its place, whether it is a string."""
+TEXT, DEEP, OTHER = range(3)
+"""How a field is read: as it is when it is a string; with what is known of it; by its decoder alone."""
+
+Row = tuple[Decoder, bool, int, int]
+"""Of a field: how it is read, whether it stays when empty, its place, and TEXT, DEEP or OTHER."""
 
 
 def _rows(struct: Type) -> dict[str, Row]:
     return {
-        name: (decoder(field), field.keeps_empty, field.index, field.kind == "string")
-        for name, field in struct.fields.items()
+        name: (decoder(field), field.keeps_empty, field.index, _depth(field)) for name, field in struct.fields.items()
     }
+
+
+def _depth(field: Field) -> int:
+    if field.kind == "list":
+        return DEEP if field.element is not None and field.element.kind == "struct" else OTHER
+    return {"string": TEXT, "struct": DEEP}.get(field.kind, OTHER)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -361,13 +389,15 @@ def struct_decoder(struct: Type) -> Decoder:
     zeros: list[tuple[str, Any]] = []
     order = tuple(struct.fields)
 
-    def decode(value: Any, reading: Reading, path: Path) -> Any:
+    def decode(value: Any, reading: Reading, path: Path, known: Mapping[str, Any] | None = None) -> Any:
         if not rows:
             rows.update(_rows(struct))
             zeros.extend(struct.zeros)
         if type(value) is not dict:
             reading.mismatch(value, struct.go_name, path)
             return {}
+        if known is None:
+            known = NOTHING
         out: dict[str, Any] = {}
         last, in_order = -1, True
         for key, item in value.items():
@@ -378,9 +408,12 @@ def struct_decoder(struct: Type) -> Decoder:
                 continue
             if item is None:
                 continue
-            read, keeps_empty, index, plain = row
-            if not plain or type(item) is not str:
-                item = read(item, reading, (path, key))
+            read, keeps_empty, index, depth = row
+            if depth == TEXT:
+                if type(item) is not str:
+                    item = read(item, reading, (path, key))
+            elif (held := known.get(key)) is not item:
+                item = read(item, reading, (path, key), held) if depth == DEEP else read(item, reading, (path, key))
             if item or keeps_empty:
                 out[key] = item
                 if index < last:
