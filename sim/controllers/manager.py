@@ -9,24 +9,19 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from seatrial.sim.apiserver.client import Client, Unreachable
+from seatrial.sim.apiserver.client import Client
+from seatrial.sim.apiserver.leases import RESTART_US, Election, Elector
 from seatrial.sim.apiserver.request import User
 from seatrial.sim.apiserver.wiring import Wiring
-from seatrial.sim.config import S
-from seatrial.sim.controllers.events import Recorder
 from seatrial.sim.controllers.garbagecollector import IGNORED
 from seatrial.sim.controllers.informers import MANAGER_USER, USER_AGENT, Informers
-from seatrial.sim.controllers.leases import Elector
 from seatrial.sim.controllers.registry import CONTROLLERS
 from seatrial.sim.controllers.shell import Controller, Shell
 from seatrial.sim.kernel.clock import Process
-from seatrial.sim.kernel.streams import uuid4
 from seatrial.sim.machinery.kinds import Resource
 
 NAME = "kube-controller-manager"
 CUSTOM_KINDS = "customresourcedefinitions.apiextensions.k8s.io"
-RESTART_US = 1 * S
-"""From the loss of the lease, which ends the process, to its restart by the kubelet."""
 
 
 class ControllerManager:
@@ -73,14 +68,9 @@ class ControllerManager:
         if not self.running:
             return []
         if not self.leads:
-            return [f"{NAME}: waits for its lease"] if not self._standby else []
+            stands_by = self._elector is not None and self._elector.stands_by
+            return [] if stands_by else [f"{NAME}: waits for its lease"]
         return [each for shell in self.shells for each in shell.busy()]
-
-    @property
-    def _standby(self) -> bool:
-        """Another replica leads."""
-        lease = self._elector.lease if self._elector is not None else None
-        return lease is not None
 
     _elector: Elector | None = None
 
@@ -88,26 +78,14 @@ class ControllerManager:
         wiring = self._wiring
         rng = wiring.streams(f"{NAME}/{self.host}")
         while True:
-            identity = f"{self.host}_{uuid4(rng)}"
-            elector = Elector(wiring.clock, self._client, wiring.kinds, rng, identity, NAME)
+            elector = Elector(wiring.clock, self._client, wiring.kinds, rng, self.host, Election(NAME), NAME)
             self._elector = elector
             yield from elector.acquire()
-            yield from self._announce(elector)
+            yield from elector.announce()
             self._start_controllers()
             yield from elector.hold()
             self._end_controllers()
             yield wiring.clock.sleep(RESTART_US)
-
-    def _announce(self, elector: Elector) -> Generator[Any, Any, None]:
-        assert elector.lease is not None
-        recorder = Recorder(NAME, 0, lambda: None)
-        text = f"{elector.identity} became leader"
-        recorder.record(self._wiring.clock.now, elector.lease, "Normal", "LeaderElection", text)
-        try:
-            resource = self._wiring.kinds.resource("events")
-            yield from recorder.send(self._client, resource, lambda: self._wiring.clock.now)
-        except Unreachable:
-            return
 
     def _start_controllers(self) -> None:
         wiring = self._wiring

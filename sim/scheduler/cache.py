@@ -77,6 +77,23 @@ class Cache:
         self._tallied: dict[tuple[Traits, bool], list[Tally]] = {}
         self._labels: dict[str, LabelColumn] = {}
 
+    def copy(self, but: str = "") -> Cache:
+        """The same picture without the pod ``but`` (a uid), to try things out on."""
+        made = Cache()
+        for node in self._listed.values():
+            made.set_node(node)
+        made.refresh()
+        made.namespace_labels = dict(self.namespace_labels)
+        made.objects = {storage: dict(kept) for storage, kept in self.objects.items()}
+        for uid, (pod, place) in self.where.items():
+            if uid != but:
+                made.add_pod(pod, place)
+        for place, pods in self.nominated.items():
+            for pod in pods.values():
+                made.nominate(pod, place)
+        made.next_start = self.next_start
+        return made
+
     # nodes
 
     def set_node(self, node: Object) -> None:

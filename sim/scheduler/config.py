@@ -3,8 +3,7 @@
 Source: staging/src/k8s.io/kube-scheduler/config/v1/types.go and types_pluginargs.go, pkg/scheduler/apis/config/v1
 (defaults), pkg/scheduler/framework/runtime/framework.go (how multiPoint expands).
 
-*Not modelled*: ``parallelism``, ``leaderElection``, profiling and ``enableContentionProfiling`` are checked and have no
-effect.
+*Not modelled*: ``parallelism``, profiling and ``enableContentionProfiling`` are checked and have no effect.
 """
 
 from __future__ import annotations
@@ -15,9 +14,10 @@ from typing import Any
 
 import yaml
 
+from seatrial.sim.apiserver.leases import Election
 from seatrial.sim.config import S
 from seatrial.sim.scheduler.cache import Cache
-from seatrial.sim.scheduler.config_rules import ConfigError, validate, validate_fit
+from seatrial.sim.scheduler.config_rules import ELECTION, ConfigError, parse_duration, validate, validate_fit
 from seatrial.sim.scheduler.config_schema import ARGS, CONFIGURATION, decode
 from seatrial.sim.scheduler.decide import Framework
 from seatrial.sim.scheduler.framework import Plugin, Profile
@@ -25,6 +25,7 @@ from seatrial.sim.scheduler.registry import DEFAULT_ORDER, DEFAULT_WEIGHTS, PLUG
 
 API_VERSION, KIND = "kubescheduler.config.k8s.io/v1", "KubeSchedulerConfiguration"
 DEFAULT_SCHEDULER = "default-scheduler"
+NAME = "kube-scheduler"
 POINTS = ("preEnqueue", "queueSort", "preFilter", "filter", "postFilter", "preScore", "score", "reserve", "permit",
           "preBind", "bind", "postBind")  # fmt: skip
 Object = Mapping[str, Any]
@@ -44,6 +45,8 @@ class SchedulerConfig:
     plugins: Mapping[str, type[Plugin]] = field(default_factory=dict)
     """Plug-ins of the user's own, by name."""
     extenders: tuple[Object, ...] = ()
+    election: Election | None = field(default_factory=lambda: Election(NAME))
+    """None: it leads without asking (leaderElect: false)."""
 
 
 def default_config() -> SchedulerConfig:
@@ -81,9 +84,20 @@ def read_config(text: str, plugins: Mapping[str, type[Plugin]] | None = None) ->
         burst=connection.get("burst"),
         plugins=plugins or {},
         extenders=tuple(raw.get("extenders") or ()),
+        election=_election(raw.get("leaderElection") or {}),
     )
     frameworks(config, Cache())
     return config
+
+
+def _election(given: Object) -> Election | None:
+    if not given.get("leaderElect", True):
+        return None
+    return Election(
+        given.get("resourceName") or NAME,
+        given.get("resourceNamespace") or "kube-system",
+        *(parse_duration(given.get(key) or default) for key, default in ELECTION.items()),
+    )
 
 
 def _named(profile: Object) -> Object:

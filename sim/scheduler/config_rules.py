@@ -5,14 +5,20 @@ Source: k8s.io/kubernetes/pkg/scheduler/apis/config/validation (validation.go, v
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from seatrial.sim.config import S
 
 Object = Mapping[str, Any]
 GONE = ("AzureDiskLimits", "CinderLimits", "EBSLimits", "GCEPDLimits")
 """Plug-ins that v1 of the configuration does not know any more."""
 STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
 ACTIONS = ("DoNotSchedule", "ScheduleAnyway")
+ELECTION = {"leaseDuration": "15s", "renewDeadline": "10s", "retryPeriod": "2s"}
+DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+UNITS_US = {"ns": 0.001, "us": 1, "µs": 1, "ms": 1000, "s": S, "m": 60 * S, "h": 3600 * S}
 
 
 class ConfigError(ValueError):
@@ -26,6 +32,19 @@ def _invalid(path: str, value: Any, why: str) -> str:
 
 def _unsupported(path: str, value: str, supported: Sequence[str]) -> str:
     return f'{path}: Unsupported value: "{value}": supported values: ' + ", ".join(f'"{name}"' for name in supported)
+
+
+def parse_duration(text: str) -> int:
+    """A Go duration such as ``1m30s`` in µs. Raises ConfigError."""
+    digits = text.removeprefix("-")
+    parts = DURATION.findall(digits)
+    if digits == "0":
+        return 0
+    if not parts or "".join(number + unit for number, unit in parts) != digits:
+        unit = re.fullmatch(r"\d+(?:\.\d*)?", digits) is not None
+        raise ConfigError(f'time: {"missing unit in" if unit else "invalid"} duration "{text}"')
+    total = int(sum(float(number) * UNITS_US[unit] for number, unit in parts))
+    return -total if text.startswith("-") else total
 
 
 def validate(config: Object) -> None:
@@ -52,6 +71,7 @@ def _configuration(config: Object) -> Iterator[str]:
         yield _invalid("clientConnection.burst", connection["burst"], "must be non-negative")
     if election.get("leaderElect", True) and election.get("resourceLock", "leases") != "leases":
         yield _invalid("leaderElection.resourceLock", election["resourceLock"], 'resourceLock value must be "leases"')
+    yield from _election(election)
     parallelism = config.get("parallelism", 16)
     if parallelism is not None and parallelism <= 0:
         yield _invalid("parallelism", parallelism, "should be an integer value greater than zero")
@@ -64,6 +84,21 @@ def _configuration(config: Object) -> Iterator[str]:
         why = "must be greater than or equal to PodInitialBackoffSeconds"
         yield _invalid("podMaxBackoffSeconds", longest, why)
     yield from _extenders(config.get("extenders") or ())
+
+
+def _election(election: Object) -> Iterator[str]:
+    """ValidateLeaderElectionConfiguration (k8s.io/component-base/config/validation)."""
+    if not election.get("leaderElect", True):
+        return
+    path, found = "leaderElection", {}
+    for key, default in ELECTION.items():
+        text = election.get(key, default)
+        found[key] = parse_duration(text)
+        if found[key] <= 0:
+            yield f"{path}.{key}: Invalid value: {text}: must be greater than zero"
+    if found["leaseDuration"] < found["renewDeadline"]:
+        shown = election.get("renewDeadline", ELECTION["renewDeadline"])
+        yield f"{path}.leaseDuration: Invalid value: {shown}: LeaseDuration must be greater than RenewDeadline"
 
 
 def _percentage(path: str, holder: Object) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """A decision laid open: every plug-in's verdict and score per node, as data and as a table.
 
-decision, framework = scheduler.explain(pod)
+decision = framework.decide(pod, rng, detail=True)
 explanation(decision, framework.profile)["nodes"][0]
 """
 

@@ -91,6 +91,10 @@ class SchedulingQueue:
         """Every pod that waits, in the order in which they came."""
         yield from self._pods.values()
 
+    def find(self, uid: str) -> QueuedPod | None:
+        """A pod that waits."""
+        return self._pods.get(uid)
+
     # pods come, change and go
 
     def add(self, info: PodInfo, now: int) -> None:

@@ -6,7 +6,7 @@ with the plug-ins that objected, an event and a condition.
 
 Source: k8s.io/kubernetes/pkg/scheduler (scheduler.go, schedule_one.go, eventhandlers.go).
 
-*Not modelled*: the time that a cycle takes; leader election (the one that runs leads); Permit plug-ins.
+*Not modelled*: the time that a cycle takes; Permit plug-ins.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import numpy as np
 
 from seatrial.sim.apiserver.client import Client
 from seatrial.sim.apiserver.informer import Informer
+from seatrial.sim.apiserver.leases import RESTART_US, Elector
 from seatrial.sim.apiserver.request import User
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process, Signal
 from seatrial.sim.scheduler.binding import Binder
 from seatrial.sim.scheduler.cache import Cache
-from seatrial.sim.scheduler.config import SchedulerConfig, default_config, frameworks
+from seatrial.sim.scheduler.config import NAME, SchedulerConfig, default_config, frameworks
 from seatrial.sim.scheduler.decide import Decision, Framework
 from seatrial.sim.scheduler.extenders import Extender, ExtenderError, ExtenderVerdicts, consult
 from seatrial.sim.scheduler.framework import Code
@@ -39,7 +40,7 @@ from seatrial.sim.scheduler.recorder import Recorder
 
 Steps = Generator[Any, Any, Any]
 USER = User("system:kube-scheduler", ("system:authenticated",))
-AGENT = "kube-scheduler"
+AGENT = NAME
 FLUSH_US = 30 * S
 """How often pods that wait too long are looked for (flushUnschedulablePodsLeftover)."""
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -51,23 +52,56 @@ DYNAMIC_RESOURCES_LOST = "not found"
 class Scheduler:
     """One scheduler on a host."""
 
-    name = "kube-scheduler"
+    name = NAME
 
     def __init__(self, wiring: Wiring, host: str, config: SchedulerConfig | None = None) -> None:
         self.wiring, self.host = wiring, host
         self.config = config or default_config()
         self._processes: list[Process] = []
+        self._main: Process | None = None
+        self.leads = False
+        """Whether it decides, or stands by while another does."""
+        self._elector: Elector | None = None
         self._rng: Random = wiring.streams(f"scheduler/{host}")
 
     @property
     def running(self) -> bool:
         """Whether the process runs."""
-        return bool(self._processes)
+        return self._main is not None
 
     def start(self) -> None:
         """Begin with an empty memory."""
-        if self._processes:
-            return
+        if self._main is None:
+            self._begin()
+            self._main = self.wiring.clock.spawn(self._live(), self.name)
+
+    def _live(self) -> Steps:
+        """Watch, win the election, decide until the lease is lost, and start afresh."""
+        wiring, election = self.wiring, self.config.election
+        while True:
+            while not all(informer.synced for informer in self._informers):
+                waiting = next(informer for informer in self._informers if not informer.synced)
+                yield waiting.changed.wait()
+            if election is None:
+                self._lead()
+                return
+            recorder: str = self.config.profiles[0]["schedulerName"]
+            elector = Elector(wiring.clock, self.client, wiring.kinds, self._rng, self.host, election, recorder)
+            self._elector = elector
+            yield from elector.acquire()
+            self._lead()
+            self._processes.append(wiring.clock.spawn(elector.announce(), "scheduler/leader"))
+            yield from elector.hold()
+            self._end()
+            yield wiring.clock.sleep(RESTART_US)
+            self._begin()
+
+    def _lead(self) -> None:
+        self.leads = True
+        self._processes.append(self.wiring.clock.spawn(self._run(), "scheduler"))
+        self._processes.append(self.wiring.clock.spawn(self._flush(), "scheduler/flush"))
+
+    def _begin(self) -> None:
         wiring, config = self.wiring, self.config
         limits = wiring.spec.client
         qps = limits.scheduler_qps if config.qps is None else config.qps
@@ -98,8 +132,6 @@ class Scheduler:
         self.binder = Binder(self)
         self._informers = self._watch()
         self._processes = [wiring.clock.spawn(i.run(), f"scheduler/{i.resource.storage}") for i in self._informers]
-        self._processes.append(wiring.clock.spawn(self._run(), "scheduler"))
-        self._processes.append(wiring.clock.spawn(self._flush(), "scheduler/flush"))
         self.recorder.start()
 
     def _watch(self) -> list[Informer]:
@@ -117,8 +149,13 @@ class Scheduler:
 
     def stop(self) -> None:
         """Kill it: whatever it knew is gone, bindings under way are left as they are."""
-        if not self._processes:
-            return
+        main, self._main = self._main, None
+        if main is not None:
+            main.kill()
+            self._end()
+
+    def _end(self) -> None:
+        self.leads, self._elector = False, None
         for process in (*self._processes, *self.binder.processes):
             process.kill()
         self._processes = []
@@ -127,9 +164,12 @@ class Scheduler:
 
     def busy(self) -> list[str]:
         """What it is about to do."""
-        if not self._processes:
+        if self._main is None:
             return []
         found = [text for informer in self._informers if (text := informer.busy())]
+        if not self.leads:
+            stands_by = self._elector is not None and self._elector.stands_by
+            return found if stands_by else [*found, "waits for its lease"]
         if self.queue.ready():
             found.append("pods to schedule")
         if self.binder.processes:
@@ -142,9 +182,6 @@ class Scheduler:
 
     def _run(self) -> Steps:
         clock = self.wiring.clock
-        while not all(informer.synced for informer in self._informers):
-            waiting = next(informer for informer in self._informers if not informer.synced)
-            yield waiting.changed.wait()
         while True:
             pod = self.queue.pop(clock.now)
             if pod is None:
@@ -229,7 +266,7 @@ class Scheduler:
 
     def _failed(self, queued: QueuedPod, framework: Framework, decision: Decision) -> None:
         """No node suits: see whether others can make room, and put the pod back."""
-        outcome = self._post_filter(queued.info, framework, decision)
+        outcome = self.post_filter(queued.info, framework, decision, self._rng)
         decision.post_filter = outcome.message
         node: str | None = None
         if outcome.candidate is not None:
@@ -240,7 +277,9 @@ class Scheduler:
         if outcome.candidate is not None:
             self.binder.evict(queued.info, framework, outcome.candidate)
 
-    def _post_filter(self, info: PodInfo, framework: Framework, decision: Decision) -> Preemption:
+    @staticmethod
+    def post_filter(info: PodInfo, framework: Framework, decision: Decision, rng: Random) -> Preemption:
+        """What the PostFilter plug-ins of a profile make of a pod that no node suits."""
         if decision.nodes == 0:
             return Preemption()
         if decision.pre_filter is not None:
@@ -250,7 +289,7 @@ class Scheduler:
             return Preemption(message=DYNAMIC_RESOURCES_LOST) if lost else Preemption()
         if PREEMPTION not in framework.profile.post_filters:
             return Preemption()
-        return preempt(framework, info, decision, self._rng, framework.profile.preemption)
+        return preempt(framework, info, decision, rng, framework.profile.preemption)
 
     def back_to_queue(
         self,
@@ -276,24 +315,6 @@ class Scheduler:
             patch = failure_patch(info.pod, message, reason, clock.stamp(), nominate)
             if patch:
                 self.binder.patch_status(info, patch)
-
-    # what if
-
-    def explain(self, pod: Object) -> tuple[Decision, Framework]:
-        """What would become of the pod now, with every plug-in's verdict and score; nothing changes by asking.
-
-        Raises LookupError when no profile is responsible for the pod.
-        """
-        framework = self.framework_of(pod)
-        if framework is None:
-            raise LookupError(f"no profile is responsible for schedulerName {pod['spec'].get('schedulerName')!r}")
-        start = self.cache.next_start
-        info = self.intern.info(pod, placed=True)
-        decision = framework.decide(info, Random(0), detail=True)
-        self.cache.next_start = start
-        if decision.node is None:
-            decision.post_filter = self._post_filter(info, framework, decision).message
-        return decision, framework
 
 
 def failure_patch(

@@ -14,6 +14,7 @@ from seatrial.sim.config import ClusterSpec
 from seatrial.sim.machinery import errors
 from seatrial.sim.scheduler.config import SchedulerConfig, read_config
 from seatrial.sim.scheduler.scheduler import Scheduler
+from seatrial.sim.scheduler.whatif import what_if
 
 S = 1_000_000
 MERGE = "application/merge-patch+json"
@@ -337,14 +338,16 @@ def test_asking_what_would_happen_changes_nothing(stage: Stage) -> None:
     stage.add_pod("web", cpu="1")
     stage.settle()
     revision = stage.cluster.store.revision
+    start = stage.scheduler.cache.next_start
     spec = {key: value for key, value in stage.pod("web")["spec"].items() if key != "nodeName"}
     pod = {"metadata": {"name": "copy", "namespace": "default", "uid": "copy"}, "spec": spec}
-    answers = [stage.scheduler.explain(pod)[0] for _ in range(3)]
-    assert len({answer.node for answer in answers}) == 1
-    assert sorted(answers[0].fitting) == ["w1", "w2", "w3"]
-    assert stage.cluster.store.revision == revision
+    first, *others = [what_if(stage.scheduler, pod) for _ in range(3)]
+    assert others == [first, first]
+    assert sorted(entry["node"] for entry in first["nodes"] if entry["verdict"] == "Success") == ["w1", "w2", "w3"]
+    assert len(first["best"]) == 2 and stage.node_of("web") not in first["best"]
+    assert (stage.cluster.store.revision, stage.scheduler.cache.next_start) == (revision, start)
     with pytest.raises(LookupError):
-        stage.scheduler.explain({**pod, "spec": {**spec, "schedulerName": "nobody"}})
+        what_if(stage.scheduler, {**pod, "spec": {**spec, "schedulerName": "nobody"}})
 
 
 def test_one_seed_gives_one_history() -> None:
