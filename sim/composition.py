@@ -80,10 +80,12 @@ def parts(wiring: Wiring, ca_certificate: str, signer: Sign) -> Parts:
         return Parts([], [])
     # A bare API server needs none of these, and they (numpy above all) take longest to import.
     from seatrial.sim.controllers.manager import ControllerManager
+    from seatrial.sim.scheduler.config import read_config
     from seatrial.sim.scheduler.scheduler import Scheduler
 
     manager = ControllerManager(wiring, CONTROL_PLANE, shared={"root_ca": ca_certificate, "signer": signer})
-    scheduler = Scheduler(wiring, CONTROL_PLANE)
+    given = wiring.spec.scheduler_config
+    scheduler = Scheduler(wiring, CONTROL_PLANE, read_config(given) if given else None)
     if not workers(wiring.spec):
         return Parts([manager, scheduler], [])
     from seatrial.sim import networking

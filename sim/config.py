@@ -120,6 +120,8 @@ class ClusterSpec(_Spec):
     """Controllers and scheduler, but no node, no kubelet and no add-on, so that outside kubelets can register."""
     addons: bool = True
     """kube-proxy, CoreDNS and the control plane's static pods, as kubeadm puts them; only where there are machines."""
+    metrics_server: bool = True
+    """Among the add-ons, though kubeadm leaves it to others: what kubectl top and the autoscaler ask."""
     kubernetes_version: str = "v1.37.2"
     epoch_us: int = EPOCH_US
     """Where the simulated calendar begins, in µs since the Unix epoch; a live cluster begins at the wall clock."""
@@ -129,3 +131,5 @@ class ClusterSpec(_Spec):
     apiserver: ApiserverSpec = ApiserverSpec()
     client: ClientSpec = ClientSpec()
     autoscaling: AutoscalingSpec = AutoscalingSpec()
+    scheduler_config: str = ""
+    """The text of the scheduler's KubeSchedulerConfiguration file (--config); empty for its defaults."""
