@@ -358,6 +358,37 @@ class Cluster:
         resource = self.resource(kind)
         return causes.story(self.store, self.kinds, resource.storage, namespace if resource.namespaced else "", name)
 
+    def explain(self, pod: str | Object, namespace: str = "default") -> Object:
+        """Every scheduler plug-in's verdict and score per node for a pod: by name for one that is there, bound or not,
+        or as an object (a pod, or a workload, whose first pod is meant) for one that is not.
+
+        Raises ApiError for a pod that there is not or that the API server would refuse, LookupError when no scheduler
+        is there to ask, ValueError for an object without a pod in it.
+        """
+        if isinstance(pod, str):
+            found = self.get("pod", pod, namespace)
+        else:
+            found = self._answer(self.dry_run(pod, namespace))
+        return self.explain_found(found)
+
+    def dry_run(self, manifest: Object, namespace: str) -> Request:
+        """The request that has the API server make a manifest's pod what it would become. Raises ValueError."""
+        from seatrial.sim.scheduler.whatif import pod_of
+
+        pod = pod_of(manifest)
+        path = self._path("pod", pod["metadata"].get("namespace") or namespace, "")
+        return Request("POST", path, {"dryRun": ("All",)}, orjson.dumps(pod))
+
+    def explain_found(self, pod: Object) -> Object:
+        """``explain`` for a pod as the API server gave it."""
+        schedulers = [each for each in self.components if each.name == "kube-scheduler"]
+        if not schedulers:
+            raise LookupError("this cluster has no scheduler")
+        from seatrial.sim.scheduler.whatif import what_if
+
+        explained: Object = what_if(next((each for each in schedulers if each.leads), schedulers[0]), pod)
+        return explained
+
     @classmethod
     def replay(cls, journal: Journal) -> Cluster:
         """The cluster whose journal this is, at the moment of its last entry. Raises JournalError for an entry of an

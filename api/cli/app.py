@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "seatrial.api.cli.doctor",
     "clock": "seatrial.api.cli.clock",
     "why": "seatrial.api.cli.why",
+    "explain": "seatrial.api.cli.explain",
     "bench": "seatrial.api.cli.bench",
 }
 """Where each sub-command is; imported when it is used, so that the command starts quickly."""

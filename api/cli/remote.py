@@ -40,6 +40,9 @@ def ask(home: Home, method: str, path: str, body: Any = None, timeout_s: float =
     except ValueError:
         value = {"detail": raw.decode(errors="replace").strip()}
     if answer.status >= 300:
+        told = value.get("detail") if isinstance(value, dict) else None
+        if isinstance(told, dict) and {"what", "why", "mend"} <= told.keys():
+            raise Problem(told["what"], told["why"], told["mend"])
         raise Problem(what, refusal(value), "seatrial clock --help shows what can be asked")
     return value if isinstance(value, dict) else {"value": value}
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from seatrial.api.control import why
+from seatrial.api.control import explain, why
 from seatrial.api.control.app import Control, Front, make_app
 from seatrial.api.kubernetes.wire import Kubernetes
 from seatrial.api.problem import Problem
@@ -121,8 +121,8 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
             **live.facts(),
         }
 
-    explain = partial(why.add_to, cluster, driver)
-    control = Control(cluster.server, lambda: make_app(driver, status, stopping.set, explain))
+    more = (partial(why.add_to, cluster, driver), partial(explain.add_to, live, driver))
+    control = Control(cluster.server, lambda: make_app(driver, status, stopping.set, *more))
     listener = Listener(Front(kubernetes, control), listening, tls(keys))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
