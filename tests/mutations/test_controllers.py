@@ -1,0 +1,289 @@
+"""What each controller promises, as a pair, both with a mutation: nothing bad on the way, and the good end comes.
+
+The promises are looked at after every change of a history in which the controller manager dies between two writes and
+sees pods late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from seatrial.scenarios.testing import Broken, Faults, History, World, always, booted, judge, judge_rest, manifests
+from seatrial.sim.apiserver import eviction
+from seatrial.sim.apiserver.admission import quota
+from seatrial.sim.cluster import Cluster
+from seatrial.sim.controllers import (
+    daemonset_plan,
+    deployment,
+    deployment_plan,
+    endpointslice,
+    garbagecollector,
+    job_plan,
+    job_tracking,
+    replicaset,
+    statefulset_plan,
+)
+from seatrial.sim.machinery import errors
+from seatrial.sim.machinery.quantity import parse
+
+MANAGER = "kube-controller-manager"
+Patch = pytest.MonkeyPatch
+WRITES = (2, 5, 9)
+"""After which writes of its life the manager dies."""
+PARTITIONED = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}}
+
+
+def staying(world: World) -> list[Any]:
+    return [pod for pod in world.list("pods", "default") if "deletionTimestamp" not in pod["metadata"]]
+
+
+def ready(pods: list[Any]) -> int:
+    return sum(
+        each["type"] == "Ready" and each["status"] == "True"
+        for pod in pods
+        for each in pod.get("status", {}).get("conditions", ())
+    )
+
+
+def disturbed(writes: int, **spec: Any) -> Cluster:
+    """A cluster whose manager is about to die, and sees pods a little late."""
+    cluster = booted({"nodes": 2, **spec})
+    faults = Faults(cluster)
+    faults.crash(MANAGER, writes)
+    faults.stale(MANAGER, "300ms", "pods", lasts="60s")
+    return cluster
+
+
+def finish(cluster: Cluster, seconds: int = 120) -> None:
+    cluster.advance(f"{seconds}s")
+    judge(cluster)
+    judge_rest(cluster)
+
+
+def replica_sets_count(writes: int) -> None:
+    cluster = disturbed(writes)
+    cluster.apply(manifests.workload("replicaset", "a", 3))
+    cluster.advance("20s")
+    cluster.patch("replicaset", "a", {"spec": {"replicas": 1}})
+    finish(cluster)
+
+
+def deployments_stay_in_bounds(writes: int) -> None:
+    cluster = booted({"nodes": 2})
+    cluster.apply(manifests.workload("deployment", "a", 4, strategy=PARTITIONED))
+    cluster.advance("30s")
+    since = cluster.store.revision
+    Faults(cluster).crash(MANAGER, writes)
+    cluster.patch("deployment", "a", {"spec": {"template": {"metadata": {"labels": {"roll": "1"}}}}})
+    finish(cluster)
+    history = History(cluster.store)
+    always(history, lambda world: len(staying(world)) <= 5, since)
+    always(history, lambda world: ready(staying(world)) >= 3, since)
+
+
+def stateful_sets_keep_order(writes: int) -> None:
+    cluster = disturbed(writes)
+    cluster.apply(manifests.workload("statefulset", "a", 3))
+    finish(cluster)
+
+
+def jobs_count_once(writes: int) -> None:
+    cluster = disturbed(writes)
+    cluster.apply(manifests.job("a", 5, 2))
+    finish(cluster)
+    assert cluster.get("job", "a")["status"]["succeeded"] == 5
+    assert len(cluster.list("pods", "default")) == 5
+
+
+def daemons_run_once_per_node(writes: int) -> None:
+    cluster = disturbed(writes)
+    cluster.apply(manifests.daemons("a"))
+    finish(cluster)
+
+
+def evictions_respect_budgets(writes: int) -> None:
+    cluster = booted({"nodes": 2})
+    cluster.apply([manifests.workload("deployment", "a", 3), manifests.budget("a", 2)])
+    cluster.advance("30s")
+    Faults(cluster).crash(MANAGER, writes)
+    gone = 0
+    for _ in range(20):
+        for pod in cluster.list("pods", "default"):
+            try:
+                cluster.evict(pod["metadata"]["name"])
+                gone += 1
+            except errors.ApiError as refused:
+                assert refused.code in (429, 404)
+        cluster.advance("2s")
+    finish(cluster)
+    assert gone >= 3
+
+
+def only_garbage_is_collected(writes: int) -> None:
+    cluster = booted({"nodes": 2})
+    cluster.apply([manifests.workload("deployment", "a", 2), manifests.workload("deployment", "b", 2)])
+    cluster.advance("30s")
+    Faults(cluster).crash(MANAGER, writes)
+    cluster.delete("deployment", "a", options={"propagationPolicy": "Background"})
+    for pod in cluster.list("pods", "default", "name=b"):
+        cluster.delete("pod", pod["metadata"]["name"])
+    finish(cluster)
+    assert [each["metadata"]["labels"]["name"] for each in cluster.list("pods", "default")] == ["b", "b"]
+
+
+def quotas_hold(writes: int) -> None:
+    cluster = disturbed(writes)
+    hard = {"hard": {"pods": "2"}}
+    cluster.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": hard})
+    cluster.advance("20s")
+    cluster.apply(manifests.workload("replicaset", "a", 4))
+    cluster.advance("20s")
+    judge(cluster)
+    assert len(cluster.list("pods", "default")) == 2
+    cluster.patch("replicaset", "a", {"spec": {"replicas": 2}})
+    for pod in cluster.list("pods", "default"):
+        cluster.delete("pod", pod["metadata"]["name"])
+    finish(cluster, 400)
+
+
+def slices_show_who_is_ready(writes: int) -> None:
+    cluster = disturbed(writes)
+    cluster.apply([manifests.workload("deployment", "a", 2), manifests.service("a"), manifests.service("b")])
+    cluster.advance("30s")
+    cluster.delete("service", "b")
+    cluster.patch("deployment", "a", {"spec": {"replicas": 3}})
+    finish(cluster)
+
+
+# --- mutations
+
+
+def nothing(*_: Any, **__: Any) -> Any:
+    """Instead of a part of a reconcile: asks for nothing."""
+    return []
+    yield
+
+
+def creates_one_too_many(patch: Patch) -> None:
+    create = replicaset.create_pods
+    patch.setattr(replicaset, "create_pods", lambda kind, owner, template, n: create(kind, owner, template, n + 1))
+
+
+def creates_none(patch: Patch) -> None:
+    patch.setattr(replicaset, "create_pods", lambda *_: (yield from ()))
+
+
+def rolls_all_at_once(patch: Patch) -> None:
+    patch.setattr(deployment_plan, "new_replicas", lambda each, sets, count: deployment_plan.replicas(each))
+
+
+def never_scales_down(patch: Patch) -> None:
+    patch.setattr(deployment_plan, "scale_down_old", lambda *_: [])
+
+
+def ignores_order(patch: Patch) -> None:
+    patch.setattr(statefulset_plan, "is_monotonic", lambda owner: False)
+
+
+def waits_for_ever(patch: Patch) -> None:
+    patch.setattr(statefulset_plan, "is_running_and_ready", lambda pod: False)
+
+
+def counts_again(patch: Patch) -> None:
+    patch.setattr(job_plan, "has_finalizer", lambda pod: True)
+
+
+def counts_never(patch: Patch) -> None:
+    patch.setattr(job_tracking, "_collect", lambda run: [])
+
+
+def one_more_daemon(patch: Patch) -> None:
+    def on_node(owner: Any, node: Any, pods: Any, digest: str, now: int) -> Any:
+        return daemonset_plan.NodePlan(len(pods or ()) < 2, [], [])
+
+    patch.setattr(daemonset_plan, "on_node", on_node)
+
+
+def no_daemon(patch: Patch) -> None:
+    patch.setattr(daemonset_plan, "should_run", lambda owner, node: (False, True))
+
+
+def evicts_whatever(patch: Patch) -> None:
+    patch.setattr(eviction, "_ask_budget", lambda context, pod: None)
+
+
+def evicts_nobody(patch: Patch) -> None:
+    def refuse(budget: Any) -> None:
+        raise errors.too_many_requests("no", 0)
+
+    patch.setattr(eviction, "_check_budget", refuse)
+
+
+def collects_what_has_owners(patch: Patch) -> None:
+    judge_owners = garbagecollector._judge
+
+    def judged(turn: Any, resource: Any, item: Any, obj: Any, owners: Any) -> Any:
+        return judge_owners(turn, resource, item, obj, owners._replace(solid=[], dangling=owners.solid))
+
+    patch.setattr(garbagecollector, "_judge", judged)
+
+
+def collects_nothing(patch: Patch) -> None:
+    patch.setattr(garbagecollector, "_judge", nothing)
+
+
+def lets_all_in(patch: Patch) -> None:
+    patch.setattr(quota, "_checked", lambda attributes, quota, added: {})
+
+
+def lets_nobody_in(patch: Patch) -> None:
+    patch.setattr(quota, "_added", lambda quota, new, old: {"pods": parse("1000")} if "pods" in new else {})
+
+
+def shows_all_as_ready(patch: Patch) -> None:
+    make = endpointslice._endpoint
+
+    def endpoint(*arguments: Any) -> Any:
+        made = make(*arguments)
+        return {**made, "conditions": {**made["conditions"], "ready": not made["conditions"]["ready"]}}
+
+    patch.setattr(endpointslice, "_endpoint", endpoint)
+
+
+class Promise(NamedTuple):
+    """One controller's, with a mutation that does too much and one that does too little."""
+
+    keeps: Callable[[int], None]
+    too_much: Callable[[Patch], None]
+    too_little: Callable[[Patch], None]
+
+
+PROMISES = (
+    Promise(replica_sets_count, creates_one_too_many, creates_none),
+    Promise(deployments_stay_in_bounds, rolls_all_at_once, never_scales_down),
+    Promise(stateful_sets_keep_order, ignores_order, waits_for_ever),
+    Promise(jobs_count_once, counts_again, counts_never),
+    Promise(daemons_run_once_per_node, one_more_daemon, no_daemon),
+    Promise(evictions_respect_budgets, evicts_whatever, evicts_nobody),
+    Promise(only_garbage_is_collected, collects_what_has_owners, collects_nothing),
+    Promise(quotas_hold, lets_all_in, lets_nobody_in),
+    Promise(slices_show_who_is_ready, shows_all_as_ready, collects_nothing),
+)
+MUTANTS = [(each.keeps, mutate) for each in PROMISES for mutate in (each.too_much, each.too_little)]
+
+
+@pytest.mark.parametrize("writes", WRITES)
+@pytest.mark.parametrize("promise", PROMISES, ids=[each.keeps.__name__ for each in PROMISES])
+def test_a_promise_is_kept_through_deaths(promise: Promise, writes: int) -> None:
+    promise.keeps(writes)
+
+
+@pytest.mark.parametrize(("keeps", "mutate"), MUTANTS, ids=[f"{a.__name__}-{b.__name__}" for a, b in MUTANTS])
+def test_a_mutant_is_caught(keeps: Callable[[int], None], mutate: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    assert deployment.plan is deployment_plan
+    mutate(monkeypatch)
+    with pytest.raises((AssertionError, Broken)):
+        keeps(5)
