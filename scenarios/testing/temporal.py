@@ -58,8 +58,8 @@ def leads_to(history: History, cause: Predicate, effect: Predicate, within: str 
 
     A cause whose time was not up when the history ended is not judged.
     """
-    patience, pending, count, held = duration_us(within), [], 0, False
-    last = 0
+    patience, count, held, last = duration_us(within), 0, False, 0
+    pending: list[int] = []
     for change, world in history.worlds(since):
         last = change.at_us
         overdue = pending and pending[0] + patience < last

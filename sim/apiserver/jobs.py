@@ -41,7 +41,7 @@ def labelled(context: Context, obj: Object) -> Object:
 
 
 def deletion_warning(options: DeleteOptions) -> str:
-    """What whoever deletes a job without saying what becomes of its pods is told (jobStrategy.DefaultGarbageCollectionPolicy)."""
+    """What whoever deletes a job without saying what becomes of its pods is told (DefaultGarbageCollectionPolicy)."""
     if options.policy or options.orphan_dependents is not None:
         return ""
     return (
