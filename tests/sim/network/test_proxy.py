@@ -1,0 +1,102 @@
+"""kube-proxy as a process: its pace, what it leaves behind, and who starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from seatrial.sim.cluster import Cluster
+from seatrial.sim.config import ClusterSpec
+from seatrial.sim.network.iptables import save
+from seatrial.sim.network.proxy import KubeProxy
+
+
+def endpoints(*addresses: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [each], "conditions": {"ready": True}} for each in addresses],
+    }
+
+
+SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    made = Cluster(ClusterSpec(nodes=1), seed=2)
+    made.settle()
+    made.apply([SERVICE, endpoints("10.9.0.1")])
+    made.advance("5s")
+    yield made
+
+
+def proxy(cluster: Cluster) -> KubeProxy:
+    assert cluster.networking is not None
+    return cluster.networking.proxies["w1-k8s"]
+
+
+def knows(cluster: Cluster, address: str) -> bool:
+    return f"--to-destination {address}:8080" in save(proxy(cluster).packets.rules)
+
+
+def test_one_sync_at_once_then_at_most_one_a_second(cluster: Cluster) -> None:
+    cluster.apply(endpoints("10.9.0.2"))
+    cluster.advance("100ms")
+    assert knows(cluster, "10.9.0.2")
+    before = proxy(cluster).syncs
+    for number in range(3, 23):
+        cluster.apply(endpoints(f"10.9.0.{number}"))
+        cluster.advance("100ms")
+    assert proxy(cluster).syncs - before in (1, 2)
+    cluster.advance("2s")
+    assert knows(cluster, "10.9.0.22")
+    assert not knows(cluster, "10.9.0.2")
+
+
+def test_a_quiet_proxy_does_nothing(cluster: Cluster) -> None:
+    cluster.advance("2m")
+    before = proxy(cluster).syncs
+    cluster.advance("1h")
+    assert proxy(cluster).syncs == before
+
+
+def test_rules_stay_when_the_process_ends(cluster: Cluster) -> None:
+    proxy(cluster).stop()
+    cluster.apply(endpoints("10.9.0.2"))
+    cluster.advance("5s")
+    assert knows(cluster, "10.9.0.1")
+    proxy(cluster).start()
+    cluster.advance("5s")
+    assert knows(cluster, "10.9.0.2")
+    assert not knows(cluster, "10.9.0.1")
+
+
+def test_flushed_rules_are_written_again_when_the_monitor_looks(cluster: Cluster) -> None:
+    proxy(cluster).packets.flush()
+    assert not knows(cluster, "10.9.0.1")
+    cluster.advance("31s")
+    assert knows(cluster, "10.9.0.1")
+
+
+def test_the_process_is_that_of_its_pod(cluster: Cluster) -> None:
+    cluster.delete("daemonset", "kube-proxy", "kube-system")
+    cluster.advance("40s")
+    assert not proxy(cluster).running
+    assert knows(cluster, "10.9.0.1")
+
+
+def test_a_machine_without_power_loses_its_rules(cluster: Cluster) -> None:
+    node = cluster.nodes["w1-k8s"]
+    node.power_off()
+    assert not knows(cluster, "10.9.0.1")
+    assert not proxy(cluster).running
+    node.power_on()
+    cluster.advance("2m")
+    assert proxy(cluster).running
+    assert knows(cluster, "10.9.0.1")
