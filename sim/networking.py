@@ -23,6 +23,7 @@ from seatrial.sim.network.outside import Outside
 from seatrial.sim.network.policies import Policies
 from seatrial.sim.network.proxy import KubeProxy
 from seatrial.sim.network.requests import Requests
+from seatrial.sim.nodes.metrics_server import MetricsServer, resolution_of
 from seatrial.sim.nodes.node import Node
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import Proc
@@ -104,6 +105,11 @@ def build(
             HttpResponse,
         )
 
+    def metrics_server(proc: Proc) -> MetricsServer:
+        sandbox = proc.container.sandbox
+        resolution = resolution_of(proc.argv)
+        return MetricsServer(wiring, sandbox.namespace, sandbox.name, sandbox.host, resolution)
+
     def of_control_plane(name: str) -> Callable[[Proc], Any]:
         return lambda proc: control.get(name) if proc.container.sandbox.host == control_plane else None
 
@@ -121,6 +127,7 @@ def build(
         )
     )
     world.programs["coredns"] = programs.coredns(coredns)
+    world.programs["metrics-server"] = programs.metrics_server(metrics_server)
     world.programs["nginx-ingress-controller"] = programs.ingress_controller(ingress)
     wiring.external = calls_to_pods(plane, wiring.clock, control_plane, wiring.external)
     requests = Requests(plane, wiring.clock, HttpRequest, addons.dns_address(network.service_cidr))

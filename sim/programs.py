@@ -15,9 +15,11 @@ import orjson
 from seatrial.sim.apiserver.request import Credentials, Request
 from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.kernel.clock import Signal
+from seatrial.sim.machinery.errors import PlainError
 from seatrial.sim.network.coredns import CoreDNS
 from seatrial.sim.network.corefile import CorefileError
 from seatrial.sim.network.ingress import IngressController
+from seatrial.sim.nodes.metrics_server import MetricsServer
 from seatrial.sim.workloads.commands.network import listen
 from seatrial.sim.workloads.net import HttpConnection, HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import Proc
@@ -121,6 +123,33 @@ def ingress_controller(make: Callable[[Proc], IngressController]) -> Program:
         listen(proc, 443, SecurePage(controller))
         listen(proc, 8443, Page(_admitted))
         listen(proc, 10254, Page(lambda _: HttpResponse(200 if controller.ready else 500, PLAIN, b"ok")))
+        yield Signal(proc.clock).wait()
+        return 0
+
+    return program
+
+
+def metrics_server(make: Callable[[Proc], MetricsServer]) -> Program:
+    """The metrics server: its API, and whether it has something to say."""
+
+    def program(proc: Proc) -> Steps:
+        server = make(proc)
+        server.start()
+        proc.on_exit.append(lambda _: server.stop())
+        heed(proc)
+        flags = dict(word.lstrip("-").partition("=")[::2] for word in proc.argv[1:])
+
+        def answer(request: HttpRequest) -> HttpResponse:
+            if request.path.startswith(("/livez", "/readyz", "/healthz")):
+                well = server.ready or not request.path.startswith("/readyz")
+                return HttpResponse(200 if well else 500, PLAIN, b"ok" if well else b"metric-storage-ready failed")
+            try:
+                code, body = server.answer(request.method, request.path)
+            except PlainError as error:
+                return HttpResponse(error.code, PLAIN, error.text.encode())
+            return HttpResponse(code, {"Content-Type": "application/json"}, orjson.dumps(body))
+
+        listen(proc, int(flags.get("secure-port", "443")), Page(answer))
         yield Signal(proc.clock).wait()
         return 0
 

@@ -33,7 +33,8 @@ def dns_address(service_cidr: str) -> str:
 
 def objects(spec: ClusterSpec) -> list[Object]:
     """The add-ons with the specification's addresses."""
-    text = resources.files(__package__).joinpath("data/addons.yaml").read_text()
+    files = ["addons.yaml", "metrics-server.yaml"] if spec.metrics_server else ["addons.yaml"]
+    text = "---\n".join(resources.files(__package__).joinpath("data", file).read_text() for file in files)
     for name, value in {
         "POD_CIDR": spec.network.pod_cidr,
         "DNS_IP": dns_address(spec.network.service_cidr),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 JSON, TEXT = "application/json", "text/plain; version=0.0.4; charset=utf-8"
 NODE_CPU_NANO, NODE_MEMORY = 60_000_000, 350 * 1024 * 1024
 """What a node's own processes take beside the pods."""
+PAGE = 4096
+"""Bytes; a cgroup counts whole pages."""
 
 
 class Consumer(NamedTuple):
@@ -45,6 +47,7 @@ def consumers(kubelet: Kubelet) -> Iterator[Consumer]:
             if record.state != RUNNING or live is None or live.process is None:
                 continue
             cpu, memory = live.process.usage()
+            memory = -(-memory // PAGE) * PAGE
             yield Consumer(
                 metadata["namespace"],
                 metadata["name"],

@@ -242,6 +242,18 @@ KINDS: Mapping[str, Answer | None] = {
 }
 
 
+def sized(proc: Proc, row: Mapping[str, Any], program: Callable[[Proc], Any]) -> Any:
+    """Runs a program that uses what a service's row says of memory and CPU."""
+    _size(proc, Service(row))
+    return program(proc)
+
+
+def _size(proc: Proc, service: Service) -> None:
+    if service.memory_mb is not None:
+        proc.memory = round(service.memory_mb * 1024 * 1024)
+    proc.cpu_nano = round(service.cpu_m * 1_000_000)
+
+
 def serve(proc: Proc, service: Service) -> Steps:
     """Runs a service until it is told to stop."""
     container = proc.container
@@ -251,9 +263,7 @@ def serve(proc: Proc, service: Service) -> Steps:
         if not any(proc.env.get(name) for name in group):
             proc.err(service.complaint + "\n")
             return 1
-    if service.memory_mb is not None:
-        proc.memory = round(service.memory_mb * 1024 * 1024)
-    proc.cpu_nano = round(service.cpu_m * 1_000_000)
+    _size(proc, service)
     if service.on_term is not None:
         _heed(proc, service)
     yield proc.clock.sleep(service.start_ms * MS)

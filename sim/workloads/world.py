@@ -145,7 +145,11 @@ class World:
 
     def program(self, name: str, image: Image) -> Callable[[Proc], Any]:
         """What runs under a program's name. Raises KeyError for a catalogue that names what is not there."""
-        command = self.programs.get(name) or COMMANDS.get(name)
+        command = self.programs.get(name)
+        row = self.catalogue.services.get(name)
+        if command is not None and row is not None:
+            return lambda proc: servers.sized(proc, row, command)
+        command = command or COMMANDS.get(name)
         if command is not None:
             return command
         service = self._services.get(name)
