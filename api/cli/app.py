@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "seatrial.api.cli.doctor",
     "clock": "seatrial.api.cli.clock",
     "why": "seatrial.api.cli.why",
+    "crosscheck": "seatrial.api.cli.crosscheck",
     "explain": "seatrial.api.cli.explain",
     "bench": "seatrial.api.cli.bench",
 }
