@@ -105,8 +105,8 @@ class Field:
         self.pointer = pointer
         self.present = present
         """Whether the field is on the wire even when empty: it has no ``omitempty``, or is a struct by value."""
-        self.keeps_empty = present or pointer
-        """Whether an empty value that was given stays."""
+        self.keeps_empty = present or pointer or kind == "any"
+        """Whether an empty value that was given stays; raw JSON stays as it is."""
         self.default = default
         """The default that the schema itself names, zeros included; it also completes the keys of a list map."""
         self.disabled = disabled
