@@ -73,13 +73,17 @@ class Context:
     def manager(self) -> str:
         """The field manager of a write that names none (managerOrUserAgent)."""
         agent = self.request.user_agent.split("/", 1)[0]
-        printable = "".join(character for character in agent if character.isprintable())
-        return printable[:128]
+        if not agent.isprintable():
+            agent = "".join(character for character in agent if character.isprintable())
+        return agent[:128]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attributes:
-    """What admission looks at (k8s.io/apiserver/pkg/admission.Attributes)."""
+    """What admission looks at (k8s.io/apiserver/pkg/admission.Attributes). Not changed, but replaced.
+
+    Not frozen, because that makes it three times as dear, and every write makes two.
+    """
 
     operation: str
     """CREATE, UPDATE, DELETE or CONNECT."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -25,6 +26,7 @@ VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH"
 NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 
 
+@lru_cache(maxsize=1 << 14)
 def parse(method: str, path: str, watch: bool = False) -> RequestInfo:
     """The request behind a method and a path.
 

@@ -19,7 +19,7 @@ import orjson
 
 from seatrial.sim.machinery import conversion, fieldsets
 from seatrial.sim.machinery.fields import quoted
-from seatrial.sim.machinery.fieldsets import MEMBER, MISSING, Set, Shape
+from seatrial.sim.machinery.fieldsets import HOLDERS, MEMBER, MISSING, Set, Shape
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.schema import Type
 
@@ -159,12 +159,19 @@ def _before(given: Any, stored: Sequence[Entry] | None, of_subresource: bool) ->
 def _created(resource: Resource, new: Object) -> Set | None:
     """What a new object sets. Its parts are remembered by what they say: the pods of a template say the same."""
     found: dict[str, Any] = {}
+    type, custom = resource.type, resource.custom is not None
+    zero = MEMBER if custom or type is None else type.zero
     for name, part in new.items():
         if name in ("apiVersion", "kind"):
             continue
+        before = zero.get(name, MISSING)
+        if not isinstance(part, HOLDERS) and not isinstance(before, HOLDERS):
+            if before is MISSING or before != part:
+                found[f"f:{name}"] = MEMBER
+            continue
         if name == "metadata":
             part = {key: value for key, value in (part or MEMBER).items() if key not in OBJECT_META}
-        changed = _created_part(resource.type, resource.custom is not None, name, orjson.dumps(part))
+        changed = _created_part(type, custom, name, orjson.dumps(part))
         if changed is not None:
             found[f"f:{name}"] = changed
     return found or None
@@ -195,7 +202,7 @@ def updated(
     mine: Entry | None = None
     for entry in entries:
         fields = entry.get("fieldsV1") or None
-        if manager_of(entry) == me:
+        if entry.get("manager", "") == me.manager and manager_of(entry) == me:
             mine = entry
             continue
         left = fieldsets.difference(fieldsets.difference(fields, taken), removed)
@@ -235,16 +242,22 @@ def entry_of(entry: Entry, fields: Set) -> Entry:
 
 
 def _order(entry: Entry) -> tuple[str, ...]:
-    return tuple(entry.get(key, "") for key in ("operation", "time", "manager", "apiVersion", "subresource"))
+    get = entry.get
+    return get("operation", ""), get("time", ""), get("manager", ""), get("apiVersion", ""), get("subresource", "")
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
     """Entries as the server lists them: appliers first, then by time."""
-    return sorted(entries, key=_order)
+    listed = list(entries)
+    if len(listed) > 1:
+        listed.sort(key=_order)
+    return listed
 
 
 def _capped(entries: list[Entry]) -> list[Entry]:
     """The oldest updates of each version merged into one, until there are few enough (capmanagers.go)."""
+    if len(entries) <= UPDATE_MANAGERS_MAX:
+        return entries
     surplus = sum(entry["operation"] == UPDATE for entry in entries) - UPDATE_MANAGERS_MAX
     if surplus <= 0:
         return entries

@@ -20,6 +20,7 @@ Object = Mapping[str, Any]
 Fields = Callable[[str], Field | None]
 
 DIRECTIVE, RETAIN_KEYS = "$patch", "$retainKeys"
+HOLDERS = (dict, list)
 ORDER_PREFIX, DELETE_PREFIX = "$setElementOrder/", "$deleteFromPrimitiveList/"
 
 
@@ -250,8 +251,16 @@ def _places(keys: Sequence[Any]) -> dict[Any, int]:
 def _plain(value: Any) -> Any:
     """A value that comes in whole: without nulls and without directives."""
     if isinstance(value, dict):
-        kept = ((key, item) for key, item in value.items() if item is not None and not key.startswith("$"))
-        return {key: _plain(item) for key, item in kept if not _is_directed(item)}
+        plain = {}
+        for key, item in value.items():
+            if isinstance(item, HOLDERS):
+                if key[:1] == "$" or _is_directed(item):
+                    continue
+                item = _plain(item)
+            elif item is None or key[:1] == "$":
+                continue
+            plain[key] = item
+        return plain
     if isinstance(value, list):
         return [_plain(item) for item in value if not _is_directed(item)]
     return value
