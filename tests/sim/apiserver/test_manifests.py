@@ -55,8 +55,9 @@ def test_what_is_valid_is_taken(cluster: Cluster) -> None:
 @pytest.mark.parametrize("obj", manifest("gateway-invalid"), ids=title)
 def test_what_is_invalid_is_refused(cluster: Cluster, obj: Mapping[str, Any]) -> None:
     before = cluster.store.revision
-    plural = f"{obj['kind'].lower()}s"
-    path = f"/apis/{obj['apiVersion']}/namespaces/default/{plural}"
+    resource = cluster.resource(obj["kind"])
+    space = "namespaces/default/" if resource.namespaced else ""
+    path = f"/apis/{obj['apiVersion']}/{space}{resource.plural}"
     answer = cluster.request(Request("POST", path, body=orjson.dumps(obj)))
     assert answer.code == 422
     assert answer.body["message"].startswith(f'{obj["kind"]}.{GATEWAY} "{obj["metadata"]["name"]}" is invalid: ')
