@@ -36,7 +36,8 @@ from seatrial.sim.faults.seams import Seams
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.kernel.journal import Journal
 from seatrial.sim.kernel.streams import Streams
-from seatrial.sim.machinery.kinds import Kinds, Resource, builtin
+from seatrial.sim.machinery import legacy
+from seatrial.sim.machinery.kinds import Kinds, Resource
 from seatrial.sim.network import addons
 from seatrial.sim.signing import ENTRY as CERTIFICATE
 from seatrial.sim.signing import Signatures
@@ -93,7 +94,7 @@ class Cluster:
         self.journal = Journal({**header, "ca": ca_certificate})
         self.clock = Clock(now)
         self.streams = Streams(f"{seed}/{boot}" if boot else seed)
-        self.kinds: Kinds = builtin()
+        self.kinds: Kinds = legacy.table(spec.api_profile)
         limits = spec.apiserver
         self.store = Store(self.clock, limits.watch_cache_changes, limits.quota_bytes, verify)
         self.state = state

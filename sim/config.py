@@ -122,6 +122,8 @@ class ClusterSpec(_Spec):
     """kube-proxy, CoreDNS and the control plane's static pods, as kubeadm puts them; only where there are machines."""
     metrics_server: bool = True
     """Among the add-ons, though kubeadm leaves it to others: what kubectl top and the autoscaler ask."""
+    api_profile: Literal["", "book"] = ""
+    """``book``: also the versions that Kubernetes 1.18 served and later ones do not, e.g. extensions/v1beta1."""
     kubernetes_version: str = "v1.37.2"
     epoch_us: int = EPOCH_US
     """Where the simulated calendar begins, in µs since the Unix epoch; a live cluster begins at the wall clock."""

@@ -87,6 +87,11 @@ def checked_pattern(_: click.Context, __: click.Parameter, value: str | None) ->
     help="Controllers and scheduler, but no nodes and no add-ons: kubelets from outside may register.",
 )
 @click.option(
+    "--api-profile",
+    type=click.Choice(["book"]),
+    help="book: also serve what Kubernetes 1.18 served, e.g. extensions/v1beta1.  [default: today's versions alone]",
+)
+@click.option(
     "--scheduler-config",
     metavar="FILE",
     help="A KubeSchedulerConfiguration for the scheduler; kept for later starts, until another is given.",
@@ -116,6 +121,7 @@ def up(
       seatrial up --nodes 0 --controllers none      a bare API server, as envtest's
       seatrial up --kubeconfig /tmp/k --ephemeral   leaves no trace; for CI
       seatrial up --scheduler-config packer.yaml    a scheduler with profiles of your own
+      seatrial up --api-profile book                manifests of Kubernetes 1.18 apply as they are
     """
     home = state.find(checked_name(name), os.environ)
     if home.running:
@@ -180,6 +186,7 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
         node_names=given.get("node_names", ClusterSpec.model_fields["node_names"].default),
         controllers=given.get("controllers", "all"),
         control_plane_only=given.get("control_plane_only", False),
+        api_profile=given.get("api_profile", ""),
         scheduler_config=given.get("scheduler_config", ""),
     )
     if ephemeral:
@@ -217,10 +224,11 @@ def scheduler_config(filename: str) -> str:
 def check_unchanged(name: str, settings: Settings, given: dict[str, Any]) -> None:
     """What a cluster is made of is settled when it is made. Raises Problem for an option that says otherwise."""
     made = {**settings.spec.model_dump(), "seed": settings.seed}
-    for key in ("nodes", "node_names", "controllers", "control_plane_only", "seed"):
+    for key in ("nodes", "node_names", "controllers", "control_plane_only", "api_profile", "seed"):
         if key in given and given[key] != made[key]:
             option = "--" + key.replace("_", "-")
-            why = f"it was made with {option} {made[key]}, which cannot become {given[key]}"
+            before = f"with {option} {made[key]}" if made[key] != "" else f"without {option}"
+            why = f"it was made {before}, which cannot become {given[key]}"
             mend = f"start it without {option}, choose another name, or first: seatrial destroy {name}"
             raise Problem(f"cluster {name}", why, mend)
 

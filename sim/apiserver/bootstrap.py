@@ -18,6 +18,7 @@ from seatrial.sim.apiserver.loopback import send
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.apiserver.routing import parse
 from seatrial.sim.apiserver.server import Apiserver
+from seatrial.sim.machinery import legacy
 from seatrial.sim.machinery.schema import data
 
 SERVICE_PORT = 6443
@@ -34,7 +35,7 @@ def bootstrap(server: Apiserver, ca_certificate: str = "") -> None:
         if obj.get("metadata", {}).get("name") == "extension-apiserver-authentication":
             obj = {**obj, "data": _authentication(ca_certificate)}
         _post(server, path, obj)
-    for path, obj in _own_service(server):
+    for path, obj in (*_own_service(server), *_legacy_services(server)):
         _post(server, path, obj)
 
 
@@ -55,6 +56,28 @@ def _initial(server: Apiserver) -> Iterator[tuple[str, Object]]:
             found.append((int(metadata["resourceVersion"]), where, _clean(resource, path, obj)))
     found.sort(key=lambda entry: entry[0])
     yield from ((where, obj) for _, where, obj in found)
+
+
+def _legacy_services(server: Apiserver) -> Iterator[tuple[str, Object]]:
+    """The APIServices of the versions that an API profile adds, made as those of today's versions are."""
+    path = "/apis/apiregistration.k8s.io/v1/apiservices"
+    resource = server.kinds.find("apiregistration.k8s.io", "v1", "apiservices")
+    model = data("initial_objects")[path][0]
+    priorities = {
+        obj["spec"].get("group", ""): obj["spec"]["groupPriorityMinimum"] for obj in data("initial_objects")[path]
+    }
+    added = dict.fromkeys((row.group, row.version) for row in server.kinds if row.legacy is not None)
+    for group, version in added:
+        if group == "apiregistration.k8s.io":
+            continue
+        spec = {
+            "group": group,
+            "version": version,
+            "groupPriorityMinimum": {**priorities, **legacy.PRIORITIES}[group],
+            "versionPriority": legacy.VERSION_PRIORITY,
+        }
+        named = {**model, "metadata": {**model["metadata"], "name": f"{version}.{group}"}, "spec": spec}
+        yield path, _clean(resource, path, named)
 
 
 def _clean(resource: Any, path: str, obj: Mapping[str, Any]) -> Object:

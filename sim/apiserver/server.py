@@ -150,6 +150,8 @@ class Apiserver:
                 raise errors.PlainError(404, "404 page not found\n")
             raise errors.no_such_resource()
         deprecated = DEPRECATED.get((info.group, info.version, info.resource))
+        if resource.legacy is not None:
+            deprecated = resource.legacy.warning
         if deprecated:
             warnings.append(deprecated)
         if resource.custom is not None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from seatrial.sim.machinery import defaults
 from seatrial.sim.machinery.decode import read_as
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.schema import Type, type_of_kind
@@ -54,7 +55,7 @@ def _is_cpu(metric: Any) -> bool:
 SOURCES = ("object", "pods", "resource", "containerResource", "external")
 
 
-def _metric_to_v1(metric: Any) -> Any:
+def metric_to_v1(metric: Any) -> Any:
     """A v2 metric, of a spec or a status, with v1's flat fields."""
     out = {"type": metric["type"]}
     for name in SOURCES:
@@ -92,7 +93,8 @@ def _source_to_v1(name: str, source: Any) -> Any:
     return out
 
 
-def _metric_to_v2(metric: Any) -> Any:
+def metric_to_v2(metric: Any) -> Any:
+    """A metric with v1's flat fields as v2 has it."""
     out = {"type": metric.get("type", "")}
     for name in SOURCES:
         source = metric.get(name)
@@ -134,7 +136,7 @@ def _scaler_to_v1(obj: Any) -> Any:
         if _is_cpu(metric) and "targetCPUUtilizationPercentage" not in spec:
             spec["targetCPUUtilizationPercentage"] = metric["resource"]["target"]["averageUtilization"]
         else:
-            others.append(_metric_to_v1(metric))
+            others.append(metric_to_v1(metric))
     behavior = spec.pop("behavior", None)
     current = status.pop("currentMetrics", None) or ()
     for metric in current:
@@ -145,7 +147,7 @@ def _scaler_to_v1(obj: Any) -> Any:
     for key, value in (
         (METRICS, others),
         (BEHAVIOR, behavior),
-        (CURRENT_METRICS, [_metric_to_v1(metric) for metric in current]),
+        (CURRENT_METRICS, [metric_to_v1(metric) for metric in current]),
         (CONDITIONS, conditions),
     ):
         if value:
@@ -164,7 +166,7 @@ def _scaler_to_v2(obj: Any) -> Any:
     if annotations:
         metadata["annotations"] = annotations
     cpu = spec.pop("targetCPUUtilizationPercentage", None)
-    metrics = [_metric_to_v2(metric) for metric in held[METRICS] or ()]
+    metrics = [metric_to_v2(metric) for metric in held[METRICS] or ()]
     if cpu is not None:
         target = {"type": "Utilization", "averageUtilization": cpu}
         metrics.insert(0, {"type": "Resource", "resource": {"name": "cpu", "target": target}})
@@ -173,7 +175,7 @@ def _scaler_to_v2(obj: Any) -> Any:
     if held[BEHAVIOR]:
         spec["behavior"] = held[BEHAVIOR]
     usage = status.pop("currentCPUUtilizationPercentage", None)
-    current = [_metric_to_v2(metric) for metric in held[CURRENT_METRICS] or ()]
+    current = [metric_to_v2(metric) for metric in held[CURRENT_METRICS] or ()]
     if usage is not None and not current:
         current = [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": usage}}}]
     status.update(
@@ -216,6 +218,10 @@ def convert(stored: Object, resource: Resource) -> Object:
         return resource.custom.shown(stored, resource.api_version)
     if resource.api_version == stored.get("apiVersion", resource.api_version):
         return stored
+    if resource.legacy is not None:
+        renamed: Object = {**stored, "apiVersion": resource.api_version}
+        changed = resource.legacy.out(renamed)
+        return renamed if changed is renamed else read_as(resource.legacy.type, changed)[0]
     return _converted(stored, resource, resource.api_version, out=True)
 
 
@@ -223,6 +229,16 @@ def to_storage(obj: Object, resource: Resource) -> Object:
     """An object of a resource's version in its storage version; itself when they are the same."""
     if resource.api_version == resource.storage_version:
         return obj
+    if resource.legacy is not None:
+        renamed: Object = {**obj, "apiVersion": resource.storage_version}
+        changed: Object = resource.legacy.into(renamed)
+        if changed is renamed:
+            return renamed
+        type = _type(resource.storage_version, resource.kind)
+        stored = read_as(type, changed)[0]
+        # The storage version may have defaults for what the legacy one does not know.
+        defaulter = defaults.compiled(type)
+        return stored if defaulter is None else dict(defaulter(stored))
     return _converted(obj, resource, resource.storage_version, out=False)
 
 

@@ -32,6 +32,8 @@ def default(resource: Resource, obj: Object, known: Object = NOTHING) -> Object:
         return resource.custom.defaulted(obj)
     if resource.type is None:
         return obj
+    if resource.legacy is not None:
+        obj = resource.legacy.prefilled(obj)
     defaulter = compiled(resource.type)
     if defaulter is None:
         return obj

@@ -40,6 +40,25 @@ class Subresource(NamedTuple):
     version: str = ""
 
 
+def same(obj: Any) -> Any:
+    """The object as it is."""
+    return obj
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Legacy:
+    """What a version that is no longer served upstream has of its own."""
+
+    type: Type
+    warning: str
+    """What every request for the version is warned of."""
+    prefilled: Callable[[Any], Any] = same
+    """An object of the version with what only this version defaults."""
+    out: Callable[[Any], Any] = same
+    """From the storage version; ``into`` is the way back."""
+    into: Callable[[Any], Any] = same
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Resource:
     """One row: a plural in a version of a group."""
@@ -63,6 +82,8 @@ class Resource:
     custom: Custom | None = None
     """What a custom kind's definition says; None for a built-in kind."""
     list_kind: str = ""
+    legacy: Legacy | None = None
+    """Of a version that only clusters with an API profile serve."""
 
     @property
     def scale_paths(self) -> ScalePaths | None:
@@ -88,6 +109,8 @@ class Resource:
         """The type of the kind's objects."""
         if self.custom is not None:
             return self.custom.type
+        if self.legacy is not None:
+            return self.legacy.type
         return schema.type_of_kind(self.group, self.version, self.kind)
 
     @property
@@ -298,6 +321,6 @@ def _rows(group: str, version: str, listed: list[Mapping[str, Any]]) -> Iterator
         )
 
 
-def builtin() -> Kinds:
-    """A fresh table with what every API server serves."""
-    return Kinds(_builtin_rows())
+def builtin(more: Iterable[Resource] = ()) -> Kinds:
+    """A fresh table with what every API server serves, and more."""
+    return Kinds((*_builtin_rows(), *more))

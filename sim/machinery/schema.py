@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import Any
 
 import orjson
+
+from seatrial.sim.machinery import legacy_types
 
 
 def data_bytes(name: str) -> bytes:
@@ -215,11 +217,13 @@ def _field(name: str, row: Mapping[str, Any], index: int) -> Field:
 @cache
 def type_named(name: str) -> Type:
     """A type by the name of its OpenAPI definition, e.g. io.k8s.api.core.v1.Pod. Raises KeyError."""
-    row = data("types")["types"][name]
+    older = legacy_types.TYPES.get(name)
+    row: Mapping[str, Any] = {"f": older} if older is not None else data("types")["types"][name]
     fields = {key: _field(key, value, index) for index, (key, value) in enumerate(row["f"].items())}
     return Type(name, fields, row.get("mt", ""))
 
 
+@lru_cache(maxsize=1 << 12)
 def type_of_kind(group: str, version: str, kind: str) -> Type | None:
     """The type behind a group, version and kind; None for kinds that the server does not know."""
     name = data("types")["kinds"].get(f"{group}/{version}/{kind}")

@@ -120,7 +120,10 @@ def _shown(resource: Resource, scale: bool) -> tuple[Sequence[Column], Printer]:
     if resource.custom:
         return _custom(resource)
     start = f"/apis/{resource.group}" if resource.group else "/api"
-    columns = _listed(f"{start}/{resource.version}/{resource.plural}")
+    if resource.legacy is not None:
+        columns = _listed(f"/apis/{resource.storage_version}/{resource.plural}")
+    else:
+        columns = _listed(f"{start}/{resource.version}/{resource.plural}")
     return columns, PRINTERS.get(resource.storage, cluster.dated)
 
 
