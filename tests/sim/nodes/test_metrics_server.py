@@ -93,3 +93,28 @@ def test_without_its_pod_the_group_is_unavailable(cluster: Cluster) -> None:
 )
 def test_how_often_it_measures(argv: list[str], resolution_s: int) -> None:
     assert resolution_of(argv) == resolution_s * S
+
+
+def test_the_autoscaler_follows_it(cluster: Cluster) -> None:
+    pod = busy("w", 1)["spec"]
+    pod["containers"][0]["resources"] = {"requests": {"cpu": "100m"}}
+    labels = {"app": "w"}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "w"}
+    metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
+    scaler = {"minReplicas": 1, "maxReplicas": 3, "scaleTargetRef": target}
+    cluster.apply(
+        [
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "w"}, "spec": spec},
+            {
+                "apiVersion": "autoscaling/v2",
+                "kind": "HorizontalPodAutoscaler",
+                "metadata": {"name": "w"},
+                "spec": {**scaler, "metrics": [{"type": "Resource", "resource": metric}]},
+            },
+        ]
+    )
+    cluster.run(150 * S)
+    assert cluster.get("deployment", "w")["spec"]["replicas"] == 3
+    assert cluster.get("hpa", "w")["status"]["currentCPUUtilizationPercentage"] > 500
