@@ -418,7 +418,7 @@ def _value_order(value: Any) -> tuple[int, Any]:
     return (0, value) if isinstance(value, int | float) else (1, str(value))
 
 
-def written(one: Set) -> bytes:
+def written(one: Set | None) -> bytes:
     """A set as bytes: equal sets give equal bytes."""
     return orjson.dumps(one, option=orjson.OPT_SORT_KEYS)
 

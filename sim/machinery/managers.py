@@ -142,7 +142,7 @@ def update_managed_fields(
         return with_entries(new, entries)
     me = Manager(manager, UPDATE, resource.api_version, subresource)
     taken = fieldsets.difference(changed, UNOWNED)
-    return with_entries(new, updated(entries or (), me, taken, removed, "" if subresource == "scale" else stamp))
+    return with_entries(new, _updated_alike(entries or (), me, taken, removed, "" if subresource == "scale" else stamp))
 
 
 def _before(given: Any, stored: Sequence[Entry] | None, of_subresource: bool) -> Sequence[Entry] | None:
@@ -194,6 +194,24 @@ def empty(resource: Resource) -> Object:
     return MEMBER if resource.custom or resource.type is None else resource.type.zero
 
 
+_alike: dict[tuple[Any, ...], tuple[Sequence[Entry], Sequence[Entry]]] = {}
+"""What ``updated`` made of lists of entries, by the list itself, which is kept so that no other takes its id."""
+ALIKE_MAX = 2048
+
+
+def _updated_alike(
+    entries: Sequence[Entry], me: Manager, taken: Set | None, removed: Set | None, stamp: str
+) -> Sequence[Entry]:
+    """As ``updated``; writes that are alike share one list, as do those of the pods of a template in one second."""
+    key = (id(entries), me, fieldsets.written(taken), fieldsets.written(removed), stamp)
+    found = _alike.get(key)
+    if found is None:
+        if len(_alike) >= ALIKE_MAX:
+            _alike.clear()
+        found = _alike[key] = entries, updated(entries, me, taken, removed, stamp)
+    return found[1]
+
+
 def updated(
     entries: Sequence[Entry], me: Manager, taken: Set | None, removed: Set | None, stamp: str
 ) -> Sequence[Entry]:
@@ -216,7 +234,10 @@ def updated(
         kept.append(mine)
     elif left is not None:
         when = mine.get("time", "") if mine is not None and taken is None else stamp
-        kept.append(entry_for(me.manager, UPDATE, me.api_version, when, me.subresource, fieldsets.written(left)))
+        if mine is not None and left is owned and when and "time" in mine:
+            kept.append({**mine, "time": when})
+        else:
+            kept.append(entry_for(me.manager, UPDATE, me.api_version, when, me.subresource, fieldsets.written(left)))
     if len(kept) == len(entries) and all(one is other for one, other in zip(kept, entries, strict=True)):
         return entries
     return in_order(_capped(kept))

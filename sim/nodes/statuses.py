@@ -127,6 +127,8 @@ class Statuses:
     def _one(self, worker: PodWorker) -> Generator[Any, Any, None]:
         kubelet = self.kubelet
         status = worker.status
+        if worker.deleted:
+            return  # upstream's read before the patch finds nothing
         if worker.static and worker.mirror is None:
             worker.status_sent = worker.status = {**status}
             return
