@@ -40,7 +40,10 @@ TRANSFORMS = frozenset(
 
 @lru_cache(maxsize=256)
 def negotiate(accept: str, transforms: bool = True, protobuf: bool = True) -> Accepted:
-    """The first clause of an Accept header that the server can serve. Raises ApiError 406."""
+    """The first clause of an Accept header that the server can serve. Raises ApiError 406.
+
+    ``transforms``: objects may be asked for in another form; discovery knows one form of its own instead.
+    """
     available = AVAILABLE if protobuf else (JSON, YAML)
     for clause in _by_quality(accept or "*/*"):
         media, _, rest = clause.partition(";")
@@ -51,7 +54,7 @@ def negotiate(accept: str, transforms: bool = True, protobuf: bool = True) -> Ac
         if media not in available:
             continue
         wanted = (parameters.get("as", ""), parameters.get("g", ""), parameters.get("v", ""))
-        if wanted[0] and wanted[0] != "APIGroupDiscoveryList" and (not transforms or wanted not in TRANSFORMS):
+        if wanted[0] and (wanted not in TRANSFORMS if transforms else wanted[0] != "APIGroupDiscoveryList"):
             continue
         if media == PROTOBUF and wanted[0] == "Table":
             raise errors.ApiError(406, "NotAcceptable", f"object *v1.Table {NOT_MARSHALABLE}")
