@@ -15,7 +15,7 @@ from seatrial.scenarios.crosscheck.recording import Recording, Seen, of_kind
 
 DRAWN = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}(?=$|[ \"'./,:)])")
 HASH = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{8,10}(?=$|[ \"'./,:)-])")
-PLACE = re.compile(r"\bto [a-z0-9.-]+$|\b\d+\.\d+\.\d+\.\d+\b|in [0-9.]+m?s( \([0-9.]+m?s including waiting\))?")
+PLACE = re.compile(r"\bto [a-z][a-z0-9.-]*$|\b\d+\.\d+\.\d+\.\d+\b|in [0-9.]+m?s( \([0-9.]+m?s including waiting\))?")
 SIZE = re.compile(r"Image size: \d+ bytes")
 UNSTABLE = (
     "Time",

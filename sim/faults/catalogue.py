@@ -17,7 +17,7 @@ from seatrial.sim.faults.fault import Fault
 from seatrial.sim.faults.links import LINKS
 from seatrial.sim.faults.machines import MACHINES
 from seatrial.sim.faults.processes import PROCESSES
-from seatrial.sim.faults.seams import Heal, Seams
+from seatrial.sim.faults.seams import Heal, Judge, Seams
 from seatrial.sim.kernel.clock import Timer
 
 CATALOGUE: Mapping[str, type[Fault]] = {
@@ -80,6 +80,10 @@ class Faults:
         self._count = 0
         self.problems: list[str] = []
         """Faults of a schedule that could not be started, and why."""
+
+    def judge(self, judge: Judge) -> Heal:
+        """Lets a test look at each request and answer in the API server's place; returns the opposite."""
+        return self._seams.judge(judge)
 
     def know(self, component: Any) -> None:
         """Lets faults name one more component."""
