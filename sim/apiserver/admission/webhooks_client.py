@@ -2,8 +2,7 @@
 
 Source: k8s.io/apiserver/pkg/util/webhook (client.go, serviceresolver.go) and k8s.io/client-go/rest (request.go), whose
 words a caller sees when something goes wrong. *Not modelled*: authentication of the API server at the webhook
-(kubeConfigFile of the admission configuration); webhooks that run in pods of the cluster, whose connections are
-refused.
+(kubeConfigFile of the admission configuration).
 """
 
 from __future__ import annotations
@@ -136,16 +135,11 @@ def resolve(context: Context, namespace: str, name: str, port: int) -> tuple[str
             continue
         numbers = [entry["port"] for entry in piece.get("ports") or () if entry.get("name", "") == wanted]
         for endpoint in piece.get("endpoints") or ():
-            if numbers and _outside(endpoint) and (endpoint.get("conditions") or {}).get("ready", True):
+            if numbers and (endpoint.get("conditions") or {}).get("ready", True):
                 found += [f"{_bracketed(address)}:{numbers[0]}" for address in endpoint.get("addresses") or ()]
     if not found:
         return f"dial tcp {_bracketed(spec.get('clusterIP', ''))}:{port}: connect: connection refused"
     return tuple(found)
-
-
-def _outside(endpoint: Mapping[str, Any]) -> bool:
-    """Whether somebody on the host answers; a pod's containers are images' behaviours, which know no webhooks."""
-    return (endpoint.get("targetRef") or {}).get("kind") != "Pod"
 
 
 def _bracketed(address: str) -> str:
