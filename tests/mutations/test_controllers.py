@@ -12,15 +12,18 @@ from typing import Any, NamedTuple
 import pytest
 
 from seatrial.scenarios.testing import Broken, Faults, History, World, always, booted, judge, judge_rest, manifests
+from seatrial.scenarios.testing.metrics import serve_metrics
 from seatrial.sim.apiserver import eviction
 from seatrial.sim.apiserver.admission import quota
 from seatrial.sim.cluster import Cluster
+from seatrial.sim.config import S
 from seatrial.sim.controllers import (
     daemonset_plan,
     deployment,
     deployment_plan,
     endpointslice,
     garbagecollector,
+    hpa_limits,
     job_plan,
     job_tracking,
     replicaset,
@@ -158,6 +161,22 @@ def slices_show_who_is_ready(writes: int) -> None:
     finish(cluster)
 
 
+def autoscalers_stay_in_bounds(writes: int) -> None:
+    cluster = disturbed(writes)
+    serve_metrics(cluster, lambda now: 2000 if now < cluster.spec.epoch_us + 600 * S else 0)
+    made = manifests.workload("deployment", "a", 1)
+    made["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "100m"}}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}
+    spec = {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 5}
+    kind = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
+    cluster.apply([made, {**kind, "metadata": {"name": "a"}, "spec": spec}])
+    cluster.advance("5m")
+    assert cluster.get("deployment", "a")["spec"]["replicas"] == 5
+    cluster.advance("15m")
+    judge(cluster)
+    assert cluster.get("deployment", "a")["spec"]["replicas"] == 2
+
+
 # --- mutations
 
 
@@ -253,6 +272,14 @@ def shows_all_as_ready(patch: Patch) -> None:
     patch.setattr(endpointslice, "_endpoint", endpoint)
 
 
+def scales_without_bounds(patch: Patch) -> None:
+    patch.setattr(hpa_limits, "limit", lambda current, desired, bounds: hpa_limits.Limited(desired, "", ""))
+
+
+def scales_never(patch: Patch) -> None:
+    patch.setattr(hpa_limits, "limit", lambda current, desired, bounds: hpa_limits.Limited(current, "", ""))
+
+
 class Promise(NamedTuple):
     """One controller's, with a mutation that does too much and one that does too little."""
 
@@ -270,6 +297,7 @@ PROMISES = (
     Promise(evictions_respect_budgets, evicts_whatever, evicts_nobody),
     Promise(only_garbage_is_collected, collects_what_has_owners, collects_nothing),
     Promise(quotas_hold, lets_all_in, lets_nobody_in),
+    Promise(autoscalers_stay_in_bounds, scales_without_bounds, scales_never),
     Promise(slices_show_who_is_ready, shows_all_as_ready, collects_nothing),
 )
 MUTANTS = [(each.keeps, mutate) for each in PROMISES for mutate in (each.too_much, each.too_little)]
