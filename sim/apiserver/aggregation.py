@@ -124,6 +124,12 @@ class Aggregation:
         # A service that is not there yet must not keep a cluster from being settled.
         self._due[name] = self._server.clock.after(after_us, lambda: self._begin(name), periodic=after_us > NOTICE_US)
 
+    def perform(self, call: ExternalCall) -> Steps[Any]:
+        """Makes a call for a process of the server's own; refused where nobody is connected."""
+        if self._perform is None:
+            return OSError(f"dial {call.url}: connection refused")
+        return (yield from self._perform(call))
+
     def _begin(self, name: str) -> None:
         self._due.pop(name, None)
         if name not in self._behind or self._perform is None:

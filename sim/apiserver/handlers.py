@@ -6,10 +6,12 @@ Source: k8s.io/apiserver/pkg/endpoints/handlers/{create,get,update,patch,delete,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from seatrial.sim.apiserver import listing, registry
 from seatrial.sim.apiserver.context import Context, Steps
+from seatrial.sim.apiserver.customresource_conversion import ConvertedWatch, require
 from seatrial.sim.apiserver.options import (
     DeleteOptions,
     ListOptions,
@@ -22,7 +24,9 @@ from seatrial.sim.apiserver.patching import Patcher
 from seatrial.sim.apiserver.representation import Accepted, metadata_of, negotiate
 from seatrial.sim.apiserver.request import Object, Response
 from seatrial.sim.apiserver.strategy import strategy
+from seatrial.sim.apiserver.watching import WatchStream
 from seatrial.sim.machinery import apply, conversion, decode, defaults, errors, tables
+from seatrial.sim.machinery.custom.converter import Unconverted
 from seatrial.sim.machinery.shown import shown
 
 INCLUDE_OBJECT = ("", "None", "Metadata", "Object")
@@ -42,7 +46,15 @@ def reply(context: Context, obj: Object, code: int = 200) -> Response:
 
 
 def answer(context: Context, obj: Object, code: int = 200) -> Response:
-    """One object in the form that the client accepts."""
+    """One object in the form that the client accepts. Raises Unconverted, which tells how to go on."""
+    try:
+        return _answer(context, obj, code)
+    except Unconverted as missing:
+        missing.resume = partial(answer, context, obj, code)
+        raise
+
+
+def _answer(context: Context, obj: Object, code: int) -> Response:
     wants = accepted(context)
     if wants.as_ == "Table":
         body = table(context, [obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
@@ -71,6 +83,7 @@ def table(context: Context, objects: Any, list_metadata: Mapping[str, Any], head
     include = first(context.query, "includeObject")
     if include not in INCLUDE_OBJECT:
         raise errors.bad_request(f"unrecognized includeObject value: {include!r}")
+    require(context, objects)
     return tables.table(
         context.resource,
         [outward(context, obj) for obj in objects] if context.resource.custom is not None else objects,
@@ -124,6 +137,7 @@ def list_items(context: Context, objects: Sequence[Object]) -> Sequence[Object]:
     A component in the simulation gets them whole, as every typed client fills in what the wire leaves out.
     """
     if context.resource.custom is not None:
+        require(context, objects)
         return [outward(context, obj) for obj in objects]
     if context.request.user is not None and not conversion.converts(context.resource):
         return list(objects)
@@ -156,7 +170,11 @@ def _watch(context: Context, options: ListOptions) -> Response:
         empty = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {"resourceVersion": str(at)}}
         return show(empty, False) if show is not None and wants.as_ != "Table" else empty
 
-    stream = listing.watch(context, options, show, bookmark)
+    custom = resource.custom
+    make: Callable[..., WatchStream] = WatchStream
+    if custom is not None and custom.converter is not None and not wants.as_.startswith("PartialObjectMetadata"):
+        make = partial(ConvertedWatch, context)
+    stream = listing.watch(context, options, show, bookmark, make)
     return Response(200, stream, wants.media_type, tuple(context.warnings), streaming=True)
 
 

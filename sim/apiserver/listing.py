@@ -156,6 +156,7 @@ def watch(
     options: ListOptions,
     show: Callable[[Object, bool], Object] | None,
     bookmark: Callable[[int], Object],
+    make: Callable[..., WatchStream] = WatchStream,
 ) -> WatchStream:
     """A stream from the asked revision on; without one, or with 0, it begins with what is there.
 
@@ -183,10 +184,10 @@ def watch(
     except Compacted as gone:
         text = f"too old resource version: {since} ({gone.floor})"
         cursor = store.watch(storage, store.revision, namespace)
-        stream = WatchStream(cursor, keep, show, bookmark)
+        stream = make(cursor, keep, show, bookmark)
         stream.fail(errors.expired(text))
         return stream
-    stream = WatchStream(cursor, keep, show, bookmark, initial, ending, after=since)
+    stream = make(cursor, keep, show, bookmark, initial, ending, after=since)
     limits = context.server.spec.apiserver
     timeout_s = options.timeout_s
     if timeout_s is None:

@@ -24,6 +24,7 @@ from seatrial.sim.apiserver.authorization import STORAGES as RBAC_STORAGES
 from seatrial.sim.apiserver.authorization import Attributes as Asked
 from seatrial.sim.apiserver.authorization import Authorizer, refusal
 from seatrial.sim.apiserver.context import Context, ExternalCall, Steps
+from seatrial.sim.apiserver.customresource_conversion import converting
 from seatrial.sim.apiserver.flowcontrol import FlowControl
 from seatrial.sim.apiserver.kubelets import Kubelets
 from seatrial.sim.apiserver.options import first
@@ -157,6 +158,8 @@ class Apiserver:
         if resource.custom is not None:
             customresource_routes.admit(resource, info, warnings)
         context = Context(self, request, info, resource, user, request.query, self.clock.stamp(), warnings=warnings)
+        if resource.custom is not None and resource.custom.converter is not None:
+            return (yield from converting(context, lambda: dispatch(context)))
         return (yield from dispatch(context))
 
     def user_of(self, request: Request) -> User:

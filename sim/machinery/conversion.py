@@ -229,6 +229,8 @@ def to_storage(obj: Object, resource: Resource) -> Object:
     """An object of a resource's version in its storage version; itself when they are the same."""
     if resource.api_version == resource.storage_version:
         return obj
+    if resource.custom is not None and resource.custom.converter is not None:
+        return resource.custom.converter.converted(obj, resource.storage_version)
     if resource.legacy is not None:
         renamed: Object = {**obj, "apiVersion": resource.storage_version}
         changed: Object = resource.legacy.into(renamed)

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from seatrial.sim.machinery.custom.converter import Converter
 from seatrial.sim.machinery.custom.kind import Custom, ScalePaths
 from seatrial.sim.machinery.custom.schema import Node
 from seatrial.sim.machinery.errors import group_resource
@@ -95,8 +96,16 @@ def custom(definition: Object, version: Object) -> Custom:
         since=int(definition["metadata"].get("resourceVersion") or 0),
         alone=len(spec["versions"]) == 1,
         deprecation=_deprecation(spec, version),
+        converter=_converter(spec),
         terminating=is_true(definition, "Terminating"),
     )
+
+
+def _converter(spec: Object) -> Converter | None:
+    conversion = spec.get("conversion") or {}
+    if conversion.get("strategy") != "Webhook" or len(spec["versions"]) == 1:
+        return None
+    return Converter(conversion.get("webhook") or {})
 
 
 def _deprecation(spec: Object, version: Object) -> str:

@@ -1,10 +1,7 @@
 """What the table of kinds knows of a custom kind beyond its names: schema, columns, paths, conversion.
 
-Between versions only the apiVersion changes, then the schema of the version that is asked for prunes and defaults.
-
-Not modelled: conversion webhooks are not called. A definition with ``strategy: Webhook`` is served as one with
-``None``, so fields that its webhook would rename or move are seen under the names of the version that they were written
-in, as far as the other version's schema knows them.
+Between versions the apiVersion changes, or whatever the definition's webhook says, then the schema of the version that
+is asked for prunes and defaults.
 """
 
 from __future__ import annotations
@@ -14,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from seatrial.sim.machinery.custom.converter import Converter
 from seatrial.sim.machinery.custom.pruning import default, prune
 from seatrial.sim.machinery.custom.schema import Node
 from seatrial.sim.machinery.custom.types import root_type
@@ -48,6 +46,8 @@ class Custom:
     """Whether objects are written through this version only."""
     deprecation: str = ""
     """What every request for the version is warned of."""
+    converter: Converter | None = None
+    """Of a definition with ``strategy: Webhook`` and several versions."""
     terminating: bool = False
     """The definition is being deleted: nothing new is created."""
     _shown: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
@@ -78,8 +78,11 @@ class Custom:
     def shown(self, stored: Object, api_version: str) -> Object:
         """A stored object as this version shows it: pruned and defaulted by the schema of today.
 
-        What was written under this very schema is returned as it is, and so is what is yet to be written.
+        What was written under this very schema is returned as it is, and so is what is yet to be written. Raises
+        Unconverted for what the definition's webhook has to be asked first.
         """
+        if self.converter is not None and stored.get("apiVersion") != api_version:
+            return self.defaulted(self.pruned(self.converter.converted(stored, api_version))[0])
         metadata = stored["metadata"]
         revision = metadata.get("resourceVersion", "")
         renamed = stored if stored.get("apiVersion") == api_version else {**stored, "apiVersion": api_version}
