@@ -182,7 +182,7 @@ CASES = {
     "cni-broken": Case({"node": "w1-k8s"}, "20s", not_ready("w1-k8s"), "20s"),
     "node-pressure": Case({"node": "w1-k8s"}, "20s", condition("w1-k8s", "DiskPressure"), "20s"),
     "component-stop": Case({"component": "kube-scheduler"}, "10s", lambda cluster: len(
-        [each for each in pods(cluster, "app=web") if "nodeName" not in each["spec"]]) > 0, "10s", scaled(4)),
+        [each for each in pods(cluster, "app=web") if "nodeName" not in each["spec"]]) > 0, "25s", scaled(4)),
     "apiserver-down": Case({}, "65s", lambda cluster: not cluster.endpoint.up, "90s"),
     "etcd-no-quorum": Case({}, "1s", refuses("POST", MAPS, CONFIG_MAP), "60s"),
     "etcd-slow": Case({"delay_ms": 900}, "1s", slow(MAPS, 900_000), "60s"),
