@@ -197,13 +197,21 @@ class Client:
         if not request.user_agent:
             request.user_agent = self.user_agent
         deadline = clock.now + self._patience()
-        yield from self._cross(self.host, self._endpoint.host, deadline)
+        way = self._topology.way(self.host, self._endpoint.host)
+        if way is not None and way.passes == 1.0:
+            yield clock.sleep(way.latency_us)  # as _cross does, which hardly any message needs
+        else:
+            yield from self._cross(self.host, self._endpoint.host, deadline)
         if not self._endpoint.up:
             self._connected = False
             yield from self._cross(self._endpoint.host, self.host, deadline)
             raise Unreachable(f"dial tcp {self._endpoint.host}:6443: connect: connection refused", refused=True)
         response = yield from self._endpoint.serve(request, self._wiring)
-        yield from self._cross(self._endpoint.host, self.host, deadline)
+        way = self._topology.way(self._endpoint.host, self.host)
+        if way is not None and way.passes == 1.0:
+            yield clock.sleep(way.latency_us)
+        else:
+            yield from self._cross(self._endpoint.host, self.host, deadline)
         self._connected = True
         return response
 

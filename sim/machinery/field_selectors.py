@@ -122,9 +122,11 @@ def reader(storage: str, name: str) -> Callable[[Object], str]:
     def read(obj: Object) -> str:
         value: Any = obj
         for part in path:
-            if not isinstance(value, Mapping):
+            if type(value) is not dict and not isinstance(value, Mapping):
                 return ""
             value = value.get(part)
+        if type(value) is str:
+            return value
         if isinstance(value, bool):
             return "true" if value else "false"
         return "" if value is None else str(value)
