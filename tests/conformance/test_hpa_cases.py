@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from seatrial.sim.config import S
+from seatrial.sim.config import AutoscalingSpec, S
 from seatrial.sim.controllers import hpa
 from seatrial.sim.controllers import hpa_calculator as calculator
 from seatrial.sim.controllers import hpa_limits as limits
 from seatrial.sim.controllers.actions import Call, Get, Update
-from seatrial.sim.controllers.hpa_calculator import MetricError, Sample, Scope, Settings, Tolerances
+from seatrial.sim.controllers.hpa_calculator import MetricError, Sample, Scope, Tolerances
 from seatrial.sim.kernel.clock import parse_stamp, stamp_of
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.kinds import builtin
@@ -23,7 +23,7 @@ from tests.sim.controllers.world import World
 
 OWN = Path(__file__).parent.parent / "data" / "hpa_cases.yaml"
 NOW = parse_stamp("2026-01-01T00:00:00Z")
-SETTINGS = Settings(cpu_initialization_us=120 * S, initial_readiness_us=10 * S)
+SETTINGS = AutoscalingSpec(cpu_initialization_us=120 * S, initial_readiness_us=10 * S)
 """What upstream's tests run with."""
 UNITS = {"s": S, "m": 60 * S, "h": 3600 * S}
 Object = Mapping[str, Any]
@@ -134,7 +134,7 @@ def one_value(given: Object, expect: Object) -> None:
 
 
 def group_pods(given: Object, expect: Object) -> None:
-    settings = Settings(
+    settings = AutoscalingSpec(
         cpu_initialization_us=us(given["cpu_initialization_period"]),
         initial_readiness_us=us(given["initial_readiness_delay"]),
     )

@@ -40,7 +40,7 @@ data: {a: "%s"}
 def toolbox(lab: Machine) -> str:
     """A pod to look into."""
     lab.kubectl("apply", "-f", "-", stdin=POD)
-    lab.kubectl("wait", "--for=condition=Ready", "pod/toolbox", "--timeout=60s")
+    lab.kubectl("wait", "--for=condition=Ready", "pod/toolbox", "--timeout=240s")
     return "toolbox"
 
 
@@ -139,7 +139,7 @@ def test_a_port_is_forwarded_and_logs_are_followed(lab: Machine, toolbox: str) -
 
 
 def test_waiting_ends_with_what_is_waited_for(lab: Machine, toolbox: str) -> None:
-    lab.kubectl("wait", "--for=jsonpath={.status.phase}=Running", f"pod/{toolbox}", "--timeout=30s")
+    lab.kubectl("wait", "--for=jsonpath={.status.phase}=Running", f"pod/{toolbox}", "--timeout=240s")
     lab.kubectl("delete", "pod", toolbox, "--wait=false")
-    lab.kubectl("wait", "--for=delete", f"pod/{toolbox}", "--timeout=60s")
+    lab.kubectl("wait", "--for=delete", f"pod/{toolbox}", "--timeout=240s")
     assert "NotFound" in lab.type("kubectl", "get", "pod", toolbox).stderr

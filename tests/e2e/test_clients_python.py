@@ -42,7 +42,7 @@ def test_a_client_library(lab: Machine, program: str) -> None:
 
 def test_a_kopf_operator(lab: Machine) -> None:
     lab.kubectl("apply", "-f", str(PROGRAMS / "greetings.yaml"))
-    lab.kubectl("wait", "--for=condition=Established", "crd/greetings.seatrial.dev", "--timeout=30s")
+    lab.kubectl("wait", "--for=condition=Established", "crd/greetings.seatrial.dev", "--timeout=240s")
 
     def text() -> str:
         return lab.type("kubectl", "get", "configmap", "world", "-o", "jsonpath={.data.text}").stdout
@@ -59,7 +59,7 @@ def test_a_kopf_operator(lab: Machine) -> None:
         refused = lab.type("kubectl", "apply", "-f", "-", stdin=GREETING % 6)
         assert "spec.times: Invalid value: 6" in refused.stderr
         wait_for("the event", lambda: "said hello" in lab.kubectl("events", "--for", "greeting/world"))
-        lab.kubectl("delete", "greeting", "world", "--timeout=60s")
+        lab.kubectl("delete", "greeting", "world", "--timeout=240s")
         lab.kubectl("get", "configmap", "world-farewell")
         assert kopf.poll() is None
     wait_for("the end of the owned config map", lambda: text() == "")

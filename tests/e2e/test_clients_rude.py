@@ -19,9 +19,9 @@ from tests.e2e.conftest import Machine
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lab")]
 ASK = b"GET /version HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-PROMPT_S = 2.0
+PROMPT_S = 12.0
 """An answer that takes longer had to wait for somebody."""
-PATIENT_S = 20.0
+PATIENT_S = 120.0
 
 
 class Wire:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import Machine, wait_for
+from tests.e2e.conftest import DEADLINE_S, Machine, wait_for
 
 pytestmark = pytest.mark.e2e
 BARE = ("--nodes", "0", "--controllers", "none")
@@ -78,7 +79,7 @@ def test_in_the_foreground_it_ends_with_the_terminal(machine: Machine) -> None:
     ) as server:
         wait_for("the server", lambda: machine.type("kubectl", "get", "namespaces").returncode == 0)
         server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 0
+        assert server.wait(DEADLINE_S) == 0
     assert "halted" in machine.must("seatrial", "list")
 
 
@@ -112,32 +113,32 @@ def test_a_locked_kubeconfig_undoes_the_start(machine: Machine) -> None:
     machine.must("seatrial", "up", *BARE)
 
 
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (("state.json", "{"), "state.json"),
-        (("state.json", '{"version": 99}'), "layout version 99"),
-        (("cluster.db", "no database" * 1000), "not a database"),
-        (("pki/ca.crt", "no certificate"), "pki"),
-    ],
-    ids=lambda value: value[0] if isinstance(value, tuple) else "",
-)
-def test_a_damaged_directory_is_refused_and_can_be_destroyed(
-    machine: Machine, damage: tuple[str, str], reason: str
-) -> None:
+DAMAGES = {
+    ("state.json", "{"): "state.json",
+    ("state.json", '{"version": 99}'): "layout version 99",
+    ("cluster.db", "no database" * 1000): "not a database",
+    ("pki/ca.crt", "no certificate"): "pki",
+}
+
+
+def test_a_damaged_directory_is_refused_and_can_be_destroyed(machine: Machine) -> None:
+    home, sound = machine.root / "state" / "seatrial" / "seatrial", machine.root / "sound"
     machine.must("seatrial", "up", *BARE)
     machine.must("seatrial", "halt")
-    file = machine.root / "state" / "seatrial" / "seatrial" / damage[0]
-    for beside in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
-        beside.unlink(missing_ok=True)
-    file.write_text(damage[1])
-    said = machine.refused("seatrial", "up")
-    assert reason in said
-    assert "seatrial destroy" in said
-    assert file.read_text() == damage[1]
-    machine.must("seatrial", "list")
-    machine.must("seatrial", "destroy", "--yes")
-    machine.must("seatrial", "up", *BARE)
+    shutil.copytree(home, sound)
+    for (name, content), reason in DAMAGES.items():
+        for beside in (home / name, Path(f"{home / name}-wal"), Path(f"{home / name}-shm")):
+            beside.unlink(missing_ok=True)
+        (home / name).write_text(content)
+        said = machine.refused("seatrial", "up")
+        assert reason in said
+        assert "seatrial destroy" in said
+        assert (home / name).read_text() == content
+        machine.must("seatrial", "list")
+        machine.must("seatrial", "destroy", "--yes")
+        assert not home.exists()
+        shutil.copytree(sound, home)
+    machine.must("seatrial", "up")
 
 
 @pytest.mark.parametrize(
@@ -190,8 +191,8 @@ def test_watchers_hear_of_a_halt_and_do_not_delay_it(machine: Machine) -> None:
             pass
         began = time.monotonic()
         machine.must("seatrial", "halt")
-        assert time.monotonic() - began < 10
-        assert watcher.wait(20) == 0
+        assert time.monotonic() - began < 60
+        assert watcher.wait(DEADLINE_S) == 0
 
 
 def test_a_manifest_that_is_no_yaml_changes_nothing(machine: Machine) -> None:
@@ -204,14 +205,14 @@ def test_a_manifest_that_is_no_yaml_changes_nothing(machine: Machine) -> None:
 def test_time_jumps_and_everything_looks_older(machine: Machine) -> None:
     machine.must("seatrial", "up", *BARE)
     machine.kubectl("create", "configmap", "old")
-    machine.must("seatrial", "clock", "advance", "6m")
-    assert "6m" in machine.kubectl("get", "configmap", "old", "--no-headers")
+    machine.must("seatrial", "clock", "advance", "6h")
+    assert "6h" in machine.kubectl("get", "configmap", "old", "--no-headers")
     machine.kubectl("create", "configmap", "young")
-    assert "6m" not in machine.kubectl("get", "configmap", "young", "--no-headers")
-    assert "6m ahead of the wall clock" in machine.must("seatrial", "clock", "show")
+    assert "6h" not in machine.kubectl("get", "configmap", "young", "--no-headers")
+    assert "6h ahead of the wall clock" in machine.must("seatrial", "clock", "show")
     machine.must("seatrial", "halt")
     machine.must("seatrial", "up")
-    assert "6m" in machine.kubectl("get", "configmap", "old", "--no-headers")
+    assert "6h" in machine.kubectl("get", "configmap", "old", "--no-headers")
     assert "paused" in machine.must("seatrial", "clock", "pause")
     assert "1 ×" in machine.must("seatrial", "clock", "resume")
     assert "60 ×" in machine.must("seatrial", "clock", "speed", "60")

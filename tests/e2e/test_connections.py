@@ -32,7 +32,7 @@ def test_connections_into_a_pod(machine: Machine, websockets: str) -> None:
     machine.environment["KUBECTL_PORT_FORWARD_WEBSOCKETS"] = websockets
     machine.must("seatrial", "up", "--nodes", "1")
     machine.kubectl("apply", "-f", "-", stdin=POD)
-    machine.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
+    machine.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=240s")
 
     assert machine.kubectl("exec", "web", "--", "sh", "-c", "echo out; echo err >&2") == "out\n"
     assert machine.kubectl("exec", "-i", "web", "--", "cat", stdin="through stdin\n") == "through stdin\n"

@@ -38,7 +38,7 @@ spec:
   ports:
   - port: 80
 """
-ROLLOUT = ("rollout", "status", "deployment/web", "--timeout=120s")
+ROLLOUT = ("rollout", "status", "deployment/web", "--timeout=240s")
 
 
 def pods(machine: Machine) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ def endpoints(machine: Machine) -> set[str]:
 
 def test_the_first_workload(machine: Machine) -> None:
     machine.must("seatrial", "up")
-    machine.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s")
+    machine.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=240s")
     names = {node["metadata"]["name"] for node in machine.read("nodes")["items"]}
     assert names == {"m-k8s", "w1-k8s", "w2-k8s", "w3-k8s"}
 

@@ -47,7 +47,7 @@ def ready(pod: Any) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions") or ())
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(CRASHES)
 def test_a_rollout_survives_and_never_leaves_its_bounds(crashes: list[int]) -> None:
     stage = Stage()
@@ -68,7 +68,7 @@ def test_a_rollout_survives_and_never_leaves_its_bounds(crashes: list[int]) -> N
             assert sum(map(ready, staying)) >= 3
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(CRASHES)
 def test_a_stateful_set_keeps_its_order(crashes: list[int]) -> None:
     stage = Stage()
@@ -82,7 +82,7 @@ def test_a_stateful_set_keeps_its_order(crashes: list[int]) -> None:
         assert all(ready(pods[name]) for name in names[:-1])
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(CRASHES)
 def test_a_job_counts_every_pod_once(crashes: list[int]) -> None:
     stage = Stage()
@@ -96,7 +96,7 @@ def test_a_job_counts_every_pod_once(crashes: list[int]) -> None:
     assert not any(pod["metadata"].get("finalizers") for pod in pods)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(CRASHES)
 def test_what_is_deleted_leaves_nothing_behind(crashes: list[int]) -> None:
     stage = Stage()
@@ -109,7 +109,7 @@ def test_what_is_deleted_leaves_nothing_behind(crashes: list[int]) -> None:
         assert stage.list(kind) == []
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(CRASHES)
 def test_a_daemon_set_never_has_two_pods_on_a_node(crashes: list[int]) -> None:
     stage = Stage()
@@ -125,7 +125,7 @@ def test_a_daemon_set_never_has_two_pods_on_a_node(crashes: list[int]) -> None:
         assert all(targets.count(target) == 1 for target in targets)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.lists(st.integers(0, 20 * S), max_size=2))
 def test_a_cron_job_misses_no_minute_and_starts_none_twice(crashes: list[int]) -> None:
     stage = Stage()

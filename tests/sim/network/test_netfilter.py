@@ -234,7 +234,7 @@ def packets(draw: st.DrawFn) -> Packet:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(services(), st.lists(packets(), min_size=1, max_size=8), st.integers(0, 1000))
 def test_indexed_chains_come_to_the_same(
     pairs: list[tuple[ServicePort, list[Endpoint]]], sent: list[Packet], seed: int
@@ -247,7 +247,7 @@ def test_indexed_chains_come_to_the_same(
         assert fast_hops == plain_hops
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(services(), packets(), st.integers(0, 1000))
 def test_nobody_is_sent_to_an_endpoint_that_is_neither_ready_nor_serving(
     pairs: list[tuple[ServicePort, list[Endpoint]]], packet: Packet, seed: int

@@ -18,7 +18,7 @@ assert {node.name for node in api.get("nodes")} >= {"m-k8s", "w1-k8s"}
 
 pod = Pod({"metadata": {"name": "kr8s", "namespace": "default"}, "spec": {"containers": CONTAINERS}})
 pod.create()
-pod.wait("condition=Ready", timeout=60)
+pod.wait("condition=Ready", timeout=240)
 assert pod.ready()
 assert pod.exec(["echo", "hi"]).stdout == b"hi\n"
 assert any("Configuration complete" in line for line in pod.logs())
@@ -38,7 +38,7 @@ spec = {
 deployment = Deployment({"metadata": {"name": "kr8s", "namespace": "default"}, "spec": spec})
 deployment.create()
 deployment.scale(2)
-deployment.wait("condition=Available", timeout=60)
+deployment.wait("condition=Available", timeout=240)
 assert deployment.replicas == 2
 deployment.delete()
 
@@ -50,4 +50,4 @@ for event, found in api.watch("configmaps", namespace="default"):
         break
 
 pod.delete(grace_period=1)
-pod.wait("delete", timeout=60)
+pod.wait("delete", timeout=240)

@@ -28,7 +28,7 @@ DEPLOYMENT = {
 }
 
 
-def until(what: str, holds: Callable[[], Any], deadline_s: float = 60) -> None:
+def until(what: str, holds: Callable[[], Any], deadline_s: float = 240) -> None:
     end = time.monotonic() + deadline_s
     while not holds():
         assert time.monotonic() < end, what
@@ -44,7 +44,11 @@ def watched(v1: client.CoreV1Api) -> None:
     def follow() -> None:
         watching = watch.Watch()
         stream = watching.stream(
-            v1.list_namespaced_config_map, NAMESPACE, label_selector="a=b", resource_version=version, timeout_seconds=30
+            v1.list_namespaced_config_map,
+            NAMESPACE,
+            label_selector="a=b",
+            resource_version=version,
+            timeout_seconds=240,
         )
         for event in stream:
             seen.append((event["type"], (event["object"].data or {}).get("v")))
@@ -98,7 +102,7 @@ def dynamically(api: client.ApiClient) -> None:
         content_type="application/strategic-merge-patch+json",
     )
     assert patched.spec.template.spec.containers[0].image == "nginx"
-    for event in deployments.watch(namespace=NAMESPACE, timeout=30):
+    for event in deployments.watch(namespace=NAMESPACE, timeout=240):
         ready = (event["object"].status or {}).get("readyReplicas")
         if ready == 2:
             break
@@ -115,7 +119,7 @@ def inside(v1: client.CoreV1Api) -> None:
     assert "Configuration complete" in v1.read_namespaced_pod_log("p", NAMESPACE)
     forwarded = portforward(v1.connect_get_namespaced_pod_portforward, "p", NAMESPACE, ports="80")
     socket = forwarded.socket(80)
-    socket.settimeout(20)
+    socket.settimeout(240)
     socket.sendall(b"GET / HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n")
     assert socket.recv(1024).startswith(b"HTTP/1.1 200 OK")
     assert forwarded.error(80) is None
@@ -126,14 +130,14 @@ def elected() -> None:
     led = threading.Event()
     setting = electionconfig.Config(
         LeaseLock("election", NAMESPACE, "me"),
-        lease_duration=6,
-        renew_deadline=4,
+        lease_duration=60,
+        renew_deadline=40,
         retry_period=1,
         onstarted_leading=led.set,
         onstopped_leading=lambda: None,
     )
     threading.Thread(target=leaderelection.LeaderElection(setting).run, daemon=True).start()
-    assert led.wait(30), "nobody leads"
+    assert led.wait(240), "nobody leads"
     lease = client.CoordinationV1Api().read_namespaced_lease("election", NAMESPACE)
     assert lease.spec.holder_identity == "me"
 
