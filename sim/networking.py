@@ -56,6 +56,51 @@ def host_of(wiring: Wiring, node: Node) -> Host:
     return Host(spec.name, spec.address, spec.pod_cidr, packets, lambda: node.powered)
 
 
+class _Addons:
+    """Makes the components that the processes of kube-system's containers are."""
+
+    def __init__(self, wiring: Wiring, plane: DataPlane, control_plane: str, control: Mapping[str, Any]) -> None:
+        self._wiring, self._plane = wiring, plane
+        self._control_plane, self._control = control_plane, control
+        self.name_servers: list[CoreDNS] = []
+
+    def coredns(self, proc: Proc, corefile: Callable[[], str]) -> CoreDNS:
+        sandbox, plane = proc.container.sandbox, self._plane
+        origin = plane.of_sandbox(sandbox)
+        made = CoreDNS(
+            self._wiring,
+            sandbox.name,
+            sandbox.host,
+            corefile,
+            lambda address: plane.name_server(origin, address),
+            lambda: list(sandbox.dns.get("servers") or ()),
+        )
+        self.name_servers.append(made)
+        return made
+
+    def ingress(self, proc: Proc) -> IngressController:
+        sandbox, plane = proc.container.sandbox, self._plane
+        origin = plane.of_sandbox(sandbox)
+        return IngressController(
+            self._wiring,
+            sandbox.namespace,
+            sandbox.name,
+            sandbox.host,
+            settings_of(proc.argv, sandbox.namespace),
+            lambda address, port: Routed(plane.reach(origin, address, port)),
+            HttpResponse,
+        )
+
+    def metrics_server(self, proc: Proc) -> MetricsServer:
+        sandbox = proc.container.sandbox
+        resolution = resolution_of(proc.argv)
+        return MetricsServer(self._wiring, sandbox.namespace, sandbox.name, sandbox.host, resolution)
+
+    def of_control_plane(self, name: str) -> Callable[[Proc], Any]:
+        """The component of that name, for a process on the control plane's machine; nothing elsewhere."""
+        return lambda proc: self._control.get(name) if proc.container.sandbox.host == self._control_plane else None
+
+
 def build(
     wiring: Wiring,
     nodes: Sequence[Node],
@@ -76,42 +121,7 @@ def build(
     plane = DataPlane(wiring.topology, hosts, world, policies, outside, announcer.machine_for, ranges, edge, rng)
     plane.services[control_plane, "TCP", API_PORT] = _ApiServer(wiring)
     proxies = {host.name: KubeProxy(wiring, host.name, host.address, host.packets) for host in hosts}
-    name_servers: list[CoreDNS] = []
-
-    def coredns(proc: Proc, corefile: Callable[[], str]) -> CoreDNS:
-        sandbox = proc.container.sandbox
-        origin = plane.of_sandbox(sandbox)
-        made = CoreDNS(
-            wiring,
-            sandbox.name,
-            sandbox.host,
-            corefile,
-            lambda address: plane.name_server(origin, address),
-            lambda: list(sandbox.dns.get("servers") or ()),
-        )
-        name_servers.append(made)
-        return made
-
-    def ingress(proc: Proc) -> IngressController:
-        sandbox = proc.container.sandbox
-        origin = plane.of_sandbox(sandbox)
-        return IngressController(
-            wiring,
-            sandbox.namespace,
-            sandbox.name,
-            sandbox.host,
-            settings_of(proc.argv, sandbox.namespace),
-            lambda address, port: Routed(plane.reach(origin, address, port)),
-            HttpResponse,
-        )
-
-    def metrics_server(proc: Proc) -> MetricsServer:
-        sandbox = proc.container.sandbox
-        resolution = resolution_of(proc.argv)
-        return MetricsServer(wiring, sandbox.namespace, sandbox.name, sandbox.host, resolution)
-
-    def of_control_plane(name: str) -> Callable[[Proc], Any]:
-        return lambda proc: control.get(name) if proc.container.sandbox.host == control_plane else None
+    makers = _Addons(wiring, plane, control_plane, control)
 
     for node in nodes:
         # kubeadm pulls these before it begins; workers pull theirs when they need them.
@@ -122,16 +132,16 @@ def build(
         programs.table(
             {
                 "kube-proxy": lambda proc: proxies.get(proc.container.sandbox.host),
-                **{name: of_control_plane(name) for name in control},
+                **{name: makers.of_control_plane(name) for name in control},
             }
         )
     )
-    world.programs["coredns"] = programs.coredns(coredns)
-    world.programs["metrics-server"] = programs.metrics_server(metrics_server)
-    world.programs["nginx-ingress-controller"] = programs.ingress_controller(ingress)
+    world.programs["coredns"] = programs.coredns(makers.coredns)
+    world.programs["metrics-server"] = programs.metrics_server(makers.metrics_server)
+    world.programs["nginx-ingress-controller"] = programs.ingress_controller(makers.ingress)
     wiring.external = calls_to_pods(plane, wiring.clock, control_plane, wiring.external)
     requests = Requests(plane, wiring.clock, HttpRequest, addons.dns_address(network.service_cidr))
-    return Networking(plane, world, requests, [policies, announcer], proxies, name_servers)
+    return Networking(plane, world, requests, [policies, announcer], proxies, makers.name_servers)
 
 
 def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: External) -> External:

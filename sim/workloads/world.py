@@ -148,7 +148,8 @@ class World:
         command = self.programs.get(name)
         row = self.catalogue.services.get(name)
         if command is not None and row is not None:
-            return lambda proc: servers.sized(proc, row, command)
+            run = command
+            return lambda proc: servers.sized(proc, row, run)
         command = command or COMMANDS.get(name)
         if command is not None:
             return command
