@@ -86,6 +86,8 @@ def _assigned(context: Context, pod: Object, binding: Object) -> Object:
     }
     status = pod.get("status") or {}
     status = {**status, "conditions": with_condition(status.get("conditions") or (), condition)}
+    # Where it was expected to go is of no interest any more (ClearingNominatedNodeNameAfterBinding).
+    status.pop("nominatedNodeName", None)
     return {**pod, "metadata": metadata, "spec": {**spec, "nodeName": node}, "status": status}
 
 

@@ -216,6 +216,7 @@ def test_a_victim_makes_room_and_says_for_whom() -> None:
     stage.delete_pod("victim")
     stage.cluster.run(15 * S)
     assert stage.node_of("high") == "w1" and stage.node_of("low") is None
+    assert "nominatedNodeName" not in stage.pod("high")["status"]
 
 
 def test_a_binding_that_is_refused_is_tried_again_after_a_while(stage: Stage) -> None:
