@@ -6,13 +6,13 @@ Fields (``{{.Index}}``), whole-number functions (``{{Mod .Index 12}}``, nested i
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 
 DIRECTIVE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
@@ -34,10 +34,10 @@ def _text(path: Path) -> str:
 
 
 @lru_cache(maxsize=256)
-def _plain(path: Path) -> Any:
-    """The object of a template without directives, or None."""
+def _plain(path: Path) -> bytes | None:
+    """The object of a template without directives as JSON, from which copies are made quickly; or None."""
     text = _text(path)
-    return None if DIRECTIVE.search(text) else _parsed(text)
+    return None if DIRECTIVE.search(text) else orjson.dumps(_parsed(text))
 
 
 def _parsed(text: str) -> Any:
@@ -47,9 +47,11 @@ def _parsed(text: str) -> Any:
 def make(path: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
     """A new object from a template. Raises OSError, and ValueError for directives it does not know."""
     plain = _plain(path)
+    made: dict[str, Any]
     if plain is not None:
-        return copy.deepcopy(plain)
-    made: dict[str, Any] = _parsed(rendered(_text(path), fields, str(path)))
+        made = orjson.loads(plain)
+        return made
+    made = _parsed(rendered(_text(path), fields, str(path)))
     return made
 
 
