@@ -34,14 +34,13 @@ def parse(method: str, path: str, watch: bool = False) -> RequestInfo:
     ``deletecollection``.
     """
     parts = [part for part in path.split("/") if part]
-    plain = RequestInfo(False, method.lower(), path)
     if len(parts) < 3 or parts[0] not in ("api", "apis"):
-        return plain
+        return RequestInfo(False, method.lower(), path)
     if parts[0] == "api":
         group, version, rest = "", parts[1], parts[2:]
     else:
         if len(parts) < 4:
-            return plain
+            return RequestInfo(False, method.lower(), path)
         group, version, rest = parts[1], parts[2], parts[3:]
 
     verb = VERBS.get(method, "")
