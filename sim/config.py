@@ -68,6 +68,10 @@ class ApiserverSpec(_Spec):
     """etcd --quota-backend-bytes."""
     event_ttl_s: int = 3600
     """--event-ttl."""
+    max_requests_inflight: int = Field(default=400, ge=0)
+    """--max-requests-inflight: requests that read and wait; 0 for no limit."""
+    max_mutating_requests_inflight: int = Field(default=200, ge=0)
+    """--max-mutating-requests-inflight."""
     bookmark_period_us: int = 60 * S
     """How often a watch that asked for bookmarks gets one (cacher's bookmarkFrequency)."""
     watch_timeout_min_s: int = 1800

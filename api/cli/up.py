@@ -96,6 +96,17 @@ def checked_pattern(_: click.Context, __: click.Parameter, value: str | None) ->
     metavar="FILE",
     help="A KubeSchedulerConfiguration for the scheduler; kept for later starts, until another is given.",
 )
+@click.option(
+    "--audit-log",
+    metavar="FILE",
+    help="Write every request there, a line of JSON (audit.k8s.io/v1) for each stage; kept for later starts.",
+)
+@click.option(
+    "--audit-level",
+    metavar="LEVEL",
+    type=click.Choice(["Metadata", "Request", "RequestResponse"]),
+    help="What is written of them: Metadata, Request or RequestResponse.  [default: Metadata]",
+)
 @click.option("--kubeconfig", "kubeconfig_file", metavar="FILE", help="Write there instead of your kubeconfig.")
 @click.option(
     "--seed", type=int, help="Chance follows from it: the same seed and input give the same history.  [default: 0]"
@@ -168,6 +179,8 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
     given = {key: value for key, value in options.items() if value is not None}
     if "scheduler_config" in given:
         given["scheduler_config"] = scheduler_config(given["scheduler_config"])
+    if "audit_log" in given:
+        given["audit_log"] = str(Path(given["audit_log"]).absolute())
     if home.exists:
         settings = home.load()
         if ephemeral:
@@ -175,8 +188,7 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
             raise Problem(f"cluster {name}", why, f"choose another name, or first: seatrial destroy {name}")
         check_unchanged(name, settings, given)
         changes: dict[str, Any] = {"port": port} if port else {}
-        if "fsync" in given:
-            changes["fsync"] = given["fsync"]
+        changes |= {key: given[key] for key in ("fsync", "audit_log", "audit_level") if key in given}
         if "scheduler_config" in given:
             changes["spec"] = settings.spec.model_copy(update={"scheduler_config": given["scheduler_config"]})
         return home, settings.model_copy(update=changes), False
@@ -197,6 +209,8 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
         seed=given.get("seed", 0),
         port=port or 0,
         fsync=given.get("fsync", False),
+        audit_log=given.get("audit_log", ""),
+        audit_level=given.get("audit_level", "Metadata"),
         ephemeral=ephemeral,
     )
     return home, settings, True

@@ -13,10 +13,13 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import formatdate
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from seatrial.api.kubernetes import encoding
+from seatrial.api.kubernetes.audit import Audit
+from seatrial.api.kubernetes.inflight import Inflight, too_many
 from seatrial.api.kubernetes.times import Times
 from seatrial.api.kubernetes.upgrading import upgrade
 from seatrial.api.kubernetes.watch import FrameBytes, LogBody, WatchBody
@@ -37,6 +40,9 @@ CarryOn = Callable[[Any, Steps[Response], Callable[[Response | None], None]], No
 """Goes on with a request that has to wait for something on the simulation's clock: what it waits for, the rest of its
 way, and whom to give the response (None when it broke).
 """
+
+Leave = Callable[[Response], None]
+"""Sends a request's response on its way."""
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
 WHOLE_BYTES_MAX = 256 * 1024
@@ -69,7 +75,8 @@ class Kubernetes:
     """The application for everything but the control API.
 
     ``journal`` is told of every request before it is served; ``encoded`` gives the bytes of a stored object, which the
-    store remembers; ``kinds`` says which fields are times.
+    store remembers; ``kinds`` says which fields are times; ``inflight`` limits how many requests may wait, and
+    ``audit`` is told of them all.
     """
 
     def __init__(
@@ -81,6 +88,8 @@ class Kubernetes:
         encoded: encoding.Dump = encoding.json_bytes,
         kinds: Kinds | None = None,
         audit_ids: random.Random | None = None,
+        inflight: Inflight | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self._server = server
         self._driver = driver
@@ -90,6 +99,8 @@ class Kubernetes:
         self._times = Times(kinds or Kinds(()))
         self._frames = FrameBytes(self._times.outward, lambda: driver.offset_us)
         self._audit_ids = audit_ids or random.Random()
+        self._inflight = inflight or Inflight()
+        self._audit = audit
         self._date = (0, "")
 
     def __call__(self, incoming: Incoming, answer: Answer) -> None:
@@ -100,24 +111,46 @@ class Kubernetes:
             self._leave(incoming, answer, too_large())
             return
         request = request_of(incoming)
+        leave: Leave = partial(self._leave, incoming, answer)
+        if self._audit is not None:
+            leave = self._audited(self._audit, incoming, request, leave)
+        if self._inflight.refuses(request):
+            leave(too_many())
+            return
         if offset_us := driver.offset_us:
             self._times.inward(request, offset_us)
         if self._journal is not None:
             self._journal(request)
-        self._begin(incoming, answer, request)
+        self._begin(incoming, request, leave)
 
-    def _begin(self, incoming: Incoming, answer: Answer, request: Request) -> None:
+    def _audited(self, audit: Audit, incoming: Incoming, request: Request, leave: Leave) -> Leave:
+        audit_id = incoming.headers.setdefault("audit-id", self._audit_id())
+        event = audit.received(request, audit_id, incoming.target, incoming.peer.address)
+
+        def audited(response: Response) -> None:
+            audit.answered(event, response)
+            leave(response)
+
+        return audited
+
+    def _begin(self, incoming: Incoming, request: Request, leave: Leave) -> None:
         """Most requests are answered at once; one that has to wait leaves the loop to others meanwhile."""
         steps = self._server.serve(request)
         try:
             waiting = next(steps)
         except StopIteration as done:
-            self._leave(incoming, answer, done.value)
+            leave(done.value)
         except Exception:
             log.exception("%s %s", incoming.method, incoming.target)
-            self._leave(incoming, answer, panicked())
+            leave(panicked())
         else:
-            self._carry_on(waiting, steps, lambda response: self._leave(incoming, answer, response or panicked()))
+            self._inflight.begin(request)
+
+            def back(response: Response | None) -> None:
+                self._inflight.end(request)
+                leave(response or panicked())
+
+            self._carry_on(waiting, steps, back)
             self._driver.look()
 
     def _leave(self, incoming: Incoming, answer: Answer, response: Response) -> None:

@@ -13,10 +13,13 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from seatrial.api.control import explain, why
 from seatrial.api.control.app import Control, Front, make_app
+from seatrial.api.kubernetes.audit import Audit
+from seatrial.api.kubernetes.inflight import Inflight
 from seatrial.api.kubernetes.wire import Kubernetes
 from seatrial.api.problem import Problem
 from seatrial.api.server import pki
@@ -25,6 +28,8 @@ from seatrial.api.server.driver import Driver, wall_us
 from seatrial.api.server.listener import Listener, PortInUse, bind, tls
 from seatrial.api.server.outside import Outside
 from seatrial.api.server.state import Home, Settings
+from seatrial.sim.apiserver.authentication import authenticate
+from seatrial.sim.apiserver.request import Request, User
 
 log = logging.getLogger("seatrial")
 
@@ -84,6 +89,22 @@ def serve(home: Home, ready: Ready) -> None:
         home.release()
 
 
+def audit_of(home: Home, settings: Settings, live: Live) -> Audit | None:
+    """The cluster's audit log, if it has one. Raises Problem for a file that cannot be written."""
+    if not settings.audit_log:
+        return None
+    tokens = live.cluster.server.tokens
+
+    def identify(request: Request) -> User:
+        return authenticate(request.credentials, tokens.review)
+
+    try:
+        return Audit(Path(settings.audit_log), settings.audit_level, identify, wall_us)
+    except OSError as problem:
+        why = f"its audit log {settings.audit_log} cannot be written ({problem.strerror})"
+        raise Problem(f"cluster {home.name}", why, f"seatrial up {home.name} --audit-log FILE") from None
+
+
 def _is_ephemeral(home: Home) -> bool:
     try:
         return home.load().ephemeral
@@ -102,10 +123,21 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
         stopping.set()
 
     cluster = live.cluster
+    audit = audit_of(home, settings, live)
     driver = Driver(cluster.clock, live.flush, live.dirty)
     driver.on_failure = fail
     cluster.connect(Outside(cluster.clock, driver).perform)
-    kubernetes = Kubernetes(live, driver, live.carry_on, live.journal, cluster.store.encoded, cluster.kinds)
+    limits = settings.spec.apiserver
+    kubernetes = Kubernetes(
+        live,
+        driver,
+        live.carry_on,
+        live.journal,
+        cluster.store.encoded,
+        cluster.kinds,
+        inflight=Inflight(limits.max_requests_inflight, limits.max_mutating_requests_inflight),
+        audit=audit,
+    )
 
     def status() -> Mapping[str, Any]:
         return {
@@ -137,6 +169,8 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
     await listener.close()
     driver.stop()
     live.close(offset_us)
+    if audit is not None:
+        audit.close()
     if failure:
         raise Problem(
             f"cluster {home.name}",

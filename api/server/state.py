@@ -23,7 +23,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -46,6 +46,9 @@ class Settings(BaseModel):
     """0 until the first start has found a free one."""
     fsync: bool = False
     ephemeral: bool = False
+    audit_log: str = ""
+    """The file that every request is written to; empty for none."""
+    audit_level: Literal["Metadata", "Request", "RequestResponse"] = "Metadata"
     kubeconfig: str = ""
     """The file that the context was last written to."""
     boots: int = 0
