@@ -34,7 +34,8 @@ INCLUDE_OBJECT = ("", "None", "Metadata", "Object")
 
 def accepted(context: Context) -> Accepted:
     """What the client takes. A write asks before it stores anything. Raises ApiError 406."""
-    return negotiate(context.request.accept, True, not context.resource.custom)
+    resource = context.resource
+    return negotiate(context.request.accept, True, resource.custom is None and resource.legacy is None)
 
 
 def reply(context: Context, obj: Object, code: int = 200) -> Response:

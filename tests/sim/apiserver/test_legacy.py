@@ -204,3 +204,24 @@ def test_every_old_version_is_listed_and_shown_as_a_table(cluster: Cluster) -> N
 def test_a_cluster_without_the_profile_knows_none_of_them() -> None:
     plain = Cluster(ClusterSpec(controllers="none", nodes=0))
     assert plain.request(Request("GET", "/apis/extensions/v1beta1/ingresses")).code == 404
+
+
+def test_an_old_version_is_answered_in_json_where_protobuf_is_preferred(cluster: Cluster) -> None:
+    accept = "application/vnd.kubernetes.protobuf,application/json"
+    answer = cluster.request(Request("GET", "/apis/extensions/v1beta1/ingresses", accept=accept))
+    assert (answer.code, answer.content_type) == (200, "application/json")
+
+
+def test_old_webhooks_ignore_failures_and_match_exactly(cluster: Cluster) -> None:
+    hook = {"name": "a.example.org", "clientConfig": {"url": "https://127.0.0.1/"}}
+    path = "/apis/admissionregistration.k8s.io/v1beta1/validatingwebhookconfigurations"
+    body = {
+        "apiVersion": "admissionregistration.k8s.io/v1beta1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "old"},
+        "webhooks": [hook],
+    }
+    request(cluster, "POST", path, body)
+    (now,) = request(cluster, "GET", f"{path.replace('v1beta1', 'v1')}/old").body["webhooks"]
+    assert (now["failurePolicy"], now["matchPolicy"], now["timeoutSeconds"]) == ("Ignore", "Exact", 30)
+    request(cluster, "DELETE", f"{path}/old")
