@@ -73,6 +73,21 @@ def _conditions(old: Any, new: Any) -> list[dict[str, Any]]:
     return changed
 
 
+def differs(ours: Object, theirs: Object) -> bool:
+    """Whether somebody else changed a condition that the kubelet reports."""
+    mine = {found["type"]: found["status"] for found in ours.get("conditions") or () if found["type"] in OWNED}
+    others = {found["type"]: found["status"] for found in theirs.get("conditions") or ()}
+    return any(others.get(kind) != status for kind, status in mine.items())
+
+
+def _newest(worker: PodWorker, stored: Object | None) -> Object | None:
+    """The pod as the server has it, from its answer or from the watch; None when nothing newer is known."""
+    pod = worker.mirror if worker.mirror is not None else worker.pod
+    if int(pod["metadata"].get("resourceVersion") or 0) > worker.stored_version:
+        return pod if worker.stored_version else stored
+    return stored
+
+
 class Statuses:
     """The status manager of one kubelet."""
 
@@ -127,7 +142,7 @@ class Statuses:
     def _one(self, worker: PodWorker) -> Generator[Any, Any, None]:
         kubelet = self.kubelet
         status = worker.status
-        if worker.deleted:
+        if worker.deleted and not worker.static:
             return  # upstream's read before the patch finds nothing
         if worker.static and worker.mirror is None:
             worker.status_sent = worker.status = {**status}
@@ -141,8 +156,17 @@ class Statuses:
         try:
             if patch:
                 body = {"metadata": {"uid": metadata["uid"]}, "status": patch}
-                yield from kubelet.client.patch(kubelet.pods, namespace, name, body, STRATEGIC, "status", cause)
+                stored = yield from kubelet.client.patch(
+                    kubelet.pods, namespace, name, body, STRATEGIC, "status", cause
+                )
+                worker.stored_version = int(stored["metadata"]["resourceVersion"])
+            else:
+                stored = None
             worker.status_sent = status
+            newest = _newest(worker, stored)
+            if newest is not None and worker.state != FINISHED and differs(status, newest.get("status") or {}):
+                worker.status_sent = newest["status"]
+                return
             if worker.state == FINISHED and worker.pod["metadata"].get("deletionTimestamp") is not None:
                 options = {"gracePeriodSeconds": 0, "preconditions": {"uid": worker.uid}}
                 yield from kubelet.client.delete(kubelet.pods, namespace, name, options, cause)

@@ -68,6 +68,8 @@ class PodWorker:
         self.fetched = False
         self.reconciled = ""
         """resourceVersion of the last foreign change that was answered."""
+        self.stored_version = 0
+        """The resourceVersion that the pod had after its status was last sent."""
         self._cgroup = False
         self._amounts: Amounts | None = None
         self._process: Process | None = None
