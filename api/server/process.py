@@ -92,8 +92,10 @@ def serve(home: Home, ready: Ready) -> None:
 
 
 def spare_the_collector() -> None:
-    """Tells Python's collector of cycles that what is there now stays, and to look less often: nearly all that a cluster
-    allocates afterwards are its objects, which make no cycles."""
+    """Tells Python's collector of cycles that what is there now stays, and to look less often.
+
+    Nearly all that a cluster allocates afterwards are its objects, which make no cycles.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
