@@ -20,7 +20,7 @@ def recorded(front: Front) -> Iterator[Sent]:
             yield witness.last
 
 
-@pytest.mark.parametrize("total", [600, pytest.param(100_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("total", [2_000, pytest.param(100_000, marks=pytest.mark.soak)])
 def test_mutated_requests_are_answered(total: int) -> None:
     """No exception, no failure of the server's own, nothing stored by a request that is refused."""
     front, mutator = Front(), Mutator(total)
