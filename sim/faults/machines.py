@@ -169,15 +169,14 @@ class CniBroken(OnNodes):
 
 def _unplug(seams: Seams, name: str) -> Heal:
     node, host = seams.nodes[name], seams.plane.hosts[name]
-    addresses = node.runtime.addresses
 
     def begin() -> None:
-        host.plugged, node.runtime.addresses = False, None
+        host.plugged = node.runtime.plugged = False
         node.registration.ready_from_us = NEVER_US
         node.registration.changed()
 
     def end() -> None:
-        host.plugged, node.runtime.addresses = True, addresses
+        host.plugged = node.runtime.plugged = True
         node.registration.ready_from_us = seams.wiring.clock.now
         node.registration.changed()
 

@@ -98,6 +98,8 @@ class Runtime:
         self.workloads = workloads
         self.images = images
         self.addresses = Addresses(pod_cidr) if pod_cidr else None
+        self.plugged = True
+        """Whether the network plug-in works."""
         self.pods: dict[str, PodRecord] = {}
         self.sandboxes: dict[str, Sandbox] = {}
         self.live: dict[str, Live] = {}
@@ -112,7 +114,7 @@ class Runtime:
     def create_sandbox(self, sandbox: Sandbox) -> SandboxRecord:
         """Gives the pod its network namespace and address. Raises RuntimeError when there is no address left."""
         if not sandbox.host_network:
-            if self.addresses is None:
+            if self.addresses is None or not self.plugged:
                 raise RuntimeError("network plugin is not ready: cni config uninitialized")
             sandbox.ip = self.addresses.take()
         record = SandboxRecord(self.new_id(), sandbox.ip, True, self.clock.now)

@@ -283,6 +283,20 @@ def test_faults_on_one_thing_end_with_the_last_of_them(cluster: Cluster) -> None
     assert cluster.topology.latency("w1-k8s", "m-k8s") is not None
 
 
+def test_pods_get_addresses_after_two_failures_of_the_network_plugin(cluster: Cluster) -> None:
+    names = [cluster.add_fault({"kind": "cni-broken", "node": "w1-k8s"}) for _ in range(2)]
+    for name in names:
+        cluster.remove_fault(name)
+    container = {"name": "c", "image": "busybox", "command": ["sleep", "1000"]}
+    spec = {"nodeName": "w1-k8s", "containers": [container]}
+    cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "late"}, "spec": spec})
+    cluster.advance("30s")
+    late = cluster.get("pod", "late")
+    cluster.delete("pod", "late")
+    cluster.settle()
+    assert late is not None and late["status"].get("podIP")
+
+
 def test_a_fault_may_begin_later_and_end_by_itself(cluster: Cluster) -> None:
     cluster.add_fault({"kind": "apiserver-down"}, after="10s", lasts="5s")
     assert [each["started"] for each in cluster.faults.list()] == [False]
