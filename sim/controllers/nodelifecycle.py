@@ -261,11 +261,13 @@ def node_keys(seen: Seen) -> Iterable[Any]:
 
 
 def pod_keys(seen: Seen) -> Iterable[Any]:
-    """Pods that get to a node (podUpdated); what a kubelet says later is left to the monitor of nodes."""
-    pod, old = seen.new, seen.old
+    """Pods that are bound, and ready ones on nodes that are not."""
+    pod = seen.new
     if pod is None or not pod["spec"].get("nodeName"):
         return ()
-    if old is not None and old["spec"].get("nodeName") == pod["spec"]["nodeName"]:
+    node = seen.view("nodes").get("", pod["spec"]["nodeName"])
+    ready = condition(node, "Ready") if node is not None else None
+    if ready is None or ready["status"] == "True":
         return ()
     return (("pod", f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"),)
 
