@@ -19,6 +19,17 @@ class User:
     uid: str = ""
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def info(self) -> dict[str, Any]:
+        """The user as reviews show them (authentication.k8s.io/v1 UserInfo)."""
+        info: dict[str, Any] = {"username": self.name}
+        if self.uid:
+            info["uid"] = self.uid
+        if self.groups:
+            info["groups"] = list(self.groups)
+        if self.extra:
+            info["extra"] = {key: list(values) for key, values in self.extra.items()}
+        return info
+
 
 @dataclass(slots=True)
 class Request:

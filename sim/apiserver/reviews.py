@@ -44,29 +44,17 @@ def token(context: Context) -> Steps[Response]:
         groups = [*user.groups, AUTHENTICATED]
         status = {
             "authenticated": True,
-            "user": user_info(User(user.name, tuple(groups), user.uid, user.extra)),
+            "user": User(user.name, tuple(groups), user.uid, user.extra).info(),
             "audiences": list(verdict.audiences),
         }
     return reply(context, {**review, "status": status}, 201)
     yield
 
 
-def user_info(user: User) -> dict[str, Any]:
-    """authentication.k8s.io/v1 UserInfo."""
-    info: dict[str, Any] = {"username": user.name}
-    if user.uid:
-        info["uid"] = user.uid
-    if user.groups:
-        info["groups"] = list(user.groups)
-    if user.extra:
-        info["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return info
-
-
 def self_subject(context: Context) -> Steps[Response]:
     review = _read(context)
     metadata = {**review.get("metadata", {}), "creationTimestamp": context.stamp}
-    return reply(context, {**review, "metadata": metadata, "status": {"userInfo": user_info(context.user)}}, 201)
+    return reply(context, {**review, "metadata": metadata, "status": {"userInfo": context.user.info()}}, 201)
     yield
 
 

@@ -27,7 +27,14 @@ from seatrial.sim.controllers.actions import (
 )
 from seatrial.sim.controllers.conditions import namespace_is_terminating
 from seatrial.sim.controllers.hashing import template_hash
-from seatrial.sim.controllers.ownership import DAEMON_SET, children_keys, claim, labels_of, pod_from_template
+from seatrial.sim.controllers.ownership import (
+    DAEMON_SET,
+    children_keys,
+    claim,
+    labels_of,
+    pod_from_template,
+    selects_all,
+)
 from seatrial.sim.controllers.podstate import is_terminal, next_availability
 from seatrial.sim.controllers.replicaset import delete_pods
 from seatrial.sim.controllers.shell import Controller, Seen, object_key
@@ -45,8 +52,7 @@ def reconcile(turn: Turn) -> Steps:
     owner = turn.view(DAEMON_SET.storage).get(namespace, name)
     if owner is None:
         return None
-    selector = owner["spec"].get("selector") or {}
-    if not selector.get("matchLabels") and not selector.get("matchExpressions"):
+    if selects_all(owner):
         yield Record(owner, "Warning", "SelectingAll", SELECTS_ALL)
         return None
     if "deletionTimestamp" in owner["metadata"]:

@@ -29,7 +29,7 @@ from seatrial.sim.controllers.actions import (
 )
 from seatrial.sim.controllers.hashing import template_hash
 from seatrial.sim.controllers.informers import controller_of
-from seatrial.sim.controllers.ownership import DEPLOYMENT, REPLICA_SET, children, children_keys, claim
+from seatrial.sim.controllers.ownership import DEPLOYMENT, REPLICA_SET, children, children_keys, claim, selects_all
 from seatrial.sim.controllers.podstate import is_terminal
 from seatrial.sim.controllers.shell import Controller, Seen, object_key
 from seatrial.sim.machinery.errors import ApiError
@@ -63,8 +63,7 @@ def reconcile(turn: Turn) -> Steps:
     deployment = turn.view(DEPLOYMENT.storage).get(namespace, name)
     if deployment is None:
         return None
-    selector = deployment["spec"].get("selector") or {}
-    if not selector.get("matchLabels") and not selector.get("matchExpressions"):
+    if selects_all(deployment):
         yield Record(deployment, "Warning", "SelectingAll", SELECTS_ALL)
         return None
     sets = yield from claim(DEPLOYMENT, deployment, SETS, turn.view(SETS))

@@ -5,7 +5,7 @@ Source: k8s.io/kubernetes/pkg/controller/podautoscaler/horizontal.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -118,32 +118,36 @@ def store_event(
 
 def up_limit(current: int, ups: Sequence[ScaleEvent], downs: Sequence[ScaleEvent], rules: Rules, now: int) -> int:
     """calculateScaleUpLimitWithScalingRules."""
-    if rules.get("selectPolicy") == "Disabled":
-        return current
-    limits = []
-    for policy in rules.get("policies") or ():
-        start = _at_start(current, ups, downs, policy["periodSeconds"], now)
-        if policy["type"] == "Pods":
-            limits.append(start + policy["value"])
-        else:
-            limits.append(ceil(start * (1 + policy["value"] / 100)))
     choose = min if rules.get("selectPolicy") == "Min" else max
-    return choose(limits, default=current)
+    return choose(_limits(current, ups, downs, rules, now, 1, ceil), default=current)
 
 
 def down_limit(current: int, ups: Sequence[ScaleEvent], downs: Sequence[ScaleEvent], rules: Rules, now: int) -> int:
     """calculateScaleDownLimitWithBehaviors."""
+    choose = max if rules.get("selectPolicy") == "Min" else min
+    return choose(_limits(current, ups, downs, rules, now, -1, int), default=current)
+
+
+def _limits(
+    current: int,
+    ups: Sequence[ScaleEvent],
+    downs: Sequence[ScaleEvent],
+    rules: Rules,
+    now: int,
+    sign: int,
+    rounded: Callable[[float], int],
+) -> list[int]:
+    """What each policy allows, upwards (``sign`` 1) or downwards (-1); nothing where scaling is disabled."""
+    limits: list[int] = []
     if rules.get("selectPolicy") == "Disabled":
-        return current
-    limits = []
+        return limits
     for policy in rules.get("policies") or ():
         start = _at_start(current, ups, downs, policy["periodSeconds"], now)
         if policy["type"] == "Pods":
-            limits.append(start - policy["value"])
+            limits.append(start + sign * policy["value"])
         else:
-            limits.append(int(start * (1 - policy["value"] / 100)))
-    choose = max if rules.get("selectPolicy") == "Min" else min
-    return choose(limits, default=current)
+            limits.append(rounded(start * (1 + sign * policy["value"] / 100)))
+    return limits
 
 
 def _at_start(current: int, ups: Sequence[ScaleEvent], downs: Sequence[ScaleEvent], period_s: int, now: int) -> int:

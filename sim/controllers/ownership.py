@@ -67,6 +67,12 @@ def selector_of(owner: Object) -> selectors.Matches:
     return selectors.labels(selector)
 
 
+def selects_all(owner: Object) -> bool:
+    """Whether an owner's selector is empty: it would take every pod there is, and is left alone."""
+    selector = owner["spec"].get("selector") or {}
+    return not selector.get("matchLabels") and not selector.get("matchExpressions")
+
+
 def labels_of(obj: Object) -> Mapping[str, str]:
     return obj["metadata"].get("labels") or {}
 

@@ -52,18 +52,6 @@ def gvr(resource: Resource) -> dict[str, str]:
     return {"group": resource.group, "version": resource.version, "resource": resource.plural}
 
 
-def user_info(user: User) -> dict[str, Any]:
-    """The user as reviews show them."""
-    info: dict[str, Any] = {"username": user.name}
-    if user.uid:
-        info["uid"] = user.uid
-    if user.groups:
-        info["groups"] = list(user.groups)
-    if user.extra:
-        info["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return info
-
-
 def admission_request(attributes: Attributes, shown_as: Resource) -> dict[str, Any]:
     """The AdmissionRequest, without the objects and its uid."""
     request: dict[str, Any] = {"kind": gvk(shown_as, attributes.subresource), "resource": gvr(shown_as)}
@@ -78,7 +66,7 @@ def admission_request(attributes: Attributes, shown_as: Resource) -> dict[str, A
     namespace = attributes.name if attributes.resource.storage == "namespaces" else attributes.namespace
     if namespace:
         request["namespace"] = namespace
-    request["operation"], request["userInfo"] = attributes.operation, user_info(attributes.user)
+    request["operation"], request["userInfo"] = attributes.operation, attributes.user.info()
     return request
 
 
@@ -182,13 +170,17 @@ class Inputs:
         """The value of an expression. Raises EvaluationError in the words of the server, and OutOfBudget."""
         variables = self.variables if purpose.variables else ()
         compiled = expressions.compiled(text, purpose, self.has_params, variables)
+        return self.measured(compiled, "compilation error", f"expression '{text}' resulted in error")
+
+    def measured(self, compiled: expressions.Compiled, uncompiled: str, failed: str) -> Any:
+        """The value, its cost taken from the budget; the two texts begin what EvaluationError says."""
         if compiled.program is None:
-            raise EvaluationError(f"compilation error: {compiled.error}")
+            raise EvaluationError(f"{uncompiled}: {compiled.error}")
         try:
             value, cost = compiled.program.measured(self.bindings)
         except EvaluationError as error:
             self.spend(error.cost)
-            raise EvaluationError(f"expression '{text}' resulted in error: {error}") from None
+            raise EvaluationError(f"{failed}: {error}") from None
         self.spend(cost)
         return value
 
@@ -264,13 +256,6 @@ class _Variables(dict[str, Any]):
         position = names.index(name)
         text, before = inputs.variables[position][1], inputs.variables[:position]
         compiled = expressions.compiled(text, expressions.VARIABLE, inputs.has_params, before)
-        if compiled.program is None:
-            raise EvaluationError(f'composited variable "{name}" fails to compile: {compiled.error}')
-        try:
-            value, cost = compiled.program.measured(inputs.bindings)
-        except EvaluationError as error:
-            inputs.spend(error.cost)
-            raise EvaluationError(f'composited variable "{name}" fails to evaluate: {error}') from None
-        inputs.spend(cost)
-        self[name] = value
+        variable = f'composited variable "{name}" fails to'
+        value = self[name] = inputs.measured(compiled, f"{variable} compile", f"{variable} evaluate")
         return value

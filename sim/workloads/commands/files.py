@@ -233,7 +233,7 @@ def mktemp(proc: Proc) -> int:
     options, operands = parsed(proc, "dqut", "p")
     pattern = operands[0] if operands else "tmp.XXXXXX"
     letters = "".join(proc.container.rng.choices("abcdefghijkmnopABCDEFGHIJKLMNOP", k=6))
-    path = pattern.replace("XXXXXX", letters)
+    path = pattern.replace("XXXXXX", letters)  # six X: the placeholder of mktemp(1) itself
     if not operands or "p" in options:
         path = f"{options.get('p', '/tmp')}/{path}"
     if "d" in options:
