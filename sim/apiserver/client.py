@@ -19,6 +19,7 @@ from seatrial.sim.apiserver.request import Object, Request, Response, User
 from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import TIMEOUT, Clock, Signal
+from seatrial.sim.kernel.listeners import Listeners
 from seatrial.sim.kernel.topology import Topology
 from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.kinds import Resource
@@ -63,8 +64,7 @@ class Endpoint:
         """The seam for faults: looks at each request before the server does."""
         self.moved = Signal(clock)
         """Fires when the network or the process changes."""
-        self._listeners: dict[int, Callable[[], None]] = {}
-        self._listened = 0
+        self._listeners = Listeners()
         self._up = True
         self._clock = clock
         topology.on_change(self._changed)
@@ -82,18 +82,10 @@ class Endpoint:
 
     def on_change(self, call: Callable[[], None]) -> Callable[[], None]:
         """Calls whenever the way here may have changed; returns what ends that."""
-        self._listened += 1
-        number = self._listened
-        self._listeners[number] = call
-
-        def end() -> None:
-            self._listeners.pop(number, None)
-
-        return end
+        return self._listeners.add(call)
 
     def _changed(self) -> None:
-        for call in list(self._listeners.values()):
-            call()
+        self._listeners.tell()
         self.moved.fire()
 
     def serve(self, request: Request, wiring: Wiring) -> Steps:

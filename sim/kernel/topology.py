@@ -9,6 +9,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from seatrial.sim.kernel.listeners import Listeners
+
 
 class Way(NamedTuple):
     """What a message goes through."""
@@ -35,8 +37,7 @@ class Topology:
         self._ways: dict[tuple[str, str], Way | None] = {}
         self._routes: dict[tuple[str, str], Way | None] = {}
         self._graph: Any = None
-        self._listeners: dict[int, Callable[[], None]] = {}
-        self._listened = 0
+        self._listeners = Listeners()
 
     def add_host(self, name: str, loopback_us: int = 0) -> None:
         """A host, or anything links meet at; ``loopback_us`` is how long it takes to reach itself."""
@@ -96,14 +97,7 @@ class Topology:
 
     def on_change(self, call: Callable[[], None]) -> Callable[[], None]:
         """Calls after every change; returns what ends that."""
-        self._listened += 1
-        number = self._listened
-        self._listeners[number] = call
-
-        def end() -> None:
-            self._listeners.pop(number, None)
-
-        return end
+        return self._listeners.add(call)
 
     def _known(self, name: str) -> None:
         if name not in self._links:
@@ -113,8 +107,7 @@ class Topology:
         self._ways.clear()
         self._routes.clear()
         self._graph = None
-        for call in list(self._listeners.values()):
-            call()
+        self._listeners.tell()
 
     def way(self, a: str, b: str) -> Way | None:
         """Latency and share of arrivals from ``a`` to ``b``; None when there is no way through. Raises KeyError."""

@@ -5,7 +5,7 @@ Each start begins with empty views, as a new process does.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
 from seatrial.sim.apiserver.client import Client
@@ -76,3 +76,9 @@ class Agent:
             informer.on_change(handler)
         self.spawn(informer.run(), storage)
         return informer
+
+    def synced(self, informers: Iterable[Informer]) -> Steps:
+        """Ends when all views are there."""
+        for informer in informers:
+            while not informer.synced:
+                yield informer.changed.wait(1_000_000, periodic=True)

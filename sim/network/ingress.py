@@ -110,9 +110,7 @@ class IngressController(Agent):
         self._informers = []
 
     def _first(self) -> Steps:
-        for informer in self._informers:
-            while not informer.synced:
-                yield informer.changed.wait(1_000_000, periodic=True)
+        yield from self.synced(self._informers)
         self._schedule()
 
     @property

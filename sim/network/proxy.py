@@ -90,9 +90,7 @@ class KubeProxy(Agent):
 
     def _first(self) -> Steps:
         """Nothing is written before all views are there."""
-        for informer in self._informers:
-            while not informer.synced:
-                yield informer.changed.wait(1_000_000, periodic=True)
+        yield from self.synced(self._informers)
         self._schedule()
 
     @property

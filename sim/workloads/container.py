@@ -14,6 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.sim.kernel.clock import Signal
+from seatrial.sim.kernel.listeners import Listeners
 from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure
 from seatrial.sim.workloads.process import NULL, Null, Pipe, Proc, Sink, Stream
 from seatrial.sim.workloads.session import Attachment, Session, Terminal, interrupt
@@ -53,8 +54,7 @@ class Log:
         self._size = 0
         self._now = now
         self._partial: dict[str, bytes] = {}
-        self._listeners: dict[int, Callable[[], None]] = {}
-        self._listened = 0
+        self._listeners = Listeners()
 
     def write(self, stream: str, data: bytes) -> None:
         whole = self._partial.pop(stream, b"") + data
@@ -80,18 +80,10 @@ class Log:
         self._tell()
 
     def on_append(self, call: Callable[[], None]) -> Callable[[], None]:
-        self._listened += 1
-        number = self._listened
-        self._listeners[number] = call
-
-        def end() -> None:
-            self._listeners.pop(number, None)
-
-        return end
+        return self._listeners.add(call)
 
     def _tell(self) -> None:
-        for call in list(self._listeners.values()):
-            call()
+        self._listeners.tell()
 
 
 class Container:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import ssl
-import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ import orjson
 import pytest
 
 from seatrial.sim.apiserver.request import Request, Response
-from tests.api.server.test_webhooks import ADMIN, Handler, Shop, Webhook, issue, pem
+from tests.api.server.test_webhooks import ADMIN, Handler, Shop, Webhook, serving
 
 GROUP = "shop.example.org"
 FIELDS = {"v1": "size", "v2": "dimension"}
@@ -48,20 +45,8 @@ class Converter(Handler):
 
 @pytest.fixture
 def webhook(tmp_path: Path) -> Iterator[Webhook]:
-    authority = issue("authority", None)
-    file = tmp_path / "webhook.pem"
-    file.write_bytes(pem(*issue("hook.shop.svc", authority)))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    asked: list[str] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Asked", (Converter,), {"asked": asked}))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield Webhook(server.server_port, pem(authority[0]), asked)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(tmp_path, Converter) as webhook:
+        yield webhook
 
 
 def version(name: str, stored: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import base64
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -91,15 +92,16 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing is printed."""
 
 
-@pytest.fixture
-def webhook(tmp_path: Path) -> Iterator[Webhook]:
+@contextmanager
+def serving(tmp_path: Path, handler: type[Handler]) -> Iterator[Webhook]:
+    """A webhook on this machine, with a certificate of an authority of its own."""
     authority = issue("authority", None)
     file = tmp_path / "webhook.pem"
     file.write_bytes(pem(*issue("hook.shop.svc", authority)))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     asked: list[str] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Asked", (Handler,), {"asked": asked}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Asked", (handler,), {"asked": asked}))
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -107,6 +109,12 @@ def webhook(tmp_path: Path) -> Iterator[Webhook]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def webhook(tmp_path: Path) -> Iterator[Webhook]:
+    with serving(tmp_path, Handler) as webhook:
+        yield webhook
 
 
 class Shop:
