@@ -26,6 +26,7 @@ from seatrial.sim.controllers.actions import (
 from seatrial.sim.controllers.ownership import labels_of
 from seatrial.sim.controllers.podstate import condition
 from seatrial.sim.controllers.shell import Controller, Seen, Tick
+from seatrial.sim.machinery.errors import ApiError
 
 LEASE_NAMESPACE = "kube-node-lease"
 RETRY_US = 100 * MS
@@ -99,17 +100,28 @@ def _judge(turn: Turn, node: Object, health: dict[str, plan.Health]) -> Generato
         health[name] = health[name]._replace(conditions=plan.conditions_seen(silent))
     after = condition(silent, "Ready")
     was_ready = before is not None and before["status"] == "True"
-    if after is not None and after["status"] != "True" and was_ready:
+    again: dict[str, None] = turn.memory.setdefault("again", {})
+    if after is None:
+        return silent
+    if after["status"] != "True" and was_ready:
         text = f"Node {name} status is now: NodeNotReady"
         yield Record(_node_ref(name, node["metadata"]["uid"]), "Normal", "NodeNotReady", text)
-        yield from _mark_pods(turn, name)
+        again[name] = None
+    healthy = was_ready and after["status"] == "True"
+    if healthy or (name in again and (yield from _mark_pods(turn, name))):
+        again.pop(name, None)
     return silent
 
 
-def _mark_pods(turn: Turn, name: str) -> Generator[Action, Any, None]:
-    """Pods of a lost node are not ready any more (MarkPodsNotReady)."""
+def _mark_pods(turn: Turn, name: str) -> Generator[Action, Any, bool]:
+    """Pods of a lost node are not ready any more (MarkPodsNotReady); whether all of them are marked."""
+    all_marked = True
     for pod in turn.view("pods").indexed("node", name):
-        yield from _mark_pod(turn, pod)
+        try:
+            yield from _mark_pod(turn, pod)
+        except ApiError:
+            all_marked = False
+    return all_marked
 
 
 def _mark_pod(turn: Turn, pod: Object) -> Generator[Action, Any, None]:
@@ -119,7 +131,7 @@ def _mark_pod(turn: Turn, pod: Object) -> Generator[Action, Any, None]:
     lost = {**ready, "status": "False", "lastTransitionTime": turn.stamp}
     listed = [lost if each["type"] == "Ready" else each for each in pod["status"]["conditions"]]
     yield Record(pod, "Warning", "NodeNotReady", "Node is not ready")
-    yield from ignoring(update_status("pods", pod, {**pod["status"], "conditions": listed}), 404, 409)
+    yield from ignoring(update_status("pods", pod, {**pod["status"], "conditions": listed}), 404)
 
 
 # --- NoExecute taints, at a limited rate
@@ -229,7 +241,7 @@ def _describe(turn: Turn, name: str) -> Steps:
 
 
 def _pod(turn: Turn, key: str) -> Steps:
-    """A pod that says it is ready on a node that is not."""
+    """A pod that has got to a node: on one that is not ready it is not ready either (processPod)."""
     namespace, _, name = key.partition("/")
     pod = turn.view("pods").get(namespace, name)
     node = turn.view("nodes").get("", pod["spec"].get("nodeName", "")) if pod is not None else None
@@ -261,13 +273,11 @@ def node_keys(seen: Seen) -> Iterable[Any]:
 
 
 def pod_keys(seen: Seen) -> Iterable[Any]:
-    """Pods that are bound, and ready ones on nodes that are not."""
-    pod = seen.new
+    """Pods that are bound for the first time, or elsewhere (podUpdated)."""
+    pod, old = seen.new, seen.old
     if pod is None or not pod["spec"].get("nodeName"):
         return ()
-    node = seen.view("nodes").get("", pod["spec"]["nodeName"])
-    ready = condition(node, "Ready") if node is not None else None
-    if ready is None or ready["status"] == "True":
+    if old is not None and old["spec"].get("nodeName") == pod["spec"]["nodeName"]:
         return ()
     return (("pod", f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"),)
 

@@ -1,7 +1,7 @@
 """The conditions of a pod that the kubelet owns.
 
-Source: k8s.io/kubernetes/pkg/kubelet/status/generate.go, …/pkg/kubelet/types/pod_status.go and the merging in
-…/status/status_manager.go.
+Source: k8s.io/kubernetes/pkg/kubelet/status/generate.go and …/pkg/kubelet/types/pod_status.go (PodConditionByKubelet,
+PodConditionSharedByKubelet).
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ OWNED = frozenset(
         "PodReadyToStartContainers",
         "PodResizePending",
         "PodResizeInProgress",
-        "DisruptionTarget",
     }
 )
-"""Conditions that the kubelet writes; all others belong to somebody else and are kept."""
+"""Conditions that the kubelet alone writes; all others belong to somebody else and are kept."""
+SHARED = frozenset({"DisruptionTarget"})
+"""Conditions that the kubelet writes for pods that it ends itself, as others do for theirs."""
 
 ENDED = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}
 
@@ -131,8 +132,3 @@ def timed(new: Sequence[Condition], old: Sequence[Object], stamp: str) -> list[C
         elif made["lastTransitionTime"] is None:
             made["lastTransitionTime"] = stamp
     return list(new)
-
-
-def merged(new: Sequence[Condition], old: Sequence[Object]) -> list[Object]:
-    """The kubelet's own conditions, then what others wrote (mergePodStatus)."""
-    return [*new, *(found for found in old if found["type"] not in OWNED)]

@@ -17,6 +17,7 @@ from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import Process, Timer, parse_stamp
 from seatrial.sim.nodes import admission
 from seatrial.sim.nodes.backoff import Backoff
+from seatrial.sim.nodes.conditions import OWNED
 from seatrial.sim.nodes.environment import service_environment
 from seatrial.sim.nodes.recorder import Recorder
 from seatrial.sim.nodes.references import References
@@ -193,27 +194,19 @@ class Kubelet:
         if worker is None:
             self._added(new)
         elif _only_status(new, worker.pod):
-            worker.pod = worker.volumes.pod = new
-            self._reconcile(worker, new)
+            before, worker.pod = worker.pod, new
+            worker.volumes.pod = new
+            self._reconcile(worker, new, before)
         else:
             worker.update(new)
             if worker.state == FINISHED:
                 self.statuses.changed(worker)
             worker.wake()
 
-    def _reconcile(self, worker: PodWorker, new: Object) -> None:
-        """Somebody else changed what the kubelet reports: it is said again (needsReconcile)."""
-        sent = worker.status_sent
-        if sent is None or worker.status is not sent:
-            return
-        theirs = {found["type"]: found["status"] for found in (new.get("status") or {}).get("conditions") or ()}
-        ours = {found["type"]: found["status"] for found in sent.get("conditions") or ()}
-        kept = {kind: status for kind, status in theirs.items() if kind in ours}
-        if kept != ours and new["metadata"].get("resourceVersion") != worker.reconciled:
-            worker.reconciled = new["metadata"].get("resourceVersion")
-            worker.status_sent = new["status"]
-            self.statuses.changed(worker)
-        elif theirs.keys() != ours.keys() and worker.pod["spec"].get("readinessGates"):
+    def _reconcile(self, worker: PodWorker, new: Object, old: Object) -> None:
+        """Nothing but the status is different: the kubelet's own is put right, conditions of others may be gates."""
+        self.statuses.seen(worker)
+        if new["spec"].get("readinessGates") and _foreign(new) != _foreign(old):
             worker.wake()
 
     def _added(self, pod: Object) -> None:
@@ -232,7 +225,7 @@ class Kubelet:
     def _ended_before(self, worker: PodWorker) -> None:
         """A pod that had ended when the kubelet first saw it."""
         worker.state = FINISHED
-        worker.status_sent = worker.status
+        worker.sent = worker.status
         if worker.pod["metadata"].get("deletionTimestamp") is not None:
             self.statuses.changed(worker)
 
@@ -411,6 +404,12 @@ def _only_status(new: Object, old: Object) -> bool:
     a, b = new["metadata"], old["metadata"]
     keys = ("labels", "annotations", "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers")
     return all(a.get(key) == b.get(key) for key in keys)
+
+
+def _foreign(pod: Object) -> dict[str, str]:
+    """The conditions that others wrote."""
+    found = (pod.get("status") or {}).get("conditions") or ()
+    return {each["type"]: each["status"] for each in found if each["type"] not in OWNED}
 
 
 def _next(after: int, period: int, offset: int) -> int:

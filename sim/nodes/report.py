@@ -141,17 +141,18 @@ def _conditions(
     facts: Facts, init: list[dict[str, Any]], regular: list[dict[str, Any]], phase_now: str, begun: bool
 ) -> list[Any]:
     pod, old = facts.pod, facts.old.get("conditions") or ()
+    theirs = (pod.get("status") or {}).get("conditions") or ()
     generation = pod["metadata"].get("generation", 0)
     containers = conditions.containers_ready(pod, init, regular, phase_now, generation)
     made = [
         *(dict(extra) for extra in facts.extra),
         conditions.sandbox(facts.record, generation),
         conditions.initialized(pod, init, phase_now, begun, generation),
-        conditions.ready(pod, containers, old, generation),
+        conditions.ready(pod, containers, theirs, generation),
         containers,
         conditions.condition("PodScheduled", True, generation),
     ]
-    return conditions.merged(conditions.timed(made, old, facts.now_stamp), old)
+    return conditions.timed(made, old, facts.now_stamp)
 
 
 def rejected(pod: Object, reason: str, message: str, stamp: str) -> dict[str, Any]:

@@ -40,6 +40,8 @@ class KubeletSettings(BaseModel):
     """nodeStatusReportFrequency."""
     status_update_us: int = 10 * S
     """nodeStatusUpdateFrequency: how often the node's status is computed."""
+    status_sync_us: int = 10 * S
+    """syncPeriod of the status manager: what could not be sent, or was overwritten, is sent again."""
     max_pods: int = 110
     event_qps: float = 50.0
     event_burst: int = 100

@@ -116,10 +116,11 @@ class StaticPods:
             self._processes[name] = self.kubelet.spawn(self._delete(mirror), name)
             return
         if worker.mirror is None or worker.mirror["metadata"]["uid"] != mirror["metadata"]["uid"]:
-            worker.status_sent = None
+            worker.sent = None
             worker.mirror = mirror
             self.kubelet.statuses.changed(worker)
         worker.mirror = mirror
+        self.kubelet.statuses.seen(worker)
 
     def mirror_gone(self, mirror: Object) -> None:
         """Somebody deleted a mirror: the pod runs on, and a new mirror is made."""
@@ -128,7 +129,7 @@ class StaticPods:
         worker = self._worker(key)
         if worker is not None:
             worker.mirror = None
-            worker.status_sent = None
+            worker.sent = None
             self._mirror(worker)
 
     def _mirror(self, worker: PodWorker) -> None:

@@ -46,8 +46,11 @@ class PodWorker:
         self.record: PodRecord = NOTHING
         """The runtime as of the last relist."""
         self.status: Object = pod.get("status") or {}
-        """The report last made; ``status_sent`` belongs to who sends it."""
-        self.status_sent: Object | None = None
+        """The report last made."""
+        self.sent: Object | None = None
+        """The report last sent; this and ``answered`` belong to who sends them."""
+        self.answered: Object | None = None
+        """The pod as the API server returned it after a report."""
         self.started_us = 0
         self.reasons: dict[str, tuple[str, str]] = {}
         self.pull_errors: dict[str, str] = {}
@@ -66,10 +69,6 @@ class PodWorker:
         self.volumes = PodVolumes(kubelet, pod)
         self.mounted = False
         self.fetched = False
-        self.reconciled = ""
-        """resourceVersion of the last foreign change that was answered."""
-        self.stored_version = 0
-        """The resourceVersion that the pod had after its status was last sent."""
         self._cgroup = False
         self._amounts: Amounts | None = None
         self._process: Process | None = None
@@ -243,7 +242,7 @@ class PodWorker:
             target = condition("DisruptionTarget", True, self.pod["metadata"].get("generation", 0), *self.disruption)
             made["conditions"] = timed([target], self.status.get("conditions") or (), facts.now_stamp) + kept
         sent = mergeable(made, self.status, self.state == SYNC or (self.state == TERMINATING and not terminal))
-        if sent != self.status or self.status_sent is None:
+        if sent != self.status or self.sent is None:
             self.status = sent
             kubelet.statuses.changed(self)
         return phase
