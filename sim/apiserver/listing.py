@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -93,7 +94,7 @@ def find(context: Context, options: ListOptions) -> Page:
         raise errors.expired(_expired_text(options.continue_)) from None
     at = exact or store.revision
     if after:
-        found = [obj for obj in found if key_of(obj, namespace) >= after]
+        found = found[bisect_left(found, after, key=lambda obj: key_of(obj, namespace)) :]
     if keep is not None:
         found = [obj for obj in found if keep(obj)]
     if not limited or len(found) <= options.limit:
