@@ -1,7 +1,8 @@
 """ResourceQuota: a write that would exceed a namespace's quota is refused, and what it uses is booked at once.
 
 Source: k8s.io/apiserver/pkg/admission/plugin/resourcequota and k8s.io/kubernetes/pkg/quota/v1/evaluator/core. The quota
-controller counts anew from time to time; between its counts the booked figures in the quota's status decide.
+controller counts anew from time to time; between its counts the booked figures in the quota's status decide. Until its
+first count a quota has no status and limits nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from seatrial.sim.machinery import apply, errors
 from seatrial.sim.machinery.quantity import parse
 from seatrial.sim.machinery.usage import covers, usage
 
+DEMANDED = ("cpu", "limits.cpu", "limits.memory", "memory", "requests.cpu", "requests.memory")
+"""What every container must state where a quota limits it (validationSet)."""
 API_SERVER = "kube-apiserver"
 """The field manager of what the server writes on its own account."""
 
@@ -35,6 +38,8 @@ def check(context: Context, attributes: Attributes) -> None:
     for quota in quotas:
         if not covers(quota, resource, attributes.object):
             continue
+        if resource.storage == "pods":
+            _demand(attributes, quota, attributes.object["spec"])
         added = _added(quota, new, old)
         if added:
             charges.append((quota, added, _checked(attributes, quota, added)))
@@ -44,11 +49,40 @@ def check(context: Context, attributes: Attributes) -> None:
         _book(context, quota, used)
 
 
+def _refused(attributes: Attributes, why: str) -> errors.ApiError:
+    return errors.forbidden(attributes.resource.group, attributes.resource.plural, attributes.name, why)
+
+
+def _hard(quota: Object) -> Mapping[str, str]:
+    return (quota.get("status") or {}).get("hard") or {}
+
+
+def _demand(attributes: Attributes, quota: Object, spec: Object) -> None:
+    """Raises ApiError 403 for containers that do not state what the quota limits, unless the pod as a whole states its
+    resources (podEvaluator.Constraints)."""
+    hard = _hard(quota)
+    demanded = [name for name in DEMANDED if name in hard]
+    if not demanded or spec.get("resources"):
+        return
+    containers = (*spec["containers"], *(spec.get("initContainers") or ()))
+    silent = {
+        name: sorted({container["name"] for container in containers if not _states(container, name)})
+        for name in demanded
+    }
+    missing = "; ".join(f"{name} for: {','.join(names)}" for name, names in silent.items() if names)
+    if missing:
+        raise _refused(attributes, f"failed quota: {quota['metadata']['name']}: must specify {missing}")
+
+
+def _states(container: Object, name: str) -> bool:
+    kind, _, resource = name.rpartition(".")
+    return resource in ((container.get("resources") or {}).get(kind or "requests") or {})
+
+
 def _added(quota: Object, new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
     """What the write adds to the figures that this quota limits."""
-    hard = (quota.get("spec") or {}).get("hard") or {}
     added = {}
-    for name in hard:
+    for name in _hard(quota):
         if name in new:
             more = new[name] - old[name] if name in old else new[name]
             if more > parse("0"):
@@ -58,12 +92,10 @@ def _added(quota: Object, new: Mapping[str, Any], old: Mapping[str, Any]) -> dic
 
 def _checked(attributes: Attributes, quota: Object, added: Mapping[str, Any]) -> dict[str, Any]:
     """The figures after the write. Raises ApiError 403."""
-    name, status = quota["metadata"]["name"], quota.get("status") or {}
-    hard, used = status.get("hard") or {}, status.get("used") or {}
-    unknown = [key for key in (quota["spec"].get("hard") or {}) if key not in hard or key not in used]
-    if any(key in added for key in unknown):
-        why = f"status unknown for quota: {name}, resources: {','.join(sorted(unknown))}"
-        raise errors.forbidden(attributes.resource.group, attributes.resource.plural, attributes.name, why)
+    name, hard = quota["metadata"]["name"], _hard(quota)
+    used = quota["status"].get("used") or {}
+    if any(key not in used for key in added):
+        raise _refused(attributes, f"status unknown for quota: {name}, resources: {','.join(sorted(added))}")
     after = {key: parse(used[key]) + more for key, more in added.items()}
     exceeded = sorted(key for key in added if after[key] > parse(hard[key]))
     if exceeded:
@@ -71,7 +103,7 @@ def _checked(attributes: Attributes, quota: Object, added: Mapping[str, Any]) ->
         held = ",".join(f"{key}={used[key]}" for key in exceeded)
         limit = ",".join(f"{key}={hard[key]}" for key in exceeded)
         why = f"exceeded quota: {name}, requested: {asked}, used: {held}, limited: {limit}"
-        raise errors.forbidden(attributes.resource.group, attributes.resource.plural, attributes.name, why)
+        raise _refused(attributes, why)
     return after
 
 
