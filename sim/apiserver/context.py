@@ -12,6 +12,7 @@ from seatrial.sim.apiserver.routing import RequestInfo
 from seatrial.sim.machinery.kinds import Resource
 
 if TYPE_CHECKING:
+    from seatrial.sim.apiserver.molds import Cast
     from seatrial.sim.apiserver.server import Apiserver
 
 T = TypeVar("T")
@@ -59,6 +60,8 @@ class Context:
     """The simulated time of the request, RFC 3339."""
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
+    cast: Cast | None = None
+    """Of a new pod that says what others said before it."""
 
     def for_info(self, info: RequestInfo) -> Context:
         """The same request about another object, as a collection's deletion takes them one by one."""
@@ -95,6 +98,20 @@ class Attributes:
     old: Object | None
     user: User
     dry_run: bool = False
+
+    def about(self, obj: Object | None) -> Attributes:
+        """The same about another object. By hand, because ``dataclasses.replace`` takes longer than a plug-in."""
+        return Attributes(
+            self.operation,
+            self.resource,
+            self.subresource,
+            self.namespace,
+            self.name,
+            obj,
+            self.old,
+            self.user,
+            self.dry_run,
+        )
 
     @property
     def own_body(self) -> bool:

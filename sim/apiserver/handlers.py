@@ -187,7 +187,8 @@ def body_of(context: Context, validation: str) -> Object:
         context.warnings.extend(warnings)
     else:
         obj = request.body
-    return conversion.to_storage(defaults.default(resource, obj), resource)
+    default = context.server.molds.defaulted if resource.storage == "pods" else defaults.default
+    return conversion.to_storage(default(resource, obj), resource)
 
 
 def create(context: Context) -> Steps[Response]:

@@ -56,11 +56,16 @@ def create(context: Context, obj: Object, name_hint: str = "") -> Steps[Object]:
     obj = yield from admission.mutate(context, _attributes(context, "CREATE", obj, None))
     obj = _named(context, obj)
     obj = _system_metadata(context, obj)
-    obj = _prepared(context, rules, obj)
-    problems = validation.validate_create(resource, obj)
+    cast = context.cast if context.cast is not None and context.cast.is_of(obj) else None
+    known = cast is not None and cast.mold.sound
+    obj = cast.mold.begun(resource, obj) if cast is not None and known else _prepared(context, rules, obj)
+    problems = validation.validate_create(resource, obj, known)
     if problems:
         raise errors.invalid(resource.group, resource.kind, obj["metadata"].get("name", ""), problems)
-    context.warnings.extend(validation.warnings(resource, obj, None))
+    warnings = validation.warnings(resource, obj, None, known=known)
+    context.warnings.extend(warnings)
+    if cast is not None and not known and not warnings:
+        cast.found_right(obj)
     yield from admission.validate(context, _attributes(context, "CREATE", obj, None))
     if rules.begin_create is not None:
         obj = rules.begin_create(context, obj)

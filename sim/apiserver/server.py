@@ -27,6 +27,7 @@ from seatrial.sim.apiserver.context import Context, ExternalCall, Steps
 from seatrial.sim.apiserver.customresource_conversion import converting
 from seatrial.sim.apiserver.flowcontrol import FlowControl
 from seatrial.sim.apiserver.kubelets import Kubelets
+from seatrial.sim.apiserver.molds import Molds
 from seatrial.sim.apiserver.options import first
 from seatrial.sim.apiserver.representation import media_of_refusal
 from seatrial.sim.apiserver.request import Object, Request, Response, User
@@ -77,6 +78,7 @@ class Apiserver:
         self.service_numbers = ServiceNumbers(spec, streams, store)
         self.tokens = Tokens(store, clock, streams)
         self.flow_control = FlowControl(store)
+        self.molds = Molds(store, streams)
         self.metrics: Callable[[], str] = str
         """What /metrics answers, in Prometheus' text format."""
         self.kubelets = kubelets if kubelets is not None else Kubelets(Topology(), "")

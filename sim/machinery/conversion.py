@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from seatrial.sim.machinery import defaults
-from seatrial.sim.machinery.decode import read_as
+from seatrial.sim.machinery.decode import NOTHING, read_as
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.schema import Type, type_of_kind
 
@@ -199,10 +199,12 @@ class Pair(NamedTuple):
 
     out: Convert
     into: Convert
+    renames: bool = False
+    """Whether fields get other names and keep their values."""
 
 
 PAIRS: Mapping[tuple[str, str], Pair] = {
-    ("events.k8s.io/v1", "events"): Pair(_renamed(TO_EVENTS), _renamed(TO_CORE)),
+    ("events.k8s.io/v1", "events"): Pair(_renamed(TO_EVENTS), _renamed(TO_CORE), renames=True),
     ("autoscaling/v1", "horizontalpodautoscalers"): Pair(_scaler_to_v1, _scaler_to_v2),
 }
 
@@ -250,7 +252,9 @@ def _converted(obj: Object, resource: Resource, api_version: str, out: bool) -> 
     if pair is None:
         return renamed
     changed = (pair.out if out else pair.into)(renamed)
-    return read_as(_type(api_version, resource.kind), changed)[0]
+    # What only has another name was read before.
+    known = changed if pair.renames else NOTHING
+    return read_as(_type(api_version, resource.kind), changed, known=known)[0]
 
 
 @cache

@@ -128,21 +128,28 @@ def update_managed_fields(
     if conversion.converts(resource):
         shown_new = conversion.convert(new, resource)
         shown_old = None if old is None else conversion.convert(old, resource)
+    me = Manager(manager, UPDATE, resource.api_version, subresource)
     try:
         if shown_old is None:
-            changed, removed = _created(resource, shown_new), None
+            parts = _parts(resource, shown_new)
+            if not entries:
+                return with_entries(new, _first_entries(resource, parts, me, stamp))
+            changed, removed = _kept(resource, subresource, _created(resource, parts)), None
         else:
             changed, removed = fieldsets.compare(shape_of(resource), shown_old, shown_new)
+            changed, removed = _kept(resource, subresource, changed), _kept(resource, subresource, removed)
     except fieldsets.Keyless:
         return with_entries(new, None)
-    ignored = reset_fields(resource, subresource)
-    if ignored is not None:
-        changed, removed = fieldsets.excluding(changed, ignored), fieldsets.excluding(removed, ignored)
     if changed is None and removed is None:
         return with_entries(new, entries)
-    me = Manager(manager, UPDATE, resource.api_version, subresource)
     taken = fieldsets.difference(changed, UNOWNED)
     return with_entries(new, _updated_alike(entries or (), me, taken, removed, "" if subresource == "scale" else stamp))
+
+
+def _kept(resource: Resource, subresource: str, fields: Set | None) -> Set | None:
+    """Fields without those that a write through the subresource leaves as they are."""
+    ignored = reset_fields(resource, subresource)
+    return fields if ignored is None else fieldsets.excluding(fields, ignored)
 
 
 def _before(given: Any, stored: Sequence[Entry] | None, of_subresource: bool) -> Sequence[Entry] | None:
@@ -156,22 +163,47 @@ def _before(given: Any, stored: Sequence[Entry] | None, of_subresource: bool) ->
     return in_order(entry_of(each, fields) for each in given if (fields := each.get("fieldsV1")))
 
 
-def _created(resource: Resource, new: Object) -> Set | None:
-    """What a new object sets. Its parts are remembered by what they say: the pods of a template say the same."""
-    found: dict[str, Any] = {}
-    type, custom = resource.type, resource.custom is not None
-    zero = MEMBER if custom or type is None else type.zero
+Parts = tuple[tuple[str, bytes | None], ...]
+"""What a new object sets at its top level: a field's name, and what it says where it has anything below it."""
+
+
+def _parts(resource: Resource, new: Object) -> Parts:
+    type = resource.type
+    zero = MEMBER if resource.custom is not None or type is None else type.zero
+    found: list[tuple[str, bytes | None]] = []
     for name, part in new.items():
         if name in ("apiVersion", "kind"):
             continue
         before = zero.get(name, MISSING)
         if not isinstance(part, HOLDERS) and not isinstance(before, HOLDERS):
             if before is MISSING or before != part:
-                found[f"f:{name}"] = MEMBER
+                found.append((name, None))
             continue
         if name == "metadata":
             part = {key: value for key, value in (part or MEMBER).items() if key not in OBJECT_META}
-        changed = _created_part(type, custom, name, orjson.dumps(part))
+        found.append((name, _said(part)))
+    return tuple(found)
+
+
+def _said(part: Any) -> bytes:
+    """What decides who owns what of a part. Of plain texts it is their names alone, which events have in common."""
+    if type(part) is dict and all(type(value) is str and value for value in part.values()):
+        part = dict.fromkeys(part, "x")
+    return orjson.dumps(part)
+
+
+@lru_cache(maxsize=1024)
+def _first_entries(resource: Resource, parts: Parts, me: Manager, stamp: str) -> Sequence[Entry] | None:
+    """The entries of a new object that has none; remembered, because the pods of a template say the same."""
+    changed = _kept(resource, me.subresource, _created(resource, parts))
+    return None if changed is None else updated((), me, fieldsets.difference(changed, UNOWNED), None, stamp)
+
+
+def _created(resource: Resource, parts: Parts) -> Set | None:
+    """What a new object sets."""
+    found: dict[str, Any] = {}
+    for name, raw in parts:
+        changed = MEMBER if raw is None else _created_part(resource.type, resource.custom is not None, name, raw)
         if changed is not None:
             found[f"f:{name}"] = changed
     return found or None

@@ -137,6 +137,11 @@ class Store:
         shelf = self._shelves.get(storage)
         return 0 if shelf is None else sum(len(bucket.objects) for bucket in shelf.buckets.values())
 
+    def changes(self, storage: str) -> int:
+        """How many changes of a kind this store has seen: the same number means that nothing of the kind changed."""
+        channel = self._channels.get(storage)
+        return 0 if channel is None else channel.base + len(channel.changes)
+
     def encoded(self, obj: Object) -> bytes:
         """The object as JSON. The bytes of what was asked for lately are kept."""
         key = id(obj)

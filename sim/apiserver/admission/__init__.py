@@ -8,7 +8,6 @@ k8s.io/kubernetes/pkg/kubeapiserver/options/plugins.go.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from seatrial.sim.apiserver.admission import (
     accounts,
@@ -82,11 +81,26 @@ def mutate(context: Context, attributes: Attributes) -> Steps[Object]:
     for operation, early in VALIDATING[EVERY]:
         if operation == attributes.operation:
             early(context, attributes)
-    attributes = _built_in(context, attributes)
+    if attributes.resource.storage == "pods" and attributes.operation == "CREATE" and not attributes.subresource:
+        attributes = _cast(context, attributes, attributes.object)
+    else:
+        attributes = _built_in(context, attributes)
     if webhooks.wanted(context):
         attributes = yield from _configured(context, attributes)
     assert attributes.object is not None
     return attributes.object
+
+
+def _cast(context: Context, attributes: Attributes, pod: Object) -> Attributes:
+    """As ``_built_in`` for a new pod; one that says what others said before gets what they got."""
+
+    def plugins() -> Object:
+        made = _built_in(context, attributes).object
+        assert made is not None
+        return made
+
+    new, context.cast = context.server.molds.mutated(pod, attributes.namespace, plugins)
+    return attributes if new is pod else attributes.about(new)
 
 
 def _built_in(context: Context, attributes: Attributes) -> Attributes:
@@ -95,7 +109,7 @@ def _built_in(context: Context, attributes: Attributes) -> Attributes:
             if operation == attributes.operation:
                 obj = plugin(context, attributes)
                 if obj is not attributes.object:
-                    attributes = replace(attributes, object=obj)
+                    attributes = attributes.about(obj)
     return attributes
 
 
@@ -110,8 +124,8 @@ def _configured(context: Context, attributes: Attributes, built_in: bool = True)
                 stage.again = True
             if built_in and attributes.object is not None:
                 attributes = _built_in(context, attributes)
-        attributes = replace(attributes, object=policies_mutating.mutate(context, attributes, rounds[0]))
-        attributes = replace(attributes, object=(yield from webhooks.mutate(context, attributes, rounds[1])))
+        attributes = attributes.about(policies_mutating.mutate(context, attributes, rounds[0]))
+        attributes = attributes.about((yield from webhooks.mutate(context, attributes, rounds[1])))
     return attributes
 
 

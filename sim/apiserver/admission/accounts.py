@@ -15,6 +15,7 @@ from seatrial.sim.machinery import errors
 
 MIRROR = "kubernetes.io/config.mirror"
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+HOLDERS = ("initContainers", "containers")
 TOKEN_EXPIRATION_S = 3607
 """The odd seven seconds let the server tell injected tokens from asked ones (WarnOnlyBoundTokenExpirationSeconds)."""
 
@@ -46,6 +47,8 @@ def _wants_token(spec: dict[str, Any], account: Object) -> bool:
 
 
 def _mount_token(context: Context, spec: dict[str, Any]) -> None:
+    if not any(_needs_token(container) for key in HOLDERS for container in spec.get(key) or ()):
+        return
     volumes = list(spec.get("volumes") or ())
     names = {volume["name"] for volume in volumes}
     known = next((volume["name"] for volume in volumes if volume["name"].startswith("kube-api-access-")), "")
@@ -53,21 +56,21 @@ def _mount_token(context: Context, spec: dict[str, Any]) -> None:
     while not name or (not known and name in names):
         name = "kube-api-access-" + suffix(context.server.streams("apiserver/names"), 5)
     mount = {"name": name, "readOnly": True, "mountPath": TOKEN_PATH}
-    mounted = False
-    for key in ("initContainers", "containers"):
+    for key in HOLDERS:
         if spec.get(key):
-            containers = [_mounted(container, mount) for container in spec[key]]
-            mounted = mounted or any(new is not old for new, old in zip(containers, spec[key], strict=True))
-            spec[key] = containers
-    if mounted and not known:
+            spec[key] = [_mounted(container, mount) for container in spec[key]]
+    if not known:
         spec["volumes"] = [*volumes, {"name": name, "projected": token_sources()}]
 
 
+def _needs_token(container: Object) -> bool:
+    return all(given.get("mountPath") != TOKEN_PATH for given in container.get("volumeMounts") or ())
+
+
 def _mounted(container: Object, mount: Object) -> Object:
-    mounts = container.get("volumeMounts") or ()
-    if any(given.get("mountPath") == TOKEN_PATH for given in mounts):
+    if not _needs_token(container):
         return container
-    return {**container, "volumeMounts": [*mounts, mount]}
+    return {**container, "volumeMounts": [*(container.get("volumeMounts") or ()), mount]}
 
 
 @cache

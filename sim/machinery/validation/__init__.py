@@ -32,14 +32,15 @@ def _row(resource: Resource) -> Row:
     return ROWS.get(resource.storage) or (CUSTOM if resource.custom else DEFAULT)
 
 
-def validate_create(resource: Resource, obj: Object) -> list[FieldError]:
-    """Everything that is wrong with a new object; empty when it may be stored."""
+def validate_create(resource: Resource, obj: Object, known: bool = False) -> list[FieldError]:
+    """Everything that is wrong with a new object; empty when it may be stored. ``known``: all but its metadata was
+    found right before."""
     row = _row(resource)
     found = metadata(obj["metadata"], resource.namespaced, row.name, row.legacy_finalizers)
     errors = [*at("metadata", found)] if found else []
     if resource.custom is not None:
         return custom.create(resource.custom, convert(obj, resource), errors)
-    if found := row.check(obj):
+    if not known and (found := row.check(obj)):
         errors += found
     return _once(errors) if errors else errors
 

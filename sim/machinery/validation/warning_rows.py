@@ -43,8 +43,13 @@ OLD_VOLUMES = ("cephfs", "photonPersistentDisk", "scaleIO", "storageos", "gluste
 """In the order in which they are warned of."""
 
 
-def warnings(resource: Resource, new: Object, old: Object | None, subresource: str = "") -> list[str]:
-    """``old``: None for a new object. Of a change of status there is next to nothing to warn."""
+def warnings(
+    resource: Resource, new: Object, old: Object | None, subresource: str = "", known: bool = False
+) -> list[str]:
+    """``old``: None for a new object. Of a change of status there is next to nothing to warn. ``known``: a new pod's
+    spec gave no reason to warn before."""
+    if known:
+        return list(_name(new, old, POD_NAME))
     if subresource and subresource != "scale":
         return list(_pod_addresses(new)) if subresource == "status" and resource.storage == "pods" else []
     if resource.custom is not None:
