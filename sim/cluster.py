@@ -36,6 +36,9 @@ from seatrial.sim.faults.seams import Seams
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.kernel.journal import Journal
 from seatrial.sim.kernel.streams import Streams
+from seatrial.sim.loads.load import Load, load_of
+from seatrial.sim.loads.load import value_of as value_of_load
+from seatrial.sim.loads.loads import Loads
 from seatrial.sim.machinery import legacy
 from seatrial.sim.machinery.kinds import Kinds, Resource
 from seatrial.sim.network import addons
@@ -124,6 +127,11 @@ class Cluster:
         self.faults = Faults(self._seams(parts))
         """What is broken now; ``add_fault`` and ``remove_fault`` change it."""
         self.on_replay("fault", self._replay_fault)
+        self.loads = Loads(self.wiring, parts.network.requests if parts.network is not None else None)
+        """What is asked of the cluster all the time; ``add_load`` and ``remove_load`` change it."""
+        self.on_replay("load", self._replay_load)
+        if parts.network is not None:
+            parts.network.requests.hosts_file = self._ingress_address
         self.server.aggregation.connect(lambda call: self.wiring.external(call), lambda: self.endpoint.up)
         for component in self.components:
             component.start()
@@ -271,6 +279,37 @@ class Cluster:
             self.faults.remove(value["remove"])
         else:
             self.faults.add(fault_of(value["add"]), value["name"], value["after"], value["lasts"])
+
+    # loads
+
+    def add_load(
+        self, load: Load | Mapping[str, Any], name: str = "", after: str | int = 0, lasts: str | int | None = None
+    ) -> str:
+        """Asks a URL of the cluster again and again (see docs/loads.md), from now or later on, for good or for a while:
+        ``{"kind": "constant", "url": "http://web", "level": 100}``. Returns the name by which ``loads.show`` knows its
+        figures and by which it is removed. Raises ValueError."""
+        value = value_of_load(load) if isinstance(load, Load) else dict(load)
+        after_us, lasts_us = duration_us(after), None if lasts is None else duration_us(lasts)
+        made = self.loads.add(load_of(value), name, after_us, lasts_us)
+        self.journal.append(self.clock.now, "load", {"add": value, "name": made, "after": after_us, "lasts": lasts_us})
+        return made
+
+    def remove_load(self, name: str) -> None:
+        """Ends a load and forgets its figures. Raises KeyError."""
+        self.loads.remove(name)
+        self.journal.append(self.clock.now, "load", {"remove": name})
+
+    def _ingress_address(self, host: str) -> str | None:
+        """What a user outside writes into his hosts file for the host of an Ingress."""
+        from seatrial.sim.network.addresses import ingress_address
+
+        return ingress_address(self.store.list("ingresses.networking.k8s.io"), host)
+
+    def _replay_load(self, value: Mapping[str, Any]) -> None:
+        if "remove" in value:
+            self.loads.remove(value["remove"])
+        else:
+            self.loads.add(load_of(value["add"]), value["name"], value["after"], value["lasts"])
 
     # objects
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from seatrial.sim import programs
 from seatrial.sim.apiserver.context import ExternalCall
 from seatrial.sim.apiserver.wiring import External, Steps, Wiring
+from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.network import addons
 from seatrial.sim.network.announcer import Announcer
@@ -46,11 +47,11 @@ class Networking(NamedTuple):
     """All that were ever started, in their order."""
 
 
-def host_of(wiring: Wiring, node: Node) -> Host:
+def host_of(wiring: Wiring, node: Node, chance: Chance) -> Host:
     """A machine as the network sees it; its rules are gone when it is switched off."""
     spec = node.spec
     packets = PacketFilter(
-        local_to(spec.address, spec.pod_cidr), wiring.streams(f"packets/{spec.name}"), lambda: wiring.clock.now
+        local_to(spec.address, spec.pod_cidr), wiring.streams(f"packets/{spec.name}"), lambda: wiring.clock.now, chance
     )
     node.on_power_off.append(packets.flush)
     return Host(spec.name, spec.address, spec.pod_cidr, packets, lambda: node.powered)
@@ -89,6 +90,7 @@ class _Addons:
             settings_of(proc.argv, sandbox.namespace),
             lambda address, port: Routed(plane.reach(origin, address, port)),
             HttpResponse,
+            plane.chance,
         )
 
     def metrics_server(self, proc: Proc) -> MetricsServer:
@@ -111,14 +113,17 @@ def build(
 ) -> Networking:
     """Connects the machines. ``control`` are the control plane's components by the name of their program."""
     network = wiring.spec.network
-    hosts = [host_of(wiring, node) for node in nodes]
+    chance = Chance()
+    hosts = [host_of(wiring, node, chance) for node in nodes]
     workers = [host for host in hosts if host.name != control_plane]
     policies = Policies(wiring, control_plane)
     announcer = Announcer(wiring, control_plane, lambda: [host.name for host in workers if host.up()])
     ranges = (network.service_cidr, network.pod_cidr)
     outside = Outside(HttpResponse)
     rng = wiring.streams("network/loss")
-    plane = DataPlane(wiring.topology, hosts, world, policies, outside, announcer.machine_for, ranges, edge, rng)
+    plane = DataPlane(
+        wiring.topology, hosts, world, policies, outside, announcer.machine_for, ranges, edge, rng, chance
+    )
     plane.services[control_plane, "TCP", API_PORT] = _ApiServer(wiring)
     proxies = {host.name: KubeProxy(wiring, host.name, host.address, host.packets) for host in hosts}
     makers = _Addons(wiring, plane, control_plane, control)

@@ -57,3 +57,14 @@ def reachable(nodes: Iterable[Object], services: Iterable[Object], ingresses: It
             for address in balancer_addresses(ingress):
                 hosts[rule.get("host", "*"), address] = None
     return [*found, *(Reachable(host, "ingress", address, WEB) for host, address in hosts)]
+
+
+def ingress_address(ingresses: Iterable[Object], host: str) -> str | None:
+    """Where a host is that an Ingress names, wildcards included; None when none does that has an address."""
+    _, _, parent = host.partition(".")
+    for ingress in ingresses:
+        named = [rule.get("host", "") for rule in ingress["spec"].get("rules") or ()]
+        addresses = balancer_addresses(ingress)
+        if addresses and (host in named or f"*.{parent}" in named):
+            return addresses[0]
+    return None

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, NamedTuple
 
+from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.topology import Topology
 from seatrial.sim.network import policies as np
-from seatrial.sim.network.hosts import Host, Sandboxes, no_route, refused, timed_out
+from seatrial.sim.network.hosts import Host, Sandboxes, no_route, refused, rejected, timed_out
 from seatrial.sim.network.iptables import written
 from seatrial.sim.network.names import NameServer
 from seatrial.sim.network.netfilter import DROP, REJECT, Hop, Packet, within
@@ -96,8 +97,10 @@ class DataPlane:
         ranges: tuple[str, str],
         edge: str,
         rng: Random,
+        chance: Chance,
     ) -> None:
         self.topology = topology
+        self.chance = chance
         self.hosts: dict[str, Host] = {host.name: host for host in hosts}
         self.sandboxes = sandboxes
         self.policies, self.outside = policies, outside
@@ -210,7 +213,7 @@ class DataPlane:
             raise timed_out()
         latency, wait = there.latency_us, RETRANSMIT_US
         share = there.passes * back.passes
-        while share < 1.0 and self._rng.random() >= share:
+        while share < 1.0 and not self.chance.happens(self._rng, share):
             if wait > RETRANSMIT_MAX_US:
                 raise timed_out()
             latency, wait = latency + wait, wait * 2
@@ -285,7 +288,7 @@ class _Trip:
         for hop in hops or ():
             self.note(at.name, f"{hop.table}: {written(hop.chain, hop.rule)}")
         if outcome.verdict == REJECT:
-            raise self.lost(at.name, "rejected: connection refused", refused())
+            raise self.lost(at.name, "rejected: connection refused", rejected())
         if outcome.verdict == DROP:
             raise self.lost(at.name, "dropped: time-out", timed_out())
         self.unmasked = self.source

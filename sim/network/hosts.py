@@ -77,6 +77,14 @@ def refused() -> ConnectionRefusedError:
     return ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
+class Rejected(ConnectionRefusedError):
+    """A packet filter refuses the connection: kube-proxy's answer for a service without endpoints."""
+
+
+def rejected() -> Rejected:
+    return Rejected(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+
 def timed_out() -> TimeoutError:
     return TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from seatrial.sim.apiserver.client import Unreachable
 from seatrial.sim.apiserver.informer import Informer
 from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.clock import Timer
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.network.agent import Agent, Steps, service_account
@@ -76,11 +77,13 @@ class IngressController(Agent):
         settings: Settings,
         dial: Dial,
         answer: Callable[[int, Mapping[str, str], bytes], Any],
+        chance: Chance | None = None,
     ) -> None:
         user = service_account(namespace, "ingress-nginx")
         super().__init__(wiring, f"ingress-nginx/{instance}", host, user, "nginx-ingress-controller/v1.14.0")
         self.settings = settings
         self._dial, self._answer = dial, answer
+        self._chance = chance or Chance()
         self._rng = wiring.streams(f"ingress/{instance}")
         self.routes = Routes()
         self._upstreams: dict[Backend, list[tuple[str, int]]] = {}
@@ -225,7 +228,7 @@ class IngressController(Agent):
             return self._page(code, {"Location": target})
         backend = location.backend
         for canary in location.canaries:
-            if canary.takes(headers, self._rng):
+            if canary.takes(headers, self._lucky):
                 backend = canary.backend
                 break
         query = request.path[len(path) :]
@@ -249,18 +252,23 @@ class IngressController(Agent):
             "x-request-id": f"{self._rng.getrandbits(128):032x}",
         }
         code = 502
-        turn = self._turns.get(backend, 0)
+        turn = self._chance.turn(len(upstreams), self._turns.get(backend, 0))
         for number in range(min(TRIES_MAX, len(upstreams))):
             address, port = upstreams[(turn + number) % len(upstreams)]
             self._turns[backend] = turn + number + 1
             try:
                 listener = self._dial(address, port)
-                return listener.http(request._replace(path=path, headers=given))
+                count = self._chance.count
+                window = -(-request.window * count // max(request.copies, 1))
+                return listener.http(request._replace(path=path, headers=given, copies=count, window=window))
             except TimeoutError:
                 code = 504
             except OSError:
                 code = 502
         return self._page(code)
+
+    def _lucky(self, share: float) -> bool:
+        return self._chance.happens(self._rng, share)
 
     def _page(self, code: int, more: Mapping[str, str] | None = None) -> Any:
         title = TITLES[code]

@@ -8,9 +8,8 @@ authentication), snippets, sticky sessions.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from random import Random
 from typing import Any, NamedTuple
 
 Object = Mapping[str, Any]
@@ -39,7 +38,7 @@ class Canary(NamedTuple):
     value: str
     cookie: str
 
-    def takes(self, headers: Mapping[str, str], rng: Random) -> bool:
+    def takes(self, headers: Mapping[str, str], lucky: Callable[[float], bool]) -> bool:
         """By header, then by cookie, then by chance."""
         if self.header:
             said = headers.get(self.header.lower())
@@ -53,7 +52,7 @@ class Canary(NamedTuple):
             cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
             if cookies.get(self.cookie) in ("always", "never"):
                 return cookies[self.cookie] == "always"
-        return bool(self.weight) and rng.randrange(self.total) < self.weight
+        return bool(self.weight) and lucky(self.weight / max(self.total, 1))
 
 
 @dataclass(slots=True)

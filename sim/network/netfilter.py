@@ -16,6 +16,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any, NamedTuple
 
+from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.network.iptables import Rule, Ruleset
 
 ACCEPT, DROP, REJECT, RETURN = "ACCEPT", "DROP", "REJECT", "RETURN"
@@ -128,9 +129,12 @@ class _Flow:
 class PacketFilter:
     """The rules of one machine. ``is_local`` says which addresses are the machine's own."""
 
-    def __init__(self, is_local: Callable[[str], bool], rng: Random, now: Callable[[], int]) -> None:
+    def __init__(
+        self, is_local: Callable[[str], bool], rng: Random, now: Callable[[], int], chance: Chance | None = None
+    ) -> None:
         self.is_local = is_local
         self._rng, self._now = rng, now
+        self._chance = chance or Chance()
         self._rules: Ruleset = {}
         self._write: Callable[[], Ruleset] | None = None
         self.on_flush: Callable[[], None] = _nobody
@@ -229,7 +233,7 @@ class PacketFilter:
         return True
 
     def lucky(self, share: int) -> bool:
-        return self._rng.getrandbits(31) < share
+        return self._chance.happens(self._rng, share / (1 << 31))
 
 
 def _dnat(flow: _Flow, value: str) -> bool:

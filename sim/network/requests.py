@@ -75,17 +75,26 @@ class Requests:
 
     def __init__(self, plane: DataPlane, clock: Clock, request: Callable[..., Any], nameserver: str) -> None:
         self.plane, self.clock = plane, clock
+        self.hosts_file: Callable[[str], str | None] = lambda name: None
+        """Names beside those of the DNS that who stands outside knows, with their addresses."""
         self._request, self._nameserver = request, nameserver
 
     def resolve(self, origin: Origin, name: str, log: list[Step] | None = None) -> str:
         """The first address of a name. Raises OSError."""
+        return self.addresses(origin, name, log)[0]
+
+    def addresses(self, origin: Origin, name: str, log: list[Step] | None = None) -> list[str]:
+        """The addresses of a name. Raises OSError."""
         if is_address(name):
-            return name
+            return [name]
         if origin.sandbox is not None:
-            return self.plane.addresses(origin, origin.sandbox, name, log)[0]
+            return self.plane.addresses(origin, origin.sandbox, name, log)
         host = self.plane.hosts.get(name)
         if host is not None:
-            return host.address
+            return [host.address]
+        known = self.hosts_file(name) if origin.host is None else None
+        if known is not None:
+            return [known]
         # Who stands outside uses the cluster's names through the control plane's machine, as over an SSH tunnel.
         asks = origin if origin.host is not None else self.inside(name)
 
@@ -94,7 +103,7 @@ class Requests:
                 log.append(Step("resolver", text))
 
         config: Mapping[str, list[str]] = {"servers": [self._nameserver]}
-        return resolve(name, config, lambda at: self.plane.name_server(asks, at), note)[0].value
+        return [record.value for record in resolve(name, config, lambda at: self.plane.name_server(asks, at), note)]
 
     def inside(self, name: str = "") -> Origin:
         """A process on a machine that is switched on. Raises OSError(EHOSTUNREACH)."""
@@ -125,8 +134,8 @@ class Requests:
             yield clock.sleep(min(_wait_us(problem), timeout_us))
             raise
         yield clock.sleep(3 * arrival.latency_us)
-        answer = self._ask(arrival, target, method, headers, body)
-        yield clock.sleep(arrival.latency_us)
+        answer = self.ask(arrival, target, method, headers, body)
+        yield clock.sleep(arrival.latency_us + _worked_us(answer))
         return answer
 
     def call(self, origin: Origin, url: str, done: Callable[[Any, OSError | None], None], **about: Any) -> None:
@@ -166,25 +175,46 @@ class Requests:
         if target.scheme == "tcp":
             return Trace(tuple(steps), "connected", 0, at)
         try:
-            answer = self._ask(arrival, target, method, headers, b"")
+            answer = self.ask(arrival, target, method, headers, b"")
         except OSError as problem:
             return Trace(tuple(steps), problem.strerror or str(problem), 0, at)
         return Trace(tuple(steps), f"HTTP {answer.code}", answer.code, at)
 
     def _arrive(self, origin: Origin, target: Target, log: list[Step] | None) -> Arrival:
-        address = self.resolve(origin, target.host, log)
-        if origin.sandbox is not None and (address.startswith("127.") or address == origin.address):
-            return self.plane.reach_itself(origin, address, target.port)
-        return self.plane.reach(origin, address, target.port, log=log)
+        return self.reach(origin, self.resolve(origin, target.host, log), target.port, log)
 
-    def _ask(
-        self, arrival: Arrival, target: Target, method: str, headers: Mapping[str, str] | None, body: bytes
+    def reach(self, origin: Origin, address: str, port: int, log: list[Step] | None = None) -> Arrival:
+        """A TCP connection's end at this instant. Raises OSError."""
+        if origin.sandbox is not None and (address.startswith("127.") or address == origin.address):
+            return self.plane.reach_itself(origin, address, port)
+        return self.plane.reach(origin, address, port, log=log)
+
+    def ask(
+        self,
+        arrival: Arrival,
+        target: Target,
+        method: str,
+        headers: Mapping[str, str] | None,
+        body: bytes,
+        over_us: int = 0,
+        window: int = 0,
     ) -> Any:
+        """The answer to a request, or to the many for which it stands, which come over a span of time and are under way
+        ``window`` at a time. Raises OSError."""
         usual = target.port == PORTS[target.scheme]
         given = {"Host": target.host if usual else f"{target.host}:{target.port}", **(headers or {})}
         if target.scheme == "https":
             given.setdefault("X-Scheme", "https")
-        return arrival.listener.http(self._request(method, target.path, given, body, arrival.client))
+        count = self.plane.chance.count
+        return arrival.listener.http(
+            self._request(method, target.path, given, body, arrival.client, count, over_us, window)
+        )
+
+
+def _worked_us(answer: Any) -> int:
+    """How long one request was waited for and worked on."""
+    work = getattr(answer, "work", None)
+    return max((us for _, us in work.waits), default=0) if work is not None else 0
 
 
 def _wait_us(problem: OSError) -> int:

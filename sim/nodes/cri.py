@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 CREATED, RUNNING, EXITED = "created", "running", "exited"
+ONE_CORE = 1_000_000_000
+"""Nanocores."""
 
 
 class Exit(NamedTuple):
@@ -182,6 +184,10 @@ class ContainerConfig:
     stdin_once: bool = False
     tty: bool = False
     memory_limit: int | None = None
+    cpu_limit: int | None = None
+    """Nanocores."""
+    machine_cpu: int = ONE_CORE
+    """Nanocores that a container without a limit may use."""
     read_only_root: bool = False
     termination_message_path: str = "/dev/termination-log"
     fallback_to_logs: bool = False

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import TIMEOUT, Signal
 from seatrial.sim.machinery.quantity import parse
-from seatrial.sim.nodes.cri import EXITED, RUNNING, ContainerConfig, ContainerRecord, Image, PodRecord
+from seatrial.sim.nodes.cri import EXITED, ONE_CORE, RUNNING, ContainerConfig, ContainerRecord, Image, PodRecord
 from seatrial.sim.nodes.environment import ConfigError, Environment, expand
 from seatrial.sim.nodes.images import InvalidName, normalise
 from seatrial.sim.nodes.probes import FIELDS, port_number
 from seatrial.sim.nodes.runtime import StartError
-from seatrial.sim.nodes.spec import described, grace_s, is_sidecar
+from seatrial.sim.nodes.spec import described, grace_s, is_sidecar, nanocores
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.worker import PodWorker
@@ -190,7 +190,7 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         launch.fail("CreateContainerConfigError", str(error), str(error))
         return
     resources = worker.allocated.get(container["name"]) or container.get("resources") or {}
-    limit = (resources.get("limits") or {}).get("memory")
+    limits = resources.get("limits") or {}
     launch.resources = resources
     assert launch.image is not None
     launch.config = ContainerConfig(
@@ -206,7 +206,9 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
-        memory_limit=parse(limit).value() if limit else None,
+        memory_limit=parse(limits["memory"]).value() if limits.get("memory") else None,
+        cpu_limit=nanocores(limits.get("cpu")),
+        machine_cpu=nanocores(kubelet.allocatable.get("cpu")) or ONE_CORE,
         read_only_root=bool(_context(container, pod, "readOnlyRootFilesystem")),
         fallback_to_logs=container.get("terminationMessagePolicy") == "FallbackToLogsOnError",
         termination_message_path=container.get("terminationMessagePath") or "/dev/termination-log",

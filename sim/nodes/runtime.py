@@ -31,6 +31,7 @@ from seatrial.sim.nodes.cri import (
     Workloads,
 )
 from seatrial.sim.nodes.images import ImageStore
+from seatrial.sim.nodes.spec import nanocores
 
 KEPT_PER_NAME = 2
 """Records of one container name that stay: the newest and the one before."""
@@ -208,7 +209,9 @@ class Runtime:
         """Changes a running container's cgroup."""
         found = self.record(uid).latest(name)
         if found is not None:
-            self.live[found.id].config.memory_limit = memory_limit
+            config = self.live[found.id].config
+            config.memory_limit = memory_limit
+            config.cpu_limit = nanocores((resources.get("limits") or {}).get("cpu"))
             self._change(found.id, resources=resources)
 
     def find(self, container_id: str) -> ContainerRecord:

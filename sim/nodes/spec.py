@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seatrial.sim.machinery.quantity import parse
+
 Object = Mapping[str, Any]
 
 CONTAINER_FIELDS = (("initContainers", "init"), ("containers", "regular"), ("ephemeralContainers", "ephemeral"))
@@ -59,3 +61,8 @@ def is_static(pod: Object) -> bool:
 
 def is_mirror(pod: Object) -> bool:
     return "kubernetes.io/config.mirror" in (pod["metadata"].get("annotations") or {})
+
+
+def nanocores(amount: str | None) -> int | None:
+    """An amount of CPU; None for what is not said."""
+    return parse(amount).nanos if amount else None

@@ -17,6 +17,7 @@ from seatrial.sim.kernel.clock import Signal
 from seatrial.sim.kernel.listeners import Listeners
 from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure
 from seatrial.sim.workloads.process import NULL, Null, Pipe, Proc, Sink, Stream
+from seatrial.sim.workloads.queueing import Queue, Taken
 from seatrial.sim.workloads.session import Attachment, Session, Terminal, interrupt
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ LOG_BYTES_MAX = 10 * 1024 * 1024
 """containerLogMaxSize of the kubelet."""
 NODE_MEMORY = 4 * 1024**3
 OOM_STATUS, ERROR_STATUS = 137, 126
+NOTABLE_BYTES = 1024 * 1024
+"""A change of memory that the kubelet is told of."""
 
 
 class Ended(NamedTuple):
@@ -109,8 +112,11 @@ class Container:
         self.started_us = self.clock.now
         self.oom = False
         self.requests = 0
-        """HTTP requests answered, for what a load costs."""
-        self.busy_ns = 0
+        """HTTP requests answered."""
+        self.ended_us: int | None = None
+        self.request_bytes = 0
+        """Memory that each request under way takes."""
+        self._queue: Queue | None = None
         self._next_pid = 1
         self._rng: Random | None = None
         self._on_exit = on_exit
@@ -308,6 +314,7 @@ class Container:
     def _main_ended(self, status: int) -> None:
         self._kill_all(OOM_STATUS)
         self.log.finish()
+        self.ended_us = self.clock.now
         for attachment in self._attached:
             # An attached client learns that the streams ended; the status is the pod's to tell.
             attachment.ended(0)
@@ -395,6 +402,45 @@ class Container:
         """(nanocores, bytes) now."""
         return self.world.usage(self)
 
+    @property
+    def capacity(self) -> int:
+        """Nanocores that it may use."""
+        limit, machine = self.config.cpu_limit, self.config.machine_cpu
+        return int(machine if limit is None else min(limit, machine))
+
+    def work(self, count: int, cost_ns: int, over_us: int, window: int, places: int) -> Taken:
+        """Takes in requests that cost CPU; ``places`` is how many may wait."""
+        if self._queue is None:
+            rng = Random(f"{self.world.seed}/{self.name}/{self.started_us}/requests")
+            self._queue = Queue(self.clock.now, self.capacity, places, rng)
+        self._queue.capacity = self.capacity
+        self.requests += count
+        before = self.queued_bytes()
+        taken = self._queue.take(self.clock.now, count, cost_ns, over_us, window)
+        self._grown(self.queued_bytes() - before)
+        return taken
+
+    def queued_bytes(self) -> int:
+        """Memory that requests under way take."""
+        return 0 if self._queue is None else self._queue.under_way(self.clock.now) * self.request_bytes
+
+    def _grown(self, by: int) -> None:
+        limit = self.config.memory_limit
+        used = sum(proc.memory for proc in self.processes.values()) + self.queued_bytes()
+        if limit is not None and used > limit:
+            self.oom = True
+            self.clock.at(self.clock.now, partial(self._kill_all, OOM_STATUS))
+        elif abs(by) >= NOTABLE_BYTES:
+            self.world.memory_changed(self)
+
+    def busy(self) -> int:
+        """Nanocores that requests take now."""
+        return 0 if self._queue is None else self._queue.busy(self.clock.now)
+
     def cpu_total_ns(self) -> int:
-        cpu, _ = self.usage()
-        return self.busy_ns + cpu * max(self.clock.now - self.started_us, 0) // 1_000_000
+        steady = sum(proc.cpu_nano for proc in self.processes.values())
+        total = min(steady, self.capacity) * max(self.clock.now - self.started_us, 0) // 1_000_000
+        if self._queue is not None:
+            self._queue.advance(self.clock.now)
+            total += self._queue.done_ns
+        return total

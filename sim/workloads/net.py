@@ -24,6 +24,19 @@ REASONS = {
 }  # fmt: skip
 
 
+class Work(NamedTuple):
+    """What requests cost the container that answers them."""
+
+    waits: tuple[tuple[int, int], ...]
+    """(how many, µs until they are answered)."""
+    lost: int
+    """How many found no place in its queue: nobody ever answers."""
+    held: int
+    """How many were never sent, because of the request's window."""
+    ended_us: Callable[[], int | None]
+    """When the process ended; what was under way then is cut off."""
+
+
 class HttpRequest(NamedTuple):
     method: str
     path: str
@@ -31,12 +44,20 @@ class HttpRequest(NamedTuple):
     body: bytes
     client: str
     """The client's address."""
+    copies: int = 1
+    """How many alike requests this one stands for."""
+    over_us: int = 0
+    """The span of time over which they come; 0: all at this instant."""
+    window: int = 0
+    """How many of them are under way at the same time at most; 0: any number."""
 
 
 class HttpResponse(NamedTuple):
     code: int
     headers: Mapping[str, str]
     body: bytes
+    work: Work | None = None
+    """What it took; None: no time."""
 
 
 class Listener(Protocol):

@@ -161,8 +161,8 @@ class World:
     def usage(self, container: Container) -> tuple[int, int]:
         """(nanocores, bytes) that a container uses now."""
         processes = container.processes.values()
-        cpu = sum(proc.cpu_nano for proc in processes)
-        memory = sum(proc.memory for proc in processes)
+        cpu = min(sum(proc.cpu_nano for proc in processes) + container.busy(), container.capacity)
+        memory = sum(proc.memory for proc in processes) + container.queued_bytes()
         limit = container.config.memory_limit
         return cpu, memory if limit is None else min(memory, limit)
 

@@ -79,7 +79,7 @@ def canary_share(annotations: dict[str, str], headers: dict[str, str]) -> float:
     _, location = made.locate("a.org", "/")
     assert location is not None
     rng = Random(1)
-    return sum(location.canaries[0].takes(headers, rng) for _ in range(1000)) / 1000
+    return sum(location.canaries[0].takes(headers, lambda share: rng.random() < share) for _ in range(1000)) / 1000
 
 
 def test_canaries() -> None:
@@ -183,6 +183,7 @@ spec:
     http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
 """
 ADDRESS = "192.168.1.11"
+CANARY = {"canary": "true", "canary-weight": "20"}
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +234,27 @@ def test_changes_are_taken_up_with_the_queues_lag(cluster: Cluster) -> None:
     assert code(cluster, "late.example.com") == 404
     cluster.advance("4s")
     assert code(cluster, "late.example.com") == 200
+
+
+def test_a_load_on_a_host_spreads_over_the_pods_and_the_canary(cluster: Cluster) -> None:
+    """Somebody outside knows the host as from a hosts file; a fifth of the requests goes where nobody is."""
+    annotations = {f"nginx.ingress.kubernetes.io/{key}": each for key, each in CANARY.items()}
+    row = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "gone", "port": {"number": 80}}}}
+    spec = {"ingressClassName": "nginx", "rules": [{"host": "web.example.com", "http": {"paths": [row]}}]}
+    metadata = {"name": "canary", "annotations": annotations}
+    cluster.apply({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec})
+    cluster.advance("5s")
+    name = cluster.add_load({"kind": "constant", "url": "http://web.example.com", "level": 500}, lasts="20s")
+    cluster.advance("21s")
+    total = cluster.loads.show(name)["total"]
+    assert total["errors"]["5xx"] == pytest.approx(2000, rel=0.1)
+    assert total["ok"] == pytest.approx(8000, rel=0.05)
+    cluster.delete("ingress", "canary")
+    assert cluster.networking is not None
+    served = [
+        each.processes[1].container.requests
+        for node in cluster.nodes.values()
+        for live in node.runtime.live.values()
+        if (each := live.process) is not None and each.sandbox.name.startswith("web-")
+    ]
+    assert max(served) - min(served) <= 10

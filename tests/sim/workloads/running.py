@@ -49,6 +49,8 @@ class Bench:
         """Starts a container; ``more`` are fields of its configuration."""
         config = SimpleNamespace(
             name="c",
+            cpu_limit=None,
+            machine_cpu=4_000_000_000,
             image=self.world.find_image(image),
             argv=argv,
             args=None,
