@@ -12,12 +12,10 @@ the same history again, byte for byte.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
-import yaml
 
 from seatrial.sim import causes, composition
 from seatrial.sim.apiserver.bootstrap import bootstrap
@@ -46,6 +44,8 @@ from seatrial.sim.signing import ENTRY as CERTIFICATE
 from seatrial.sim.signing import Signatures
 from seatrial.sim.store.sqlite import Durable
 from seatrial.sim.store.store import Store
+from seatrial.sim.written import duration_us as duration_us
+from seatrial.sim.written import objects_of as objects_of
 
 ADMIN: Final = User("kubernetes-admin", ("system:masters", "system:authenticated"))
 USER_AGENT: Final = "kubectl/v1.37.2"
@@ -55,7 +55,6 @@ SETTLED_WITHIN_US: Final = 5 * S
 SETTLE_MAX_US: Final = 600 * S
 SETTLE_STEP_US: Final = 10_000
 """Between two looks at what is due when settling: at most this much later than the moment of rest."""
-UNITS_US: Final = {"us": 1, "ms": 1_000, "s": S, "m": 60 * S, "h": 3600 * S, "d": 86_400 * S}
 
 
 class NotSettled(Exception):
@@ -472,50 +471,3 @@ Objects = list[Object]
 
 def _kept(steps: Steps) -> Steps:
     return (yield from steps)
-
-
-DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)")
-
-
-def duration_us(duration: str | int) -> int:
-    """``"1h30m"`` in µs; a number is µs already. Raises ValueError."""
-    if isinstance(duration, int):
-        return duration
-    parts = DURATION.findall(duration)
-    if not parts or "".join(number + unit for number, unit in parts) != duration:
-        raise ValueError(f"{duration!r} is not a duration such as 5m, 1h30m or 250ms")
-    return round(sum(float(number) * UNITS_US[unit] for number, unit in parts))
-
-
-def objects_of(manifest: str | bytes | Object | Iterable[Object]) -> Objects:
-    """The objects of a manifest, lists taken apart. Raises ValueError."""
-    if isinstance(manifest, str | bytes):
-        try:
-            documents = list(yaml.load_all(manifest, _Loader))
-        except yaml.YAMLError as problem:
-            raise ValueError(f"the manifest is not YAML: {problem}") from None
-    elif isinstance(manifest, Mapping):
-        documents = [manifest]
-    else:
-        documents = list(manifest)
-    found: Objects = []
-    for document in documents:
-        if document is None:
-            continue
-        if not isinstance(document, Mapping) or "kind" not in document:
-            raise ValueError("an object in the manifest has no kind")
-        if document["kind"].endswith("List") and "items" in document:
-            found += objects_of(document["items"])
-        else:
-            found.append(document)
-    return found
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: times stay text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
-    for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}

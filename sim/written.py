@@ -1,0 +1,60 @@
+"""What people write, as Python's callers and the command line hand it in: spans of time and manifests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import yaml
+
+from seatrial.sim.apiserver.request import Object
+from seatrial.sim.config import S
+
+Objects = list[Object]
+UNITS_US: Final = {"us": 1, "ms": 1_000, "s": S, "m": 60 * S, "h": 3600 * S, "d": 86_400 * S}
+DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)")
+
+
+def duration_us(duration: str | int) -> int:
+    """``"1h30m"`` in µs; a number is µs already. Raises ValueError."""
+    if isinstance(duration, int):
+        return duration
+    parts = DURATION.findall(duration)
+    if not parts or "".join(number + unit for number, unit in parts) != duration:
+        raise ValueError(f"{duration!r} is not a duration such as 5m, 1h30m or 250ms")
+    return round(sum(float(number) * UNITS_US[unit] for number, unit in parts))
+
+
+def objects_of(manifest: str | bytes | Object | Iterable[Object]) -> Objects:
+    """The objects of a manifest, lists taken apart. Raises ValueError."""
+    if isinstance(manifest, str | bytes):
+        try:
+            documents = list(yaml.load_all(manifest, _Loader))
+        except yaml.YAMLError as problem:
+            raise ValueError(f"the manifest is not YAML: {problem}") from None
+    elif isinstance(manifest, Mapping):
+        documents = [manifest]
+    else:
+        documents = list(manifest)
+    found: Objects = []
+    for document in documents:
+        if document is None:
+            continue
+        if not isinstance(document, Mapping) or "kind" not in document:
+            raise ValueError("an object in the manifest has no kind")
+        if document["kind"].endswith("List") and "items" in document:
+            found += objects_of(document["items"])
+        else:
+            found.append(document)
+    return found
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML as Kubernetes reads it: times stay text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
