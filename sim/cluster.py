@@ -12,7 +12,7 @@ the same history again, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -20,18 +20,20 @@ import orjson
 from seatrial.sim import causes, composition
 from seatrial.sim.apiserver.bootstrap import bootstrap
 from seatrial.sim.apiserver.client import Endpoint, error_of, prefix_of
-from seatrial.sim.apiserver.context import ExternalCall
 from seatrial.sim.apiserver.kubelets import Kubelets
 from seatrial.sim.apiserver.patching import APPLY
-from seatrial.sim.apiserver.replay import answer_of, answer_value, request_of, request_value
+from seatrial.sim.apiserver.replay import Back, carried, request_of, request_value
 from seatrial.sim.apiserver.request import Object, Request, Response, User
 from seatrial.sim.apiserver.server import Apiserver
-from seatrial.sim.apiserver.wiring import External, Steps, Wiring
+from seatrial.sim.apiserver.sessions import ENTRY as SESSION
+from seatrial.sim.apiserver.sessions import Sessions
+from seatrial.sim.apiserver.wiring import External, Wiring
 from seatrial.sim.config import ClusterSpec, S
+from seatrial.sim.entrance import Entrance, Moment
 from seatrial.sim.faults.catalogue import Faults, fault_of, value_of
 from seatrial.sim.faults.fault import Fault
 from seatrial.sim.faults.seams import Seams
-from seatrial.sim.kernel.clock import Clock
+from seatrial.sim.kernel.clock import Clock, Process
 from seatrial.sim.kernel.journal import Journal
 from seatrial.sim.kernel.streams import Streams
 from seatrial.sim.loads.load import Load, load_of
@@ -44,6 +46,7 @@ from seatrial.sim.signing import ENTRY as CERTIFICATE
 from seatrial.sim.signing import Signatures
 from seatrial.sim.store.sqlite import Durable
 from seatrial.sim.store.store import Store
+from seatrial.sim.written import Objects
 from seatrial.sim.written import duration_us as duration_us
 from seatrial.sim.written import objects_of as objects_of
 
@@ -51,6 +54,14 @@ ADMIN: Final = User("kubernetes-admin", ("system:masters", "system:authenticated
 USER_AGENT: Final = "kubectl/v1.37.2"
 MERGE: Final = "application/merge-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
+REQUEST: Final = "request"
+"""The kind of a journal's entries about requests."""
+FAULT: Final = "fault"
+LOAD: Final = "load"
+CLOCK: Final = "clock"
+"""What was done to the pace of time: of no consequence to a replay, but people want to see it."""
+SKIP: Final = "skip"
+"""Revisions go on from a higher number, because those below were used by a history that was given up."""
 SETTLED_WITHIN_US: Final = 5 * S
 SETTLE_MAX_US: Final = 600 * S
 SETTLE_STEP_US: Final = 10_000
@@ -73,7 +84,7 @@ class Cluster:
 
     ``state`` keeps it on disk; ``now`` (µs since the Unix epoch) is where its calendar begins, by default where the
     state was left, or at the specification's ``epoch_us``; ``boot`` counts restarts, each of which draws from random
-    streams of its own;
+    streams of its own; ``origin`` is the journal of a history to begin as, of which only what it began with is taken;
     ``verify`` makes the store look for objects changed in place (slower).
     """
 
@@ -85,6 +96,7 @@ class Cluster:
         boot: int = 0,
         now: int | None = None,
         state: Durable | None = None,
+        origin: Journal | None = None,
         verify: bool = False,
         ca_certificate: str = "",
     ) -> None:
@@ -94,25 +106,30 @@ class Cluster:
             now = int((state.fact("now") if state is not None else None) or spec.epoch_us)
         header = {"seed": seed, "boot": boot, "now": now, "spec": spec.model_dump(mode="json")}
         self.journal = Journal({**header, "ca": ca_certificate})
+        """What came from outside since the beginning, for a replay."""
         self.clock = Clock(now)
         self.streams = Streams(f"{seed}/{boot}" if boot else seed)
         self.kinds: Kinds = legacy.table(spec.api_profile)
         limits = spec.apiserver
         self.store = Store(self.clock, limits.watch_cache_changes, limits.quota_bytes, verify)
         self.state = state
+        if origin is not None and "revision" in origin.header:
+            self.store.restore(origin.header["revision"], iter(origin.kept))
         if state is not None:
             state.load(self.store)
             state.follow(self.store)
+        if self.store.revision > 1:
+            self.journal.header["revision"] = self.store.revision
+            self.journal.kept = [(name, obj) for name in self.store.storages() for obj in self.store.list(name)]
         self.topology = composition.topology(spec)
         kubelets = Kubelets(self.topology, composition.CONTROL_PLANE)
         self.server = Apiserver(spec, self.store, self.clock, self.streams, self.kinds, kubelets)
         self.endpoint = Endpoint(self.server, self.clock, self.topology, composition.CONTROL_PLANE)
         self.wiring = Wiring(spec, self.clock, self.streams, self.topology, self.kinds, self.endpoint, kubelets)
-        self._perform: External = self.wiring.external
-        self.wiring.external = self._external
-        self._calls = 0
-        self._answers: dict[int, tuple[int, Any]] = {}
-        self._replayed: dict[str, Callable[[Any], Any]] = {"request": self._replay_request}
+        self._entrance = Entrance(self.clock, self.journal, self.wiring.external, lambda: self.store.revision)
+        self.wiring.external = self._entrance.external
+        self.sessions = kubelets.sessions = Sessions(kubelets, self.enter)
+        """What clients hold open into the cluster."""
         bootstrap(self.server, ca_certificate)
         self.signatures = Signatures(self.journal, self.clock)
         """Who signs certificates."""
@@ -125,15 +142,27 @@ class Cluster:
         self.networking = parts.network
         self.faults = Faults(self._seams(parts))
         """What is broken now; ``add_fault`` and ``remove_fault`` change it."""
-        self.on_replay("fault", self._replay_fault)
         self.loads = Loads(self.wiring, parts.network.requests if parts.network is not None else None)
         """What is asked of the cluster all the time; ``add_load`` and ``remove_load`` change it."""
-        self.on_replay("load", self._replay_load)
         if parts.network is not None:
             parts.network.requests.hosts_file = self._ingress_address
         self.server.aggregation.connect(lambda call: self.wiring.external(call), lambda: self.endpoint.up)
+        self._take_in()
         for component in self.components:
             component.start()
+
+    def _take_in(self) -> None:
+        """Says who takes what a journal holds in a replay."""
+        takes: dict[str, Callable[[Any], Any]] = {
+            REQUEST: self._replay_request,
+            SESSION: self.sessions.replay,
+            FAULT: self._replay_fault,
+            LOAD: self._replay_load,
+            SKIP: self.store.skip,
+            CLOCK: lambda _: None,
+        }
+        for kind, take in takes.items():
+            self.on_replay(kind, take)
 
     # time
 
@@ -185,10 +214,7 @@ class Cluster:
         return found
 
     def _note_time(self) -> None:
-        entries = self.journal.entries
-        if entries and entries[-1].kind == "run":
-            entries.pop()
-        self.journal.append(self.clock.now, "run", None)
+        self._entrance.note_time()
 
     # requests
 
@@ -197,40 +223,42 @@ class Cluster:
         simulation. A request without user or credentials is the administrator's."""
         if request.user is None and request.credentials is None:
             request.user = ADMIN
-        self.record(request)
+        self.enter(REQUEST, request_value(request))
         return self._serve(request)
 
-    def record(self, request: Request) -> None:
-        """Puts a request into the journal that somebody else hands to the server at this moment."""
-        self.journal.append(self.clock.now, "request", request_value(request))
-
     def _serve(self, request: Request) -> Response:
-        steps = self.endpoint.serve(request, self.wiring)
-        process = self.clock.spawn(_kept(steps), f"{request.method} {request.path}")
-        self.clock.run_until(self.clock.now)
+        answered: list[Response | None] = []
+        process = self._begin(request, answered.append)
         while process.alive:
             due = self.clock.next_due
             if due is None:
                 raise NotSettled((process.name,))
             self.clock.run_until(due)
-        response: Response = process.value
+        (response,) = answered
+        if response is None:
+            raise process.value
         return response
 
-    def _external(self, call: ExternalCall) -> Steps:
-        """A call out of the simulation: performed and written down, or answered from what was written down."""
-        number, self._calls = self._calls, self._calls + 1
-        known = self._answers.pop(number, None)
-        if known is not None:
-            at, value = known
-            yield self.clock.sleep(at - self.clock.now)
-        else:
-            value = answer_value((yield from self._perform(call)))
-        self.journal.append(self.clock.now, "answer", {"call": number, **value})
-        return answer_of(value)
+    def submit(self, request: Request, back: Back) -> None:
+        """Lets a request in from a client outside, at this moment; ``back`` is given the response, perhaps later, or
+        None when the server broke over it."""
+        self.enter(REQUEST, request_value(request))
+        self._begin(request, back)
+
+    def _begin(self, request: Request, back: Back) -> Process:
+        steps = self.endpoint.serve(request, self.wiring)
+        process = self.clock.spawn(carried(steps, back), f"{request.method} {request.path}")
+        self.clock.run_until(self.clock.now)
+        return process
+
+    def enter(self, kind: str, value: Any) -> None:
+        """Writes down that something comes in from outside at this moment; ``on_replay`` says who takes it in when
+        the history is replayed."""
+        self._entrance.enter(kind, value)
 
     def connect(self, perform: External) -> None:
         """Lets calls leave the simulation: ``perform`` makes them."""
-        self._perform = perform
+        self._entrance.perform = perform
 
     def attach(self, component: composition.Component) -> None:
         """Starts one more component, such as an operator under test; faults know it by its name."""
@@ -261,17 +289,19 @@ class Cluster:
         "node": "w1-k8s"}``. Returns the name by which it is removed. Raises ValueError."""
         value = value_of(fault) if isinstance(fault, Fault) else dict(fault)
         after_us, lasts_us = duration_us(after), None if lasts is None else duration_us(lasts)
+        self.clock.run_until(self.clock.now)
         made = self.faults.add(fault_of(value), name, after_us, lasts_us)
         self._journal_fault({"add": value, "name": made, "after": after_us, "lasts": lasts_us})
         return made
 
     def remove_fault(self, name: str) -> None:
         """Takes a fault back. Raises KeyError."""
+        self.clock.run_until(self.clock.now)
         self.faults.remove(name)
         self._journal_fault({"remove": name})
 
     def _journal_fault(self, value: Mapping[str, Any]) -> None:
-        self.journal.append(self.clock.now, "fault", value)
+        self.journal.append(self.clock.now, FAULT, value)
 
     def _replay_fault(self, value: Mapping[str, Any]) -> None:
         if "remove" in value:
@@ -289,14 +319,16 @@ class Cluster:
         figures and by which it is removed. Raises ValueError."""
         value = value_of_load(load) if isinstance(load, Load) else dict(load)
         after_us, lasts_us = duration_us(after), None if lasts is None else duration_us(lasts)
+        self.clock.run_until(self.clock.now)
         made = self.loads.add(load_of(value), name, after_us, lasts_us)
-        self.journal.append(self.clock.now, "load", {"add": value, "name": made, "after": after_us, "lasts": lasts_us})
+        self.journal.append(self.clock.now, LOAD, {"add": value, "name": made, "after": after_us, "lasts": lasts_us})
         return made
 
     def remove_load(self, name: str) -> None:
         """Ends a load and forgets its figures. Raises KeyError."""
+        self.clock.run_until(self.clock.now)
         self.loads.remove(name)
-        self.journal.append(self.clock.now, "load", {"remove": name})
+        self.journal.append(self.clock.now, LOAD, {"remove": name})
 
     def _ingress_address(self, host: str) -> str | None:
         """What a user outside writes into his hosts file for the host of an Ingress."""
@@ -429,45 +461,36 @@ class Cluster:
         return explained
 
     @classmethod
-    def replay(cls, journal: Journal) -> Cluster:
-        """The cluster whose journal this is, at the moment of its last entry. Raises JournalError for an entry of an
-        unknown kind; a cluster that began from a kept state needs that state and cannot be replayed here."""
-        header = journal.header
-        spec = ClusterSpec.model_validate(header["spec"])
-        cluster = cls(spec, header["seed"], boot=header["boot"], now=header["now"], ca_certificate=header["ca"])
-        cluster.follow(journal)
+    def replay(cls, journal: Journal, until: Moment | None = None) -> Cluster:
+        """The cluster whose journal this is, at the moment of its last entry or at an earlier one. Raises ValueError
+        for an entry of an unknown kind."""
+        cluster = cls.begin(journal)
+        cluster.follow(journal, until)
         return cluster
 
-    def follow(self, journal: Journal) -> None:
-        """Lets everything enter again that the journal holds, at its time."""
+    @classmethod
+    def begin(cls, journal: Journal) -> Cluster:
+        """The cluster whose journal this is, at its beginning; ``following`` goes on from there."""
+        header = journal.header
+        spec = ClusterSpec.model_validate(header["spec"])
+        now, authority = header["now"], header["ca"]
+        return cls(spec, header["seed"], boot=header["boot"], now=now, origin=journal, ca_certificate=authority)
+
+    def follow(self, journal: Journal, until: Moment | None = None) -> None:
+        """Lets everything enter again that the journal holds, at its time, up to a moment."""
+        for _ in self.following(journal, until):
+            pass
+
+    def following(self, journal: Journal, until: Moment | None = None) -> Iterator[float]:
+        """``follow`` in pieces: yields now and then how much of the time is over, from 0 to 1."""
         for at, kind, value in journal.entries:
-            if kind == "answer":
-                self._answers[value["call"]] = (at, {key: value[key] for key in value if key != "call"})
-            elif kind == CERTIFICATE:
+            if kind == CERTIFICATE and (until is None or at <= until.at_us):
                 self.signatures.know(value)
-        for at, kind, value in journal.entries:
-            if kind in ("answer", CERTIFICATE):
-                continue
-            if at > self.clock.now:
-                self.clock.run_until(at)
-            if kind == "run":
-                self._note_time()
-            else:
-                self.journal.append(at, kind, value)
-                self._replayed[kind](value)
+        yield from self._entrance.follow(journal, until)
 
     def on_replay(self, kind: str, call: Callable[[Any], Any]) -> None:
         """Who takes in the journal's entries of a kind when they are replayed."""
-        self._replayed[kind] = call
+        self._entrance.on_replay(kind, call)
 
     def _replay_request(self, value: Mapping[str, Any]) -> None:
-        request = request_of(value)
-        self.clock.spawn(_kept(self.endpoint.serve(request, self.wiring)), f"{request.method} {request.path}")
-        self.clock.run_until(self.clock.now)
-
-
-Objects = list[Object]
-
-
-def _kept(steps: Steps) -> Steps:
-    return (yield from steps)
+        self._begin(request_of(value), lambda _: None)

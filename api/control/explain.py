@@ -49,15 +49,8 @@ def add_to(live: Live, driver: Driver, app: FastAPI) -> None:
 async def answer(live: Live, driver: Driver, request: Request) -> Response:
     """The API server's answer to the administrator, who may have to wait for webhooks."""
     request.user = ADMIN
-    live.journal(request)
-    steps = live.serve(request)
-    try:
-        waiting = next(steps)
-    except StopIteration as done:
-        found: Response = done.value
-        return found
     came: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
-    live.carry_on(waiting, steps, came.set_result)
+    live.submit(request, came.set_result)
     driver.look()
     later = await came
     if later is None:

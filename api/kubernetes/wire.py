@@ -41,6 +41,8 @@ CarryOn = Callable[[Any, Steps[Response], Callable[[Response | None], None]], No
 way, and whom to give the response (None when it broke).
 """
 
+Submit = Callable[[Request, Callable[[Response | None], object]], bool]
+"""Lets a request in that may change something, with whom to give the response; False for one that may not."""
 Leave = Callable[[Response], None]
 """Sends a request's response on its way."""
 
@@ -74,9 +76,9 @@ class Pipeline(Protocol):
 class Kubernetes:
     """The application for everything but the control API.
 
-    ``journal`` is told of every request before it is served; ``encoded`` gives the bytes of a stored object, which the
-    store remembers; ``kinds`` says which fields are times; ``inflight`` limits how many requests may wait, and
-    ``audit`` is told of them all.
+    ``submit`` takes requests that belong to the history, and says False to others; ``encoded`` gives the bytes of a
+    stored object, which the store remembers; ``kinds`` says which fields are times; ``inflight`` limits how many
+    requests may wait, and ``audit`` is told of them all.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class Kubernetes:
         server: Pipeline,
         driver: Driver,
         carry_on: CarryOn | None = None,
-        journal: Callable[[Request], None] | None = None,
+        submit: Submit | None = None,
         encoded: encoding.Dump = encoding.json_bytes,
         kinds: Kinds | None = None,
         audit_ids: random.Random | None = None,
@@ -94,7 +96,7 @@ class Kubernetes:
         self._server = server
         self._driver = driver
         self._carry_on = carry_on or give_up
-        self._journal = journal
+        self._submit = submit
         self._encoded = encoded
         self._times = Times(kinds or Kinds(()))
         self._frames = FrameBytes(self._times.outward, lambda: driver.offset_us)
@@ -119,9 +121,8 @@ class Kubernetes:
             return
         if offset_us := driver.offset_us:
             self._times.inward(request, offset_us)
-        if self._journal is not None:
-            self._journal(request)
-        self._begin(incoming, request, leave)
+        if self._submit is None or not self._submitted(self._submit, request, leave):
+            self._begin(incoming, request, leave)
 
     def _audited(self, audit: Audit, incoming: Incoming, request: Request, leave: Leave) -> Leave:
         audit_id = incoming.headers.setdefault("audit-id", self._audit_id())
@@ -132,6 +133,28 @@ class Kubernetes:
             leave(response)
 
         return audited
+
+    def _submitted(self, submit: Submit, request: Request, leave: Leave) -> bool:
+        """Whether the request was taken. Its answer leaves after the simulation's turn, never in the midst of it."""
+        answers: list[Response | None] = []
+        is_waiting = False
+
+        def back(response: Response | None) -> None:
+            if is_waiting:
+                self._inflight.end(request)
+                self._driver.release(lambda: leave(response or panicked()))
+            else:
+                answers.append(response)
+
+        if not submit(request, back):
+            return False
+        if answers:
+            leave(answers[0] or panicked())
+        else:
+            is_waiting = True
+            self._inflight.begin(request)
+            self._driver.look()
+        return True
 
     def _begin(self, incoming: Incoming, request: Request, leave: Leave) -> None:
         """Most requests are answered at once; one that has to wait leaves the loop to others meanwhile."""
@@ -148,7 +171,7 @@ class Kubernetes:
 
             def back(response: Response | None) -> None:
                 self._inflight.end(request)
-                leave(response or panicked())
+                self._driver.release(lambda: leave(response or panicked()))
 
             self._carry_on(waiting, steps, back)
             self._driver.look()

@@ -7,25 +7,26 @@ import sqlite3
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from seatrial.api.problem import Problem
 from seatrial.api.server.driver import wall_us
 from seatrial.api.server.pki import Pki, sign
 from seatrial.api.server.state import Home, Settings
+from seatrial.sim.apiserver.replay import leaves_no_trace
 from seatrial.sim.apiserver.request import Request, Response
 from seatrial.sim.cluster import Cluster
+from seatrial.sim.kernel.clock import micro_stamp_of
+from seatrial.sim.kernel.journal import FULL, Journal
 from seatrial.sim.store.sqlite import Damaged, Durable
 
 log = logging.getLogger("seatrial")
 
 NOW, OFFSET = "now_us", "offset_us"
 """The facts that the database keeps of time."""
-READS = ("GET", "HEAD")
 JOURNAL_ENTRIES_MAX = 100_000
-"""Requests of one boot that are kept for a replay: some 200 MB of pods."""
-FULL = "full"
-"""The mark in the journal's header: when it was given up (simulated µs)."""
+"""Entries of one boot that are kept for a replay: some 200 MB of pods."""
 Steps = Generator[Any, Any, Response]
 
 
@@ -42,21 +43,28 @@ class Live:
         """The way of a request that has arrived at the API server's machine."""
         return self.cluster.endpoint.serve(request, self.cluster.wiring)
 
-    def journal(self, request: Request) -> None:
-        """Writes a request down that may change something, until the boot's journal is full."""
-        journal = self.cluster.journal
-        if request.method in READS or FULL in journal.header:
-            return
-        self.cluster.record(request)
-        if len(journal.entries) > JOURNAL_ENTRIES_MAX:
-            # A history that is not whole is of no use to a replay, and it would fill the memory.
-            journal.header[FULL] = self.cluster.now
-            journal.entries.clear()
-            log.warning("the journal of this boot is full: from now on its history cannot be replayed")
+    def submit(self, request: Request, back: Callable[[Response | None], object]) -> bool:
+        """Lets a request in that belongs to the history; False for one that leaves no trace, which ``serve`` is for."""
+        if leaves_no_trace(self.cluster.endpoint, request):
+            return False
+        self.cluster.submit(request, back)
+        return True
 
     def carry_on(self, waiting: Any, steps: Steps, back: Callable[[Response | None], None]) -> None:
         """Goes on with a request that waits, as a process on the simulation's clock."""
         self.cluster.clock.spawn(_carried(waiting, steps, back), "request")
+
+    def history(self) -> Journal:
+        """The journal up to this moment, to be saved or replayed: its header says who wrote it and what a replay has to
+        come to. Raises Problem when it was given up."""
+        cluster = self.cluster
+        journal, now = cluster.journal, cluster.now
+        if not journal.is_whole:
+            why = f"the journal of this boot was given up at {micro_stamp_of(journal.header[FULL])}, because it had "
+            why += f"grown to {JOURNAL_ENTRIES_MAX} entries"
+            raise Problem("journal", why, "begin a new one by stopping and starting the cluster: seatrial reload")
+        end = {"end": now, "endRevision": cluster.store.revision, "digest": cluster.digest()}
+        return journal.until(now, {"seatrial": version("seatrial"), **end})
 
     def dirty(self) -> bool:
         """Whether something committed is not durable yet."""
@@ -114,6 +122,7 @@ def assemble(home: Home, settings: Settings, keys: Pki) -> Live:
         mend = f"give it another size: seatrial destroy {home.name}, then seatrial up {home.name} --nodes N"
         raise Problem(f"cluster {home.name}", str(impossible), mend) from None
     cluster.signatures.connect(partial(sign, keys.authority))
+    cluster.journal.entries_max = JOURNAL_ENTRIES_MAX
     return Live(cluster, durable, wall - now)
 
 

@@ -144,7 +144,7 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
         live,
         driver,
         live.carry_on,
-        live.journal,
+        live.submit,
         cluster.store.encoded,
         cluster.kinds,
         inflight=Inflight(limits.max_requests_inflight, limits.max_mutating_requests_inflight),

@@ -165,6 +165,9 @@ def stream(context: Context) -> Steps[Response]:
         raise errors.invalid("", "PodExecOptions", name, [problem])
     ports = tuple(int(text) for value in query.get("ports") or () for text in value.split(",") if text.isdigit())
     kubelet = _dial(context, node, "error dialing backend")
+    sessions = context.server.kubelets.sessions
+    if sessions is not None:
+        kubelet = sessions.at(node, kubelet)
     body = Connect(
         kind,
         kubelet,

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from seatrial.sim.kernel.topology import Topology
+
+if TYPE_CHECKING:
+    from seatrial.sim.apiserver.sessions import Sessions
 
 OnOutput = Callable[[str, bytes], None]
 """Called with ``stdout`` or ``stderr`` and what was written."""
@@ -139,6 +142,8 @@ class Kubelets:
         self._topology = topology
         self._host = host
         self._served: dict[str, Served] = {}
+        self.sessions: Sessions | None = None
+        """Who writes down what clients do in sessions."""
 
     def serve(self, node: str, served: Served) -> None:
         self._served[node] = served

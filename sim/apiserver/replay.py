@@ -3,11 +3,46 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from typing import Any
+import logging
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Final
 
+from seatrial.sim.apiserver.client import Endpoint
 from seatrial.sim.apiserver.context import Answered
-from seatrial.sim.apiserver.request import Credentials, Request, User
+from seatrial.sim.apiserver.request import Credentials, Request, Response, User
+from seatrial.sim.apiserver.routing import parse
+
+log = logging.getLogger("seatrial")
+
+READS: Final = ("GET", "HEAD")
+ENTERING: Final = frozenset({"exec", "attach", "portforward", "proxy"})
+"""Subresources whose reads go on into a pod or kubelet."""
+Steps = Generator[Any, Any, Any]
+Back = Callable[[Response | None], object]
+"""Is given the response to a request, or None when the server broke over it."""
+
+
+def leaves_no_trace(endpoint: Endpoint, request: Request) -> bool:
+    """Whether the history is the same without this request: a read that ends at the store."""
+    if request.method not in READS or endpoint.judge is not None:
+        return False
+    info, server = parse(request.method, request.path), endpoint.server
+    if info.subresource in ENTERING or info.verb == "proxy" or server.aggregation.target(info) is not None:
+        return False
+    resource = server.kinds.find(info.group, info.version, info.resource) if info.is_resource else None
+    return resource is None or resource.custom is None or resource.custom.converter is None
+
+
+def carried(steps: Steps, back: Back) -> Steps:
+    """A request's way as a process, with the response handed back; an error of the server's own is its value."""
+    try:
+        response = yield from steps
+    except Exception as problem:
+        log.exception("the API server broke over a request")
+        back(None)
+        return problem
+    back(response)
+    return response
 
 
 def _body_value(body: Any) -> Any:

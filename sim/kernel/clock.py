@@ -36,6 +36,8 @@ __all__ = [
 
 NORMAL: Final = 1
 """SimPy's priority of all timers: among those of one instant the order of asking decides."""
+LATE: Final = 2
+"""Of what comes after everything else of its instant, whatever that still sets off then."""
 CANCELLED_MIN: Final = 64
 """Cancelled timers below which the queue is not worth sweeping."""
 
@@ -71,6 +73,12 @@ class Clock:
     def sleep(self, us: int, periodic: bool = False) -> Timer:
         """To be yielded by a process."""
         return self.at(self.now + us, _nothing, periodic)
+
+    def late(self) -> Timer:
+        """To be yielded by a process that has to go on at this instant, but after all that happens at it."""
+        timer = Timer(self, self.now, _nothing, False)
+        heappush(self._queue, (self.now, LATE, next(self._number), timer))
+        return timer
 
     def _count_cancelled(self) -> None:
         self._cancelled += 1
@@ -118,6 +126,11 @@ class Clock:
                 calls_max -= 1
                 call()
         return True
+
+    @property
+    def running(self) -> bool:
+        """Whether this is asked from within the simulation."""
+        return self._running
 
     @property
     def next_due(self) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -33,6 +33,15 @@ RETAIN: Final = 100_000
 """Changes that the log keeps when nobody says otherwise."""
 ENCODED_MAX: Final = 20_000
 """Objects whose bytes are kept."""
+
+
+class Gap(NamedTuple):
+    """Revisions that no change has: those of a history that was given up."""
+
+    last: int
+    """The revision before them."""
+    next: int
+    """The first that counts again."""
 
 
 class KeyExists(Exception):
@@ -62,6 +71,7 @@ class Store:
         self._retain = retain
         self._tip = Tip(revision)
         self._log: deque[Change] = deque()
+        self._gaps: list[Gap] = []
         self._shelves: dict[str, Shelf] = {}
         self._channels: dict[str, Channel] = {}
         self._narrow: dict[str, dict[tuple[str, str], Channel]] = {}
@@ -99,8 +109,7 @@ class Store:
         channel = self._channels.get(storage)
         if revision is None or revision >= self.revision or channel is None:
             return found
-        if revision < self.floor:
-            raise Compacted(self.floor)
+        self._check_known(revision)
         since = channel.changes[channel.after(revision) - channel.base :]
         if namespace is not None:
             since = [change for change in since if place_of(change.obj)[0] == namespace]
@@ -160,9 +169,8 @@ class Store:
         self, storage: str, since: int, namespace: str | None = None, index: tuple[str, str] | None = None
     ) -> Watch:
         """A cursor behind revision ``since``; ``index`` (name, key) narrows it to objects that have, or had before a
-        change, that value. Raises Compacted below the floor."""
-        if since < self.floor:
-            raise Compacted(self.floor)
+        change, that value. Raises Compacted below the floor and for a revision of a history that was given up."""
+        self._check_known(since)
         if index is None:
             return Watch(self._channel(storage), self._tip, since, namespace, _nothing)
         channel = self._narrowed(storage, index)
@@ -174,6 +182,13 @@ class Store:
                 del self._narrow[storage][index]
 
         return Watch(channel, self._tip, since, namespace, close)
+
+    def _check_known(self, revision: int) -> None:
+        if revision < self.floor:
+            raise Compacted(self.floor)
+        for gap in self._gaps:
+            if gap.last < revision < gap.next:
+                raise Compacted(gap.next)
 
     def _channel(self, storage: str) -> Channel:
         channel = self._channels.get(storage)
@@ -307,6 +322,13 @@ class Store:
 
     # keeping house
 
+    def skip(self, revision: int) -> None:
+        """Lets revisions go on from ``revision``: those before it, which another history of this cluster has used, are
+        treated as compacted, so that its clients list anew (etcdutl snapshot restore --bump-revision)."""
+        if revision > self.revision:
+            self._gaps.append(Gap(self.revision, revision))
+            self._tip.revision = revision
+
     def lease(self, storage: str, ttl_us: int) -> None:
         """Objects of this kind live ``ttl_us`` after their last write, as Kubernetes Events do."""
 
@@ -344,8 +366,18 @@ class Store:
         """The log's entry of a revision; None below the floor and above the tip."""
         if not self._log:
             return None
-        at = revision - self._log[0].revision
+        first = self._log[0].revision
+        at = revision - first
+        for gap in self._gaps:
+            if gap.last < revision <= gap.next:
+                return None
+            if first <= gap.last and gap.next < revision:
+                at -= gap.next - gap.last
         return self._log[at] if 0 <= at < len(self._log) else None
+
+    def skipped(self, revision: int) -> bool:
+        """Whether no change has this revision, because ``skip`` left it out."""
+        return any(gap.last < revision <= gap.next for gap in self._gaps)
 
     def history(self, storage: str, namespace: str, name: str) -> Changes:
         """The changes of one object, under any uid, that the log still holds."""

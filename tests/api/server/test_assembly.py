@@ -33,10 +33,10 @@ def create(live: Live, name: str) -> Response:
     path = "/api/v1/namespaces/default/configmaps"
     body = b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"%b"}}' % name.encode()
     request = Request("POST", path, body=body, credentials=ADMIN)
-    live.journal(request)
-    with pytest.raises(StopIteration) as done:
-        next(live.serve(request))
-    response: Response = done.value.value
+    answers: list[Response | None] = []
+    assert live.submit(request, answers.append)
+    (response,) = answers
+    assert response is not None
     return response
 
 
@@ -90,7 +90,7 @@ def test_a_database_that_is_none_is_refused(home: Home) -> None:
 def test_reads_are_not_journalled_and_a_full_journal_is_given_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly, "JOURNAL_ENTRIES_MAX", 3)
     live = assemble(home, SETTINGS, KEYS)
-    live.journal(Request("GET", "/api"))
+    assert not live.submit(Request("GET", "/api"), lambda _: None)
     assert live.cluster.journal.entries == []
     for number in range(6):
         create(live, f"n{number}")

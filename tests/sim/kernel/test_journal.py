@@ -41,9 +41,9 @@ def test_journal_in_a_file_is_the_same_and_keeps_nothing_in_memory() -> None:
         (b"", 1, "empty"),
         (b'{"seed":1}\n', 1, "version None"),
         (b'{"seatrialJournal":99}\n', 1, "version 99"),
-        (b'{"seatrialJournal":1}\n{"at":\n', 2, "not JSON"),
-        (b'{"seatrialJournal":1}\n[]\n', 2, "not a JSON object"),
-        (b'{"seatrialJournal":1}\n{"at":1,"kind":"run"}\n', 2, "has no 'value'"),
+        (b'{"seatrialJournal":2}\n{"at":\n', 2, "not JSON"),
+        (b'{"seatrialJournal":2}\n[]\n', 2, "not a JSON object"),
+        (b'{"seatrialJournal":2}\n{"at":1,"kind":"run"}\n', 2, "has no 'value'"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_its_line(raw: bytes, line: int, reason: str) -> None:

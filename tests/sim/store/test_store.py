@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.sim.config import S
+from seatrial.sim.invariants.log import revisions_are_contiguous
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.store.integrity import Mutated
 from seatrial.sim.store.store import Change, Compacted, Conflict, KeyExists, KeyMissing, NoSpace, Store, Watch
@@ -281,3 +282,24 @@ def _play(state: dict[tuple[str, str], Object], change: Change) -> None:
         del state[_place(change.obj)]
     else:
         state[_place(change.obj)] = change.obj
+
+
+def test_revisions_of_a_history_that_was_given_up_are_gone(store: Store) -> None:
+    first = store.create("pods", thing("a"))
+    since = int(first["metadata"]["resourceVersion"])
+    store.skip(since + 100)
+    store.skip(since)
+    assert store.revision == since + 100
+    second = store.create("pods", thing("b"))
+    assert second["metadata"]["resourceVersion"] == str(since + 101)
+    for revision in (since + 1, since + 99):
+        with pytest.raises(Compacted):
+            store.watch("pods", revision)
+        with pytest.raises(Compacted):
+            store.list_at("pods", None, revision)
+    for revision in (since, since + 100):
+        assert [change.obj for change in store.watch("pods", revision).read()] == [second]
+        assert store.list_at("pods", None, revision) == [first]
+    held = [store.change(revision) for revision in range(since, since + 102)]
+    assert [change.obj for change in held if change is not None] == [first, second]
+    assert list(revisions_are_contiguous(store)) == []
