@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "clock": "seatrial.api.cli.clock",
     "why": "seatrial.api.cli.why",
     "crosscheck": "seatrial.api.cli.crosscheck",
+    "kubectl": "seatrial.api.cli.kubectl",
     "explain": "seatrial.api.cli.explain",
     "bench": "seatrial.api.cli.bench",
 }
