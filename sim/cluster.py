@@ -49,11 +49,13 @@ from seatrial.sim.store.store import Store
 from seatrial.sim.written import Objects
 from seatrial.sim.written import duration_us as duration_us
 from seatrial.sim.written import objects_of as objects_of
+from seatrial.sim.written import resource_of
 
 ADMIN: Final = User("kubernetes-admin", ("system:masters", "system:authenticated"))
 USER_AGENT: Final = "kubectl/v1.37.2"
 MERGE: Final = "application/merge-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
+NOTE: Final = "note"
 REQUEST: Final = "request"
 """The kind of a journal's entries about requests."""
 FAULT: Final = "fault"
@@ -160,6 +162,7 @@ class Cluster:
             LOAD: self._replay_load,
             SKIP: self.store.skip,
             CLOCK: lambda _: None,
+            NOTE: lambda _: None,
         }
         for kind, take in takes.items():
             self.on_replay(kind, take)
@@ -255,6 +258,10 @@ class Cluster:
         """Writes down that something comes in from outside at this moment; ``on_replay`` says who takes it in when
         the history is replayed."""
         self._entrance.enter(kind, value)
+
+    def note(self, value: Any) -> None:
+        """Writes something (JSON-shaped) into the journal that changes nothing, for whoever reads the history."""
+        self.enter(NOTE, value)
 
     def connect(self, perform: External) -> None:
         """Lets calls leave the simulation: ``perform`` makes them."""
@@ -407,13 +414,7 @@ class Cluster:
 
     def resource(self, kind: str) -> Resource:
         """The kind that a word names, as kubectl finds it. Raises ValueError."""
-        word, _, group = kind.lower().partition(".")
-        for row in self.kinds:
-            if group and row.group != group:
-                continue
-            if word in (row.plural, row.singular, row.kind.lower()) or word in row.short_names:
-                return row
-        raise ValueError(f"the server doesn't have a resource type {kind!r}")
+        return resource_of(self.kinds, kind)
 
     # history
 

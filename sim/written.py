@@ -1,4 +1,4 @@
-"""What people write, as Python's callers and the command line hand it in: spans of time and manifests."""
+"""What people write, as Python's callers and the command line hand it in: spans of time, kinds and manifests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import yaml
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
+from seatrial.sim.machinery.kinds import Kinds, Resource
 
 Objects = list[Object]
 UNITS_US: Final = {"us": 1, "ms": 1_000, "s": S, "m": 60 * S, "h": 3600 * S, "d": 86_400 * S}
@@ -24,6 +25,17 @@ def duration_us(duration: str | int) -> int:
     if not parts or "".join(number + unit for number, unit in parts) != duration:
         raise ValueError(f"{duration!r} is not a duration such as 5m, 1h30m or 250ms")
     return round(sum(float(number) * UNITS_US[unit] for number, unit in parts))
+
+
+def resource_of(kinds: Kinds, kind: str) -> Resource:
+    """The kind that a word names (deployment, deploy, deployments.apps), as kubectl finds it. Raises ValueError."""
+    word, _, group = kind.lower().partition(".")
+    for row in kinds:
+        if group and row.group != group:
+            continue
+        if word in (row.plural, row.singular, row.kind.lower()) or word in row.short_names:
+            return row
+    raise ValueError(f"the server doesn't have a resource type {kind!r}")
 
 
 def objects_of(manifest: str | bytes | Object | Iterable[Object]) -> Objects:

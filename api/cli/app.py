@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "seatrial.api.cli.doctor",
     "clock": "seatrial.api.cli.clock",
     "why": "seatrial.api.cli.why",
+    "scenario": "seatrial.api.cli.scenario",
     "crosscheck": "seatrial.api.cli.crosscheck",
     "kubectl": "seatrial.api.cli.kubectl",
     "explain": "seatrial.api.cli.explain",

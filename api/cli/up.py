@@ -288,6 +288,14 @@ def last_words(log: Path) -> str:
 
 def finish(name: str, target: Path, settings: Settings, report: dict[str, Any], took_s: float) -> None:
     """Points kubectl at the running cluster and says what to do next."""
+    point_kubectl(name, target, report)
+    announce(name, target, settings, report, took_s)
+    click.echo()
+    click.echo(NEXT_BARE if settings.spec.controllers == "none" else NEXT)
+
+
+def point_kubectl(name: str, target: Path, report: dict[str, Any]) -> None:
+    """Writes the running cluster's context into a kubeconfig and makes it the current one. Raises Problem."""
     context = kubeconfig.context_name(name)
     entry = kubeconfig.Entry(
         context,
@@ -297,6 +305,10 @@ def finish(name: str, target: Path, settings: Settings, report: dict[str, Any], 
         report["key"].encode(),
     )
     kubeconfig.merge(target, entry)
+
+
+def announce(name: str, target: Path, settings: Settings, report: dict[str, Any], took_s: float) -> None:
+    """Says what runs."""
     spec = settings.spec
     tick = click.style("✓", fg="green")
     bare = spec.controllers == "none"
@@ -307,6 +319,4 @@ def finish(name: str, target: Path, settings: Settings, report: dict[str, Any], 
         first, last = (spec.node_names.replace("{n}", str(number)) for number in (1, spec.nodes))
         workers = f"{first} … {last}" if spec.nodes > 1 else first
         click.echo(f" {tick} nodes m-k8s, {workers}")
-    click.echo(f' {tick} context "{context}" in {home_text(target)}, now the current one')
-    click.echo()
-    click.echo(NEXT_BARE if bare else NEXT)
+    click.echo(f' {tick} context "{kubeconfig.context_name(name)}" in {home_text(target)}, now the current one')

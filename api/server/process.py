@@ -165,7 +165,11 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
             **live.facts(),
         }
 
-    more = (partial(why.add_to, cluster, driver), partial(explain.add_to, live, driver))
+    more = (
+        partial(why.add_to, cluster, driver),
+        partial(explain.add_to, live, driver),
+        partial(_add_scenarios, cluster, driver),
+    )
     control = Control(cluster.server, lambda: make_app(driver, status, stopping.set, *more))
     listener = Listener(Front(kubernetes, control), listening, tls(keys))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -189,6 +193,13 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
             f"the simulation stopped with an error ({type(failure[0]).__name__}: {failure[0]})",
             f"the log has the details ({home.log}); start it again with: seatrial up {home.name}",
         )
+
+
+def _add_scenarios(cluster: Any, driver: Driver, app: Any) -> None:
+    # Only a cluster that somebody practises on needs these.
+    from seatrial.api.control import scenario
+
+    scenario.add_to(cluster, driver, app)
 
 
 def report(port: int, keys: pki.Pki) -> dict[str, Any]:

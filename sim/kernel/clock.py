@@ -52,6 +52,7 @@ class Clock:
         self._number = self._calendar._eid
         self._cancelled = 0
         self._running = False
+        self._appointments: list[tuple[int, int, Callable[[], Any], bool]] = []
         self.now = now
         """µs since the Unix epoch; to be read only."""
 
@@ -80,6 +81,12 @@ class Clock:
         heappush(self._queue, (self.now, LATE, next(self._number), timer))
         return timer
 
+    def appoint(self, when: int, call: Callable[[], Any], periodic: bool = False) -> None:
+        """Calls at ``when`` from outside of the simulation: after everything of that instant, with the clock standing
+        still, so that ``call`` may do what a user does between two runs. ``periodic`` ones are not worth waking up for.
+        """
+        heappush(self._appointments, (max(when, self.now), next(self._number), call, periodic))
+
     def _count_cancelled(self) -> None:
         self._cancelled += 1
         if self._cancelled > CANCELLED_MIN and self._cancelled * 2 > len(self._queue):
@@ -104,9 +111,18 @@ class Clock:
             raise ValueError(f"{stamp_of(when)} is past: it is {stamp_of(self.now)}")
         if self._running:
             raise RuntimeError("the clock is running: a process waits by yielding, it does not run the clock")
+        calls_max = sys.maxsize if calls_max is None else calls_max
+        while self._appointments and self._appointments[0][0] <= when:
+            if not self._run_to(max(self._appointments[0][0], self.now), calls_max):
+                return False
+            heappop(self._appointments)[2]()
+        # A call may have let more time pass than it was asked for.
+        return self._run_to(max(when, self.now), calls_max)
+
+    def _run_to(self, when: int, calls_max: int) -> bool:
         self._running = True
         try:
-            if not self._run(when, sys.maxsize if calls_max is None else calls_max):
+            if not self._run(when, calls_max):
                 return False
         finally:
             self._running = False
@@ -134,14 +150,15 @@ class Clock:
 
     @property
     def next_due(self) -> int | None:
-        """When the next timer is due; None when nothing ever happens again."""
+        """When the next timer or appointment is due; None when nothing ever happens again."""
+        appointed = min((when for when, _, _, periodic in self._appointments if not periodic), default=None)
         queue = self._queue
         while queue:
             timer: Timer = queue[0][3]
             if timer.call is not None:
-                return timer.due
+                return timer.due if appointed is None else min(timer.due, appointed)
             heappop(queue)
-        return None
+        return appointed
 
     def once_by(self, when: int) -> Timer | None:
         """A timer that is not periodic and due by ``when``: what a settled cluster has none of for a while.

@@ -10,6 +10,7 @@ from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import Timer
 from seatrial.sim.loads.generator import Generator
 from seatrial.sim.loads.load import Load, value_of
+from seatrial.sim.loads.series import Series
 from seatrial.sim.network.requests import Requests
 
 ENDED_MAX = 20
@@ -104,6 +105,11 @@ class Loads:
         generator = running.generator
         now = running.ended_us or self._clock.now
         return {**self._about(running), "series": generator.look().values(now) if generator is not None else []}
+
+    def series(self, name: str) -> Series | None:
+        """What a load has measured so far; None before it begins. Raises KeyError."""
+        generator = self._known[name].generator
+        return None if generator is None else generator.series
 
     def _about(self, running: Running) -> dict[str, Any]:
         generator = running.generator

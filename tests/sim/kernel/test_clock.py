@@ -297,3 +297,29 @@ def test_stamps_with_fractions_and_zones(text: str, us: int) -> None:
 def test_what_is_no_rfc3339_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_stamp(text)
+
+
+def test_appointment_is_kept_after_its_instant_and_may_run_the_clock_itself() -> None:
+    clock = Clock()
+    seen: list[tuple[str, int]] = []
+
+    def visit() -> None:
+        seen.append(("outside", clock.now))
+        clock.run_until(12)
+
+    clock.appoint(10, visit)
+    for when in (10, 12, 15):
+        clock.at(when, lambda when=when: seen.append(("inside", when)))
+    clock.run_until(11)
+    assert seen == [("inside", 10), ("outside", 10), ("inside", 12)]
+    assert clock.now == 12
+
+
+def test_appointment_wakes_a_driver_unless_it_is_a_rhythm() -> None:
+    clock = Clock()
+    clock.appoint(7, lambda: None, periodic=True)
+    assert clock.next_due is None
+    clock.appoint(9, lambda: None)
+    assert clock.next_due == 9
+    clock.run_until(9)
+    assert clock.next_due is None
