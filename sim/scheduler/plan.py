@@ -20,8 +20,13 @@ from seatrial.sim.scheduler.podinfo import PodInfo, Traits
 
 BULK = 8
 """Above so many touched rows columns are quicker than one row after the other."""
-ABSENT = Status(Code.UNSCHEDULABLE_AND_UNRESOLVABLE, ("node is filtered out by the prefilter result",))
-"""Of nodes that PreFilter left out."""
+
+
+def _no_node(plugins: Sequence[str]) -> str:
+    """What is said when the nodes that plug-ins narrow a pod to have none in common (RunPreFilterPlugins)."""
+    if len(plugins) == 1:
+        return f"node(s) didn't satisfy plugin {plugins[0]}"
+    return f"node(s) didn't satisfy plugin(s) [{' '.join(plugins)}] simultaneously"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Plan:
 
     def _compile(self) -> None:
         only: frozenset[str] | None = None
+        narrowing: list[str] = []
         for plugin in self.profile.filters:
             try:
                 judge = plugin.filter(self.traits)
@@ -71,12 +77,14 @@ class Plan:
             self.filters.append((plugin, judge))
             if judge.only is not None:
                 only = judge.only if only is None else only & judge.only
+                narrowing = sorted([*narrowing, plugin.name])
                 if not only:
-                    reason = f"node(s) didn't satisfy plugin(s) [{plugin.name}] simultaneously"
-                    raise Rejected(Status(Code.UNSCHEDULABLE_AND_UNRESOLVABLE, (reason,), plugin.name))
+                    raise Rejected(Status(Code.UNSCHEDULABLE, (_no_node(narrowing),), plugin.name))
         if only is not None:
             rows = sorted(row for row in map(self.cache.row_of.get, only) if row is not None)
             self.only = np.array(rows, dtype=np.intp)
+        reason = f"node(s) didn't satisfy plugin(s) [{' '.join(narrowing)}]"
+        self.absent = Status(Code.UNSCHEDULABLE_AND_UNRESOLVABLE, (reason,))
         self.local = [(p, f) for p, f in self.filters if f.depends != Depends.CLUSTER]
         self.on_pods = [f for _, f in self.local if f.depends == Depends.PODS]
         self.on_cluster = [f for _, f in self.filters if f.depends == Depends.CLUSTER]
@@ -220,7 +228,7 @@ class Plan:
             open_rows[self.only] = True
             absent = np.flatnonzero(~open_rows)
             if len(absent):
-                found.append(Rejection(ABSENT, absent))
+                found.append(Rejection(self.absent, absent))
         for plugin, judge in self.filters:
             own = columns.get(id(judge))
             if own is None:

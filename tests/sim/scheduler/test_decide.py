@@ -163,5 +163,5 @@ def test_a_pod_bound_to_named_nodes_looks_at_these_only() -> None:
     assert world.framework.decide(info, Random(0)).node == "n1"
     big = world.info(pod("big", cpu="9", affinity={"nodeAffinity": required}))
     assert world.framework.decide(big, Random(0)).message == (
-        "0/2 nodes are available: 1 Insufficient cpu, 1 node is filtered out by the prefilter result."
+        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't satisfy plugin(s) [NodeAffinity]."
     )
