@@ -15,6 +15,7 @@ from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.network import addons
 from seatrial.sim.network.announcer import Announcer
+from seatrial.sim.network.connections import Connections
 from seatrial.sim.network.coredns import CoreDNS
 from seatrial.sim.network.dataplane import DataPlane, Routed
 from seatrial.sim.network.hosts import Host, local_to
@@ -39,6 +40,9 @@ class Networking(NamedTuple):
     plane: DataPlane
     world: World
     requests: Requests
+    connections: Connections
+    """Of programs outside."""
+    api_server: ApiServerPort
     components: list[Any]
     """What runs from the beginning; the rest is started by containers."""
     proxies: Mapping[str, KubeProxy]
@@ -124,7 +128,7 @@ def build(
     plane = DataPlane(
         wiring.topology, hosts, world, policies, outside, announcer.machine_for, ranges, edge, rng, chance
     )
-    plane.services[control_plane, "TCP", API_PORT] = _ApiServer(wiring)
+    api_server = plane.services[control_plane, "TCP", API_PORT] = ApiServerPort(wiring)
     proxies = {host.name: KubeProxy(wiring, host.name, host.address, host.packets) for host in hosts}
     makers = _Addons(wiring, plane, control_plane, control)
 
@@ -146,7 +150,12 @@ def build(
     world.programs["nginx-ingress-controller"] = programs.ingress_controller(makers.ingress)
     wiring.external = calls_to_pods(plane, wiring.clock, control_plane, wiring.external)
     requests = Requests(plane, wiring.clock, HttpRequest, addons.dns_address(network.service_cidr))
-    return Networking(plane, world, requests, [policies, announcer], proxies, makers.name_servers)
+    sessions = wiring.kubelets.sessions
+    assert sessions is not None
+    connections = Connections(requests, wiring.clock, sessions, network.dns_domain, network.node_subnet)
+    return Networking(
+        plane, world, requests, connections, api_server, [policies, announcer], proxies, makers.name_servers
+    )
 
 
 def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: External) -> External:
@@ -174,12 +183,15 @@ def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: Ex
     return perform
 
 
-class _ApiServer:
+class ApiServerPort:
     """The API server's port; nothing listens there while the process is down."""
 
     def __init__(self, wiring: Wiring) -> None:
+        self.name = "kube-apiserver"
         self._endpoint = wiring.endpoint
         self._page = programs.api_server(wiring.endpoint.server)
+        self.beyond: tuple[str, int] | None = None
+        """Where the same API server answers on the machine that the simulation runs on."""
 
     def http(self, request: Any) -> HttpResponse:
         if not self._endpoint.up:

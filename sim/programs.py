@@ -14,14 +14,15 @@ import orjson
 
 from seatrial.sim.apiserver.request import Credentials, Request
 from seatrial.sim.apiserver.server import Apiserver
-from seatrial.sim.kernel.clock import Signal
+from seatrial.sim.kernel.clock import Clock, Signal
 from seatrial.sim.machinery.errors import PlainError
 from seatrial.sim.network.coredns import CoreDNS
 from seatrial.sim.network.corefile import CorefileError
 from seatrial.sim.network.ingress import IngressController
 from seatrial.sim.nodes.metrics_server import MetricsServer
 from seatrial.sim.workloads.commands.network import listen
-from seatrial.sim.workloads.net import HttpConnection, HttpRequest, HttpResponse
+from seatrial.sim.workloads.http import HttpConnection
+from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import Proc
 
 Steps = Generator[Any, Any, int]
@@ -32,6 +33,15 @@ PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 _READY = HttpResponse(200, PLAIN, b"OK")
 _NOT_READY = HttpResponse(503, PLAIN, b"kubernetes")
 """Of CoreDNS' ready plug-in: the plug-ins that are not."""
+
+
+Certificate = Callable[[str], tuple[str, str] | None]
+"""Certificate and key (PEM) for a host; None: one that the server made itself, which nobody trusts."""
+
+
+def own_certificate(host: str) -> tuple[str, str] | None:
+    """Of a server that was given none."""
+    return None
 
 
 class Component(Protocol):
@@ -70,11 +80,19 @@ def of_component(find: Callable[[Proc], Component | None]) -> Program:
 class Page:
     """An HTTP server that answers every path with what a function says."""
 
-    def __init__(self, answer: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(
+        self,
+        answer: Callable[[HttpRequest], HttpResponse],
+        certificate: Certificate | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.http = answer
+        self._clock = clock
+        self.certificate = certificate
+        """For whoever ends TLS, of a server that speaks it."""
 
     def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
-        return HttpConnection(self, on_data, on_close, client)
+        return HttpConnection(self, on_data, on_close, client, self._clock)
 
 
 def coredns(make: Callable[[Proc, Callable[[], str]], CoreDNS]) -> Program:
@@ -119,9 +137,9 @@ def ingress_controller(make: Callable[[Proc], IngressController]) -> Program:
         proc.on_exit.append(lambda _: controller.stop())
         heed(proc)
         proc.out(f"NGINX Ingress controller\n  Release:       {controller.client.user_agent.partition('/')[2]}\n")
-        listen(proc, 80, Page(lambda request: controller.serve(request, False)))
-        listen(proc, 443, SecurePage(controller))
-        listen(proc, 8443, Page(_admitted))
+        listen(proc, 80, Page(lambda request: controller.serve(request, False), clock=proc.clock))
+        listen(proc, 443, Page(lambda request: controller.serve(request, True), controller.certificate, proc.clock))
+        listen(proc, 8443, Page(_admitted, own_certificate))
         listen(proc, 10254, Page(lambda _: HttpResponse(200 if controller.ready else 500, PLAIN, b"ok")))
         yield Signal(proc.clock).wait()
         return 0
@@ -149,19 +167,11 @@ def metrics_server(make: Callable[[Proc], MetricsServer]) -> Program:
                 return HttpResponse(error.code, PLAIN, error.text.encode())
             return HttpResponse(code, {"Content-Type": "application/json"}, orjson.dumps(body))
 
-        listen(proc, int(flags.get("secure-port", "443")), Page(answer))
+        listen(proc, int(flags.get("secure-port", "443")), Page(answer, own_certificate))
         yield Signal(proc.clock).wait()
         return 0
 
     return program
-
-
-class SecurePage(Page):
-    """Port 443 of an ingress controller. ``certificate(host)`` is for whoever ends TLS."""
-
-    def __init__(self, controller: IngressController) -> None:
-        super().__init__(lambda request: controller.serve(request, True))
-        self.certificate = controller.certificate
 
 
 def _admitted(request: HttpRequest) -> HttpResponse:

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "logs": "seatrial.api.cli.show",
     "doctor": "seatrial.api.cli.doctor",
     "clock": "seatrial.api.cli.clock",
+    "addresses": "seatrial.api.cli.addresses",
     "why": "seatrial.api.cli.why",
     "scenario": "seatrial.api.cli.scenario",
     "crosscheck": "seatrial.api.cli.crosscheck",

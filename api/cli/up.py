@@ -114,6 +114,11 @@ def checked_pattern(_: click.Context, __: click.Parameter, value: str | None) ->
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Of the API server on 127.0.0.1.  [default: 6443 or a free one]"
 )
+@click.option(
+    "--addresses/--no-addresses",
+    default=None,
+    help="Loopback twins of the cluster's addresses and a forward proxy; kept for later starts.  [default: addresses]",
+)
 @click.option("--fsync", is_flag=True, default=None, help="Survive a power cut, not only a crash; writes take longer.")
 @click.option("--ephemeral", is_flag=True, help="Keep nothing on disk: halt forgets the cluster.")
 @click.option("--foreground", is_flag=True, help="Stay in the terminal and log there; Ctrl-C stops the cluster.")
@@ -188,7 +193,7 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
             raise Problem(f"cluster {name}", why, f"choose another name, or first: seatrial destroy {name}")
         check_unchanged(name, settings, given)
         changes: dict[str, Any] = {"port": port} if port else {}
-        changes |= {key: given[key] for key in ("fsync", "audit_log", "audit_level") if key in given}
+        changes |= {key: given[key] for key in ("fsync", "audit_log", "audit_level", "addresses") if key in given}
         if "scheduler_config" in given:
             changes["spec"] = settings.spec.model_copy(update={"scheduler_config": given["scheduler_config"]})
         return home, settings.model_copy(update=changes), False
@@ -209,6 +214,7 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
         seed=given.get("seed", 0),
         port=port or 0,
         fsync=given.get("fsync", False),
+        addresses=given.get("addresses", True),
         audit_log=given.get("audit_log", ""),
         audit_level=given.get("audit_level", "Metadata"),
         ephemeral=ephemeral,

@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seatrial.api.control import explain, why
+from seatrial.api.addresses.served import Served
+from seatrial.api.control import addresses, explain, why
 from seatrial.api.control.app import Control, Front, make_app
 from seatrial.api.kubernetes.audit import Audit
 from seatrial.api.kubernetes.inflight import Inflight
@@ -124,6 +125,25 @@ def _is_ephemeral(home: Home) -> bool:
         return False
 
 
+def addresses_of(live: Live, driver: Driver, settings: Settings) -> Served | None:
+    """The cluster's addresses on this machine, not open yet; None where it is to have none, or has no machines."""
+    network = live.cluster.networking if settings.addresses else None
+    return Served(live, driver, network, settings.port) if network is not None else None
+
+
+def about(home: Home, settings: Settings) -> dict[str, Any]:
+    """What ``status`` shows of the server's process."""
+    return {
+        "name": home.name,
+        "pid": os.getpid(),
+        "port": settings.port,
+        "version": settings.spec.kubernetes_version,
+        "seed": settings.seed,
+        "boots": settings.boots,
+        "ephemeral": settings.ephemeral,
+    }
+
+
 async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys: pki.Pki, ready: Ready) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -152,22 +172,14 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
     )
 
     def status() -> Mapping[str, Any]:
-        return {
-            "name": home.name,
-            "pid": os.getpid(),
-            "port": settings.port,
-            "version": settings.spec.kubernetes_version,
-            "seed": settings.seed,
-            "boots": settings.boots,
-            "ephemeral": settings.ephemeral,
-            "uptimeSeconds": round(time.monotonic() - started, 1),
-            "connections": listener.connections,
-            **live.facts(),
-        }
+        seconds = round(time.monotonic() - started, 1)
+        return {**about(home, settings), "uptimeSeconds": seconds, "connections": listener.connections, **live.facts()}
 
+    served = addresses_of(live, driver, settings)
     more = (
         partial(why.add_to, cluster, driver),
         partial(explain.add_to, live, driver),
+        partial(addresses.add_to, served, settings),
         partial(_add_scenarios, cluster, driver),
     )
     control = Control(cluster.server, lambda: make_app(driver, status, stopping.set, *more))
@@ -176,12 +188,16 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
         loop.add_signal_handler(number, stopping.set)
     driver.start(loop, live.offset_us)
     await listener.start()
+    if served is not None:
+        await served.start()
     home.announce({"pid": os.getpid(), "port": settings.port, "started": wall_us()})
     log.info("cluster %s answers on https://%s:%d", home.name, HOST, settings.port)
     ready(settings.port, keys)
     await stopping.wait()
     log.info("cluster %s stops", home.name)
     offset_us = driver.offset_us
+    if served is not None:
+        await served.close()
     await listener.close()
     driver.stop()
     live.close(offset_us)

@@ -49,6 +49,8 @@ class Settings(BaseModel):
     audit_log: str = ""
     """The file that every request is written to; empty for none."""
     audit_level: Literal["Metadata", "Request", "RequestResponse"] = "Metadata"
+    addresses: bool = True
+    """Whether the cluster's addresses have twins on this machine, and a forward proxy."""
     kubeconfig: str = ""
     """The file that the context was last written to."""
     boots: int = 0

@@ -1,62 +1,130 @@
-"""What can be reached from outside the cluster: nodes with their node ports, balancers, hosts of Ingresses.
+"""What can be reached from outside the cluster: nodes with their ports, load balancers, hosts of Ingresses.
 
 What the edge gives twins on the machine that the simulation runs on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 from seatrial.sim.network.announcer import balancer_addresses
 
 Object = Mapping[str, Any]
-WEB = (80, 443)
+Scheme = Literal["http", "https", "tcp"]
+WEB: tuple[tuple[int, Scheme], ...] = ((80, "http"), (443, "https"))
+SECURE_PORTS = (443, 6443, 8443, 9443)
+NO_RULES: tuple[Object, ...] = ({},)
+"""Everything goes to the default backend."""
 
 
 class Reachable(NamedTuple):
-    """An address with the TCP ports on which something may answer."""
+    """A TCP port of an address on which something may answer."""
 
-    name: str
-    """A node, namespace/service, or the host of an Ingress."""
     kind: str
     """node, balancer or ingress."""
+    name: str
+    """A node, namespace/service, or the host of an Ingress (* for all others)."""
     address: str
-    ports: tuple[int, ...]
+    port: int
+    behind: str
+    """What answers there: a service, a pod, a component of the machine, an Ingress."""
+    scheme: Scheme = "http"
+    """What is most likely spoken."""
 
 
-def reachable(nodes: Iterable[Object], services: Iterable[Object], ingresses: Iterable[Object]) -> list[Reachable]:
-    """Everything that is reachable from outside, nodes first."""
+def reachable(
+    nodes: Iterable[Object],
+    services: Iterable[Object],
+    ingresses: Iterable[Object],
+    pods: Iterable[Object] = (),
+    machines: Mapping[str, Mapping[int, str]] | None = None,
+) -> list[Reachable]:
+    """Everything that is reachable from outside: Ingresses, then balancers, then nodes. ``pods`` are those with ports
+    of their machines; ``machines`` says what else listens on a machine, by name and port."""
     services = list(services)
-    node_ports = sorted(
-        port["nodePort"]
+    on_nodes = list(_node_ports(services))
+    host_ports: dict[str, list[tuple[int, str, Scheme]]] = {}
+    for pod in pods:
+        host_ports.setdefault(pod["spec"].get("nodeName", ""), []).extend(_host_ports(pod))
+    found = [*_ingresses(ingresses), *_balancers(services)]
+    for node in nodes:
+        name = node["metadata"]["name"]
+        ports = {port: (behind, scheme) for port, behind, scheme in on_nodes}
+        for port, what in sorted(((machines or {}).get(name) or {}).items()):
+            ports.setdefault(port, (what, "https"))
+        for port, behind, scheme in sorted(host_ports.get(name, ())):
+            ports.setdefault(port, (behind, scheme))
+        for entry in (node.get("status") or {}).get("addresses") or ():
+            if entry["type"] == "InternalIP":
+                found += [
+                    Reachable("node", name, entry["address"], port, behind, scheme)
+                    for port, (behind, scheme) in ports.items()
+                ]
+    return found
+
+
+def _is_tcp(port: Object) -> bool:
+    return bool(port.get("protocol", "TCP") == "TCP")
+
+
+def _node_ports(services: Iterable[Object]) -> Iterator[tuple[int, str, Scheme]]:
+    rows = [
+        (port["nodePort"], _name(service), _scheme(port["port"], port))
         for service in services
         for port in service["spec"].get("ports") or ()
-        if port.get("nodePort") and port.get("protocol", "TCP") == "TCP"
+        if port.get("nodePort") and _is_tcp(port)
+    ]
+    yield from sorted(rows)
+
+
+def _host_ports(pod: Object) -> Iterator[tuple[int, str, Scheme]]:
+    """Of a pod that runs."""
+    if (pod.get("status") or {}).get("phase") != "Running":
+        return
+    for container in pod["spec"].get("containers") or ():
+        for port in container.get("ports") or ():
+            if port.get("hostPort") and _is_tcp(port):
+                yield port["hostPort"], f"pod {_name(pod)}", _scheme(port["hostPort"], port)
+
+
+def has_host_ports(pod: Object) -> bool:
+    """Whether a pod may listen on ports of its machine that its specification names."""
+    return any(
+        port.get("hostPort")
+        for container in pod["spec"].get("containers") or ()
+        for port in container.get("ports") or ()
     )
-    found = []
-    for node in nodes:
-        entries = (node.get("status") or {}).get("addresses") or ()
-        found += [
-            Reachable(node["metadata"]["name"], "node", entry["address"], tuple(node_ports))
-            for entry in entries
-            if entry["type"] == "InternalIP"
-        ]
+
+
+def _balancers(services: Iterable[Object]) -> Iterator[Reachable]:
     for service in services:
-        metadata = service["metadata"]
-        ports = tuple(
-            port["port"] for port in service["spec"].get("ports") or () if port.get("protocol", "TCP") == "TCP"
-        )
-        found += [
-            Reachable(f"{metadata['namespace']}/{metadata['name']}", "balancer", address, ports)
-            for address in balancer_addresses(service)
-        ]
-    hosts: dict[tuple[str, str], None] = {}
+        for address in balancer_addresses(service):
+            for port in service["spec"].get("ports") or ():
+                if _is_tcp(port):
+                    name = _name(service)
+                    yield Reachable("balancer", name, address, port["port"], name, _scheme(port["port"], port))
+
+
+def _ingresses(ingresses: Iterable[Object]) -> Iterator[Reachable]:
+    seen: dict[tuple[str, str], str] = {}
     for ingress in ingresses:
-        for rule in ingress["spec"].get("rules") or ():
+        for rule in ingress["spec"].get("rules") or NO_RULES:
             for address in balancer_addresses(ingress):
-                hosts[rule.get("host", "*"), address] = None
-    return [*found, *(Reachable(host, "ingress", address, WEB) for host, address in hosts)]
+                seen.setdefault((rule.get("host", "*"), address), _name(ingress))
+    for (host, address), name in seen.items():
+        yield from (Reachable("ingress", host, address, port, name, scheme) for port, scheme in WEB)
+
+
+def _name(obj: Object) -> str:
+    return f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
+
+
+def _scheme(number: int, port: Object) -> Scheme:
+    said = f"{port.get('appProtocol') or ''} {port.get('name') or ''}"
+    if "https" in said or number in SECURE_PORTS:
+        return "https"
+    return "tcp" if port.get("appProtocol") == "tcp" or said.split("-")[0].strip() == "tcp" else "http"
 
 
 def ingress_address(ingresses: Iterable[Object], host: str) -> str | None:

@@ -54,6 +54,8 @@ class Arrival(NamedTuple):
     latency_us: int
     """One way."""
     host: str = ""
+    path: tuple[str, ...] = ()
+    """The places of the topology that it passed, the first one's own included."""
 
 
 class Step(NamedTuple):
@@ -231,6 +233,7 @@ class _Trip:
         self.plane, self.origin, self.protocol, self.log = plane, origin, protocol, log
         self.latency_us = 0
         self.source = origin.address
+        self.path = [origin.host.name if origin.host is not None else plane.edge]
         self.unmasked = origin.address
         """The source before the current machine put its own in its place."""
 
@@ -280,6 +283,7 @@ class _Trip:
         if not to.up():
             raise self.lost(to.name, "the machine does not answer: time-out", timed_out())
         self.latency_us += latency
+        self.path.append(to.name)
 
     def _filter(self, at: Host, address: str, port: int, local: bool) -> tuple[str, int]:
         hops: list[Hop] | None = [] if self.log is not None else None
@@ -331,7 +335,7 @@ class _Trip:
         if found is None:
             raise self.lost(where, f"nothing listens on {port}: connection refused", refused())
         self.note(where, f"{address}:{port} answers")
-        return Arrival(found, self.source, address, port, self.latency_us, host.name)
+        return Arrival(found, self.source, address, port, self.latency_us, host.name, tuple(self.path))
 
     def _at_machine(self, host: Host, port: int) -> Arrival:
         plane = self.plane
@@ -341,7 +345,7 @@ class _Trip:
         if found is None:
             raise self.lost(host.name, f"nothing listens on {port}: connection refused", refused())
         self.note(host.name, f"{host.address}:{port} answers")
-        return Arrival(found, self.source, host.address, port, self.latency_us, host.name)
+        return Arrival(found, self.source, host.address, port, self.latency_us, host.name, tuple(self.path))
 
     def _leave(self, at: Host, address: str, port: int) -> Arrival:
         plane = self.plane
@@ -349,11 +353,12 @@ class _Trip:
             raise self.lost(at.name, f"nobody takes {address}: time-out", timed_out())
         try:
             self.latency_us += plane.way(at.name, plane.edge)
+            self.path.append(plane.edge)
             found = plane.outside.connect(address, self.protocol, port)
         except OSError as problem:
             raise self.lost("outside", f"{address}:{port}: {problem.strerror}", problem) from None
         self.note("outside", f"{address}:{port} answers")
-        return Arrival(found, at.address, address, port, self.latency_us)
+        return Arrival(found, at.address, address, port, self.latency_us, path=tuple(self.path))
 
     def _judge(self, direction: str, source: str, address: str, port: int) -> None:
         if self.protocol == "ICMP":

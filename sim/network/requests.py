@@ -77,7 +77,7 @@ class Requests:
         self.plane, self.clock = plane, clock
         self.hosts_file: Callable[[str], str | None] = lambda name: None
         """Names beside those of the DNS that who stands outside knows, with their addresses."""
-        self._request, self._nameserver = request, nameserver
+        self._request, self.nameserver = request, nameserver
 
     def resolve(self, origin: Origin, name: str, log: list[Step] | None = None) -> str:
         """The first address of a name. Raises OSError."""
@@ -102,7 +102,7 @@ class Requests:
             if log is not None:
                 log.append(Step("resolver", text))
 
-        config: Mapping[str, list[str]] = {"servers": [self._nameserver]}
+        config: Mapping[str, list[str]] = {"servers": [self.nameserver]}
         return [record.value for record in resolve(name, config, lambda at: self.plane.name_server(asks, at), note)]
 
     def inside(self, name: str = "") -> Origin:
@@ -131,7 +131,7 @@ class Requests:
         try:
             arrival = self._arrive(origin, target, None)
         except OSError as problem:
-            yield clock.sleep(min(_wait_us(problem), timeout_us))
+            yield clock.sleep(min(wait_us(problem), timeout_us))
             raise
         yield clock.sleep(3 * arrival.latency_us)
         answer = self.ask(arrival, target, method, headers, body)
@@ -217,7 +217,7 @@ def _worked_us(answer: Any) -> int:
     return max((us for _, us in work.waits), default=0) if work is not None else 0
 
 
-def _wait_us(problem: OSError) -> int:
+def wait_us(problem: OSError) -> int:
     """How long a client waits for an error."""
     if isinstance(problem, TimeoutError):
         return CONNECT_TIMEOUT_US

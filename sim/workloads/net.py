@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from seatrial.sim.workloads.world import World
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
-REASONS = {
-    200: "OK", 201: "Created", 204: "No Content", 301: "Moved Permanently", 302: "Found", 304: "Not Modified",
-    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-    418: "I'm a teapot", 429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
-    503: "Service Unavailable", 504: "Gateway Timeout",
-}  # fmt: skip
 
 
 class Work(NamedTuple):
@@ -142,58 +136,45 @@ class Direct:
         return self.connect(sandbox, address, port)
 
 
-class HttpConnection:
-    """Bytes of HTTP/1.1 to a listener and back, for clients that bring a plain connection."""
+class Bound:
+    """A listener on its port: the connections to it end when it is gone."""
 
-    def __init__(
-        self, listener: Listener, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str
-    ) -> None:
-        self._listener = listener
-        self._on_data = on_data
-        self._on_close = on_close
-        self._client = client
-        self._buffer = b""
-        self._open = True
+    __slots__ = ("_open", "certificate", "http", "listener")
 
-    def write(self, data: bytes) -> None:
-        self._buffer += data
-        while self._open and b"\r\n\r\n" in self._buffer:
-            head, _, rest = self._buffer.partition(b"\r\n\r\n")
-            lines = head.decode("latin-1").split("\r\n")
-            headers = {
-                name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
-            }
-            size = int(headers.get("content-length", "0") or 0)
-            if len(rest) < size:
-                return
-            self._buffer = rest[size:]
-            words = lines[0].split(" ")
-            if len(words) < 3:
-                self._answer(HttpResponse(400, {}, b"Bad Request\n"), True)
-                return
-            request = HttpRequest(words[0], words[1], headers, rest[:size], self._client)
-            ends = headers.get("connection", "").lower() == "close" or words[2] == "HTTP/1.0"
-            self._answer(self._listener.http(request), ends)
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.http = listener.http
+        self.certificate = getattr(listener, "certificate", None)
+        """Of a listener that speaks TLS: (certificate, key) for a host, in PEM; None: one that nobody trusts."""
+        self._open: dict[int, Callable[[], None]] = {}
 
-    def _answer(self, response: HttpResponse, ends: bool) -> None:
-        self._on_data(wire_bytes(response, ends))
-        if ends:
-            self.close()
-            self._on_close()
+    def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
+        def closed() -> None:
+            if self._open.pop(id(closed), None) is not None:
+                on_close()
 
-    def close_write(self) -> None: ...
+        self._open[id(closed)] = closed
+        made = self.listener.open(on_data, closed, client)
+        return _Tracked(made, lambda: self._open.pop(id(closed), None))
+
+    def end(self) -> None:
+        """The process is gone: whoever was connected learns it."""
+        for close in list(self._open.values()):
+            close()
+
+
+class _Tracked:
+    """A connection whose end is noted."""
+
+    __slots__ = ("_forget", "_inner", "close_write", "write")
+
+    def __init__(self, inner: Any, forget: Callable[[], object]) -> None:
+        self._inner, self._forget = inner, forget
+        self.write, self.close_write = inner.write, inner.close_write
 
     def close(self) -> None:
-        self._open = False
-
-
-def wire_bytes(response: HttpResponse, ends: bool = False) -> bytes:
-    """An HTTP/1.1 response as it goes over the wire."""
-    headers = {**response.headers, "Content-Length": str(len(response.body))}
-    if ends:
-        headers["Connection"] = "close"
-    head = f"HTTP/1.1 {response.code} {REASONS.get(response.code, '')}\r\n"
-    return (head + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n").encode() + response.body
+        self._forget()
+        self._inner.close()
 
 
 def dialled(address: str, port: int, error: OSError) -> OSError:

@@ -14,7 +14,8 @@ from seatrial.sim.kernel.clock import Signal, stamp_of
 from seatrial.sim.workloads.commands.network import listen
 from seatrial.sim.workloads.commands.options import parsed, say
 from seatrial.sim.workloads.filesystem import Dir
-from seatrial.sim.workloads.net import HttpConnection, HttpRequest, HttpResponse, Work
+from seatrial.sim.workloads.http import HttpConnection
+from seatrial.sim.workloads.net import HttpRequest, HttpResponse, Work
 from seatrial.sim.workloads.process import SIGNALS, Proc
 
 Steps = Generator[Any, Any, int]
@@ -142,7 +143,7 @@ class Server:
     def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
         if self.service.banner:
             on_data(self.service.banner.encode())
-        return HttpConnection(self, on_data, on_close, client)
+        return HttpConnection(self, on_data, on_close, client, self.proc.clock)
 
 
 def _access_line(proc: Proc, request: HttpRequest, response: HttpResponse) -> str:
@@ -166,7 +167,7 @@ def static(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
         code = 403 if path.endswith("/") and proc.fs.exists(service.root.rstrip("/") + path) else 404
         return HttpResponse(code, {**base, "Content-Type": "text/html"}, _error_page(code, service.name))
     kind = TYPES.get(at.rpartition(".")[2], "application/octet-stream")
-    return HttpResponse(200, {**base, "Content-Type": kind}, b"" if request.method == "HEAD" else data)
+    return HttpResponse(200, {**base, "Content-Type": kind}, data)
 
 
 def _error_page(code: int, server: str) -> bytes:

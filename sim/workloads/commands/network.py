@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from seatrial.sim.kernel.clock import Signal
 from seatrial.sim.workloads.commands.options import parsed, program, say
-from seatrial.sim.workloads.net import HttpRequest, HttpResponse, Listener, ports_of, wire_bytes
+from seatrial.sim.workloads.http import wire_bytes
+from seatrial.sim.workloads.net import Bound, HttpRequest, HttpResponse, Listener, ports_of
 from seatrial.sim.workloads.process import Pipe, Proc
 
 Steps = Generator[Any, Any, int]
@@ -292,11 +293,15 @@ def listen(proc: Proc, port: int, listener: Listener, protocol: str = "TCP") -> 
     ports = ports_of(proc.container.sandbox).listeners
     if (protocol, port) in ports:
         raise OSError(errno.EADDRINUSE, "Address already in use", f"0.0.0.0:{port}")
-    ports[protocol, port] = listener
+    # Who answers questions keeps no connections.
+    bound = listener if hasattr(listener, "ask") else Bound(listener)
+    ports[protocol, port] = bound
 
     def forget(_: int) -> None:
-        if ports.get((protocol, port)) is listener:
+        if ports.get((protocol, port)) is bound:
             del ports[protocol, port]
+        if isinstance(bound, Bound):
+            bound.end()
         proc.container.changed.fire()
 
     proc.on_exit.append(forget)

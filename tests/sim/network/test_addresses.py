@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-from seatrial.sim.network.addresses import Reachable, reachable
+from seatrial.sim.network.addresses import Reachable, ingress_address, reachable
+
+NODE = {"metadata": {"name": "w1"}, "status": {"addresses": [{"type": "InternalIP", "address": "192.168.1.101"}]}}
+AT = {"loadBalancer": {"ingress": [{"ip": "192.168.1.11"}]}}
+SERVICE = {
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {"ports": [{"port": 80, "nodePort": 30080}, {"port": 53, "nodePort": 30053, "protocol": "UDP"}]},
+    "status": AT,
+}
+INGRESS = {
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {"rules": [{"host": "a.org"}, {"host": "a.org"}, {"host": "*.b.org"}, {}]},
+    "status": AT,
+}
+POD = {
+    "metadata": {"name": "p", "namespace": "shop"},
+    "spec": {"nodeName": "w1", "containers": [{"ports": [{"containerPort": 9100, "hostPort": 9100}]}]},
+    "status": {"phase": "Running"},
+}
 
 
 def test_nodes_balancers_and_hosts() -> None:
-    node = {"metadata": {"name": "w1"}, "status": {"addresses": [{"type": "InternalIP", "address": "192.168.1.101"}]}}
-    at = {"loadBalancer": {"ingress": [{"ip": "192.168.1.11"}]}}
-    service = {
-        "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {
-            "ports": [{"port": 80, "nodePort": 30080}, {"port": 53, "nodePort": 30053, "protocol": "UDP"}],
-        },
-        "status": at,
-    }
-    ingress = {
-        "metadata": {"name": "web"},
-        "spec": {"rules": [{"host": "a.org"}, {"host": "a.org"}, {}]},
-        "status": at,
-    }
-    assert reachable([node], [service], [ingress]) == [
-        Reachable("w1", "node", "192.168.1.101", (30080,)),
-        Reachable("shop/web", "balancer", "192.168.1.11", (80,)),
-        Reachable("a.org", "ingress", "192.168.1.11", (80, 443)),
-        Reachable("*", "ingress", "192.168.1.11", (80, 443)),
+    assert reachable([NODE], [SERVICE], [INGRESS], [POD], {"w1": {10250: "kubelet"}}) == [
+        Reachable("ingress", "a.org", "192.168.1.11", 80, "shop/web"),
+        Reachable("ingress", "a.org", "192.168.1.11", 443, "shop/web", "https"),
+        Reachable("ingress", "*.b.org", "192.168.1.11", 80, "shop/web"),
+        Reachable("ingress", "*.b.org", "192.168.1.11", 443, "shop/web", "https"),
+        Reachable("ingress", "*", "192.168.1.11", 80, "shop/web"),
+        Reachable("ingress", "*", "192.168.1.11", 443, "shop/web", "https"),
+        Reachable("balancer", "shop/web", "192.168.1.11", 80, "shop/web"),
+        Reachable("node", "w1", "192.168.1.101", 30080, "shop/web"),
+        Reachable("node", "w1", "192.168.1.101", 10250, "kubelet", "https"),
+        Reachable("node", "w1", "192.168.1.101", 9100, "pod shop/p"),
+    ]
+
+
+def test_a_pod_that_does_not_run_listens_nowhere() -> None:
+    pending = {**POD, "status": {"phase": "Pending"}}
+    assert reachable([NODE], [], [], [pending]) == []
+
+
+def test_hosts_of_urls() -> None:
+    assert [ingress_address([INGRESS], host) for host in ("a.org", "x.b.org", "b.org", "x.y.b.org")] == [
+        "192.168.1.11",
+        "192.168.1.11",
+        None,
+        None,
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -91,97 +92,7 @@ def test_canaries() -> None:
     assert canary_share({"canary-by-cookie": "new"}, {"cookie": "a=b; new=always"}) == 1
 
 
-CONTROLLER = """
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: ingress-nginx, namespace: ingress-nginx}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: ingress-nginx}
-rules:
-- {apiGroups: [""], resources: [configmaps, endpoints, nodes, pods, secrets, namespaces], verbs: [list, watch]}
-- {apiGroups: [""], resources: [services], verbs: [get, list, watch]}
-- {apiGroups: [networking.k8s.io], resources: [ingresses, ingressclasses], verbs: [get, list, watch]}
-- {apiGroups: [networking.k8s.io], resources: [ingresses/status], verbs: [update]}
-- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch, get]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: ingress-nginx}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: ingress-nginx}
-subjects: [{kind: ServiceAccount, name: ingress-nginx, namespace: ingress-nginx}]
----
-apiVersion: networking.k8s.io/v1
-kind: IngressClass
-metadata: {name: nginx}
-spec: {controller: k8s.io/ingress-nginx}
----
-apiVersion: v1
-kind: Service
-metadata: {name: ingress-nginx-controller, namespace: ingress-nginx}
-spec:
-  type: LoadBalancer
-  selector: {app: ingress-nginx}
-  ports: [{name: http, port: 80, targetPort: 80}, {name: https, port: 443, targetPort: 443}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: ingress-nginx-controller, namespace: ingress-nginx}
-spec:
-  selector: {matchLabels: {app: ingress-nginx}}
-  template:
-    metadata: {labels: {app: ingress-nginx}}
-    spec:
-      serviceAccountName: ingress-nginx
-      containers:
-      - name: controller
-        image: registry.k8s.io/ingress-nginx/controller:v1.14.0
-        args: [/nginx-ingress-controller, --publish-service=ingress-nginx/ingress-nginx-controller]
-        readinessProbe: {httpGet: {path: /healthz, port: 10254}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - name: c
-        image: registry.k8s.io/e2e-test-images/agnhost:2.53
-        args: [netexec, --http-port=8080]
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: web}
-spec:
-  ingressClassName: nginx
-  tls: [{hosts: [safe.example.com]}]
-  rules:
-  - host: web.example.com
-    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
-  - host: safe.example.com
-    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
-  - host: gone.example.com
-    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: gone, port: {number: 80}}}}]}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: foreign}
-spec:
-  ingressClassName: traefik
-  rules:
-  - host: foreign.example.com
-    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
-"""
+CONTROLLER = (Path(__file__).parents[2] / "data" / "network" / "ingress.yaml").read_text()
 ADDRESS = "192.168.1.11"
 CANARY = {"canary": "true", "canary-weight": "20"}
 
