@@ -46,10 +46,9 @@ from seatrial.sim.signing import ENTRY as CERTIFICATE
 from seatrial.sim.signing import Signatures
 from seatrial.sim.store.sqlite import Durable
 from seatrial.sim.store.store import Store
-from seatrial.sim.written import Objects
+from seatrial.sim.written import Objects, resource_of
 from seatrial.sim.written import duration_us as duration_us
 from seatrial.sim.written import objects_of as objects_of
-from seatrial.sim.written import resource_of
 
 ADMIN: Final = User("kubernetes-admin", ("system:masters", "system:authenticated"))
 USER_AGENT: Final = "kubectl/v1.37.2"
