@@ -10,16 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
 
-from seatrial.api.control import durations
+from seatrial.api.control.clock import clock_view
 from seatrial.api.kubernetes.wire import request_of
 from seatrial.api.server.asgi import AsgiApp, Mounted
-from seatrial.api.server.driver import SPEED_MAX, Driver, wall_us
+from seatrial.api.server.driver import Driver
 from seatrial.api.server.message import Answer, App, Incoming, Outgoing
 from seatrial.sim.apiserver.authorization import Attributes, Authorizer, refusal
 from seatrial.sim.apiserver.request import Request, User
-from seatrial.sim.kernel.clock import micro_stamp_of
 from seatrial.sim.machinery import errors
 
 if TYPE_CHECKING:
@@ -27,20 +25,6 @@ if TYPE_CHECKING:
 
 PREFIX = "/seatrial/"
 BASE = "/seatrial/v1"
-
-
-class Speed(BaseModel):
-    """How fast time is to pass."""
-
-    model_config = ConfigDict(extra="forbid")
-    speed: float = Field(gt=0, le=SPEED_MAX, description="simulated seconds per second")
-
-
-class Advance(BaseModel):
-    """How far time is to jump."""
-
-    model_config = ConfigDict(extra="forbid")
-    duration: str = Field(description="like 90s, 6m or 1h30m")
 
 
 class Guarded(Protocol):
@@ -84,19 +68,6 @@ class Control:
         self._mounted(incoming, answer)
 
 
-def clock_view(driver: Driver) -> dict[str, Any]:
-    """What there is to say about time."""
-    return {
-        "now": micro_stamp_of(driver.enter()),
-        "wall": micro_stamp_of(wall_us()),
-        "offset": durations.show(driver.offset_us),
-        "offsetMicroseconds": driver.offset_us,
-        "speed": driver.speed,
-        "paused": driver.paused,
-        "lagMicroseconds": driver.lag_us,
-    }
-
-
 def make_app(
     driver: Driver,
     status: Callable[[], Mapping[str, Any]],
@@ -107,7 +78,7 @@ def make_app(
 
     Importing FastAPI takes half a second, so it is made on first use.
     """
-    from fastapi import FastAPI, HTTPException
+    from fastapi import FastAPI
 
     app = FastAPI(title="Seatrial control API", version="v1", openapi_url=f"{BASE}/openapi.json", docs_url=None)
 
@@ -115,45 +86,6 @@ def make_app(
     async def show_status() -> dict[str, Any]:
         """What runs here, and how it is."""
         return {**status(), "clock": clock_view(driver)}
-
-    @app.get(f"{BASE}/clock")
-    async def show_clock() -> dict[str, Any]:
-        """Simulated time and its pace."""
-        return clock_view(driver)
-
-    @app.post(f"{BASE}/clock/pause")
-    async def pause() -> dict[str, Any]:
-        """Stops simulated time; requests are still answered."""
-        driver.pause()
-        return clock_view(driver)
-
-    @app.post(f"{BASE}/clock/resume")
-    async def resume() -> dict[str, Any]:
-        """Lets simulated time go on."""
-        driver.resume()
-        return clock_view(driver)
-
-    @app.put(f"{BASE}/clock/speed")
-    async def set_speed(body: Speed) -> dict[str, Any]:
-        """Changes the pace of simulated time."""
-        driver.set_speed(body.speed)
-        return clock_view(driver)
-
-    @app.post(f"{BASE}/clock/advance")
-    async def advance(body: Advance) -> dict[str, Any]:
-        """Jumps forward; answers when everything of the time between has happened."""
-        try:
-            span = durations.parse(body.duration)
-        except ValueError as problem:
-            raise HTTPException(422, str(problem)) from None
-        await driver.advance(span)
-        return clock_view(driver)
-
-    @app.post(f"{BASE}/clock/next")
-    async def skip() -> dict[str, Any]:
-        """Jumps to the next thing that is due."""
-        skipped = await driver.skip()
-        return {**clock_view(driver), "skipped": durations.show(skipped)}
 
     @app.post(f"{BASE}/stop", status_code=202)
     async def stop_server() -> dict[str, str]:

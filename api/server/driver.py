@@ -5,9 +5,13 @@ sockets are looked after between slices. When nothing is due the loop sleeps unt
 so a quiet cluster costs next to no processor time. A request enters at *now*: ``enter`` first brings the simulation up
 to the present.
 
-Simulated time is ``wall × speed`` since the last change of speed, plus what was skipped by ``advance``. A simulation
-that cannot keep up lags behind and catches up later; what it says of times stays true, since every effect carries its
-simulated time.
+Simulated time is ``wall × speed`` since the last change of speed, plus what was skipped by ``advance`` and ``until``. A
+simulation that cannot keep up lags behind and catches up later; what it says of times stays true, since every effect
+carries its simulated time.
+
+In lock-step, time waits for clients outside: whenever one asks or is told something, nothing more happens until all
+have been quiet for a while. So a controller under test reacts within the instant, however fast time passes and however
+slow the machine is.
 """
 
 from __future__ import annotations
@@ -88,7 +92,13 @@ class Driver:
         self._streaming: list[Callable[[], None]] = []
         self._stream_due = False
         self._stream_not_before = 0.0
-        self._arrivals: list[tuple[int, asyncio.Future[None]]] = []
+        self._arrivals: list[tuple[int, asyncio.Future[bool]]] = []
+        self._jumps = asyncio.Lock()
+        self._awaited: Callable[[], bool] | None = None
+        """What a jump ends at, when it holds before the jump's time is up."""
+        self._grace_us: int | None = None
+        self._held_until: int | None = None
+        """In lock-step, on the steady clock: until when time waits for clients outside."""
         self.failure: BaseException | None = None
         self.on_failure: Callable[[BaseException], None] = lambda problem: None
 
@@ -97,7 +107,7 @@ class Driver:
     @property
     def target(self) -> int:
         """Where simulated time should be by now, µs; the clock itself may lag behind."""
-        if self._paused:
+        if self._paused or self._held_until is not None:
             return self._origin_sim
         return self._origin_sim + int((self._steady() - self._origin_steady) * self._speed)
 
@@ -154,19 +164,67 @@ class Driver:
         """Jumps forward: everything of the time between happens, as fast as it can. Returns when it has happened."""
         if us < 0:
             raise ValueError("time does not go back")
+        async with self._jumps:
+            await self._jump(us)
+
+    async def until(self, holds: Callable[[], bool], limit_us: int) -> bool:
+        """Jumps forward to the first instant at which ``holds``, and at most by ``limit_us``; whether it came to hold.
+        It is asked after each instant, so it has to know itself whether anything has changed."""
+        async with self._jumps:
+            self.enter()
+            if holds():
+                return True
+            self._awaited = holds
+            try:
+                return await self._jump(limit_us)
+            finally:
+                self._awaited = None
+
+    async def _jump(self, us: int) -> bool:
         self._rebase()
         self._origin_sim += us
-        arrival = asyncio.get_running_loop().create_future()
+        arrival: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._arrivals.append((self._origin_sim, arrival))
         self.wake()
-        await arrival
+        return await arrival
 
-    async def skip(self) -> int:
-        """Jumps to the next thing that is due; the µs skipped, 0 when nothing is."""
-        due = self._clock.next_due
-        gap = max(0, due - self.target) if due is not None else 0
-        await self.advance(gap)
-        return gap
+    # lock-step
+
+    @property
+    def lockstep_us(self) -> int | None:
+        """How long (µs of the wall clock) time waits for clients outside after each word with them, or None."""
+        return self._grace_us
+
+    def set_lockstep(self, grace_us: int | None) -> None:
+        """Begins or ends lock-step."""
+        self._let_go()
+        self._grace_us = grace_us
+        self.wake()
+
+    def _hold(self) -> None:
+        """Somebody outside is busy."""
+        if self._grace_us is None:
+            return
+        if self._held_until is None:
+            self._rebase()
+            if self._loop is not None:
+                self._loop.call_later(self._grace_us / S, self._release_time)
+        self._held_until = self._steady() + self._grace_us
+
+    def _release_time(self) -> None:
+        if self._held_until is None or self._loop is None:
+            return
+        left = self._held_until - self._steady()
+        if left > 0:
+            self._loop.call_later(left / S, self._release_time)
+        else:
+            self._let_go()
+            self.wake()
+
+    def _let_go(self) -> None:
+        if self._held_until is not None:
+            self._held_until = None
+            self._origin_steady = self._steady()
 
     # pumping
 
@@ -190,6 +248,7 @@ class Driver:
     def enter(self) -> int:
         """Brings the simulation to the present before a request is served, as far as one slice goes; the time then."""
         self._run()
+        self._hold()
         return self._clock.now
 
     def wake(self) -> None:
@@ -221,17 +280,16 @@ class Driver:
             return
         self._wake, self._planned = None, NEVER
         due = self._clock.next_due
-        if due is not None and not self._paused:
+        if due is not None and not self._paused and self._held_until is None:
             self._planned = due
             wait_us = max(TICK_US, (due - self.target) / self._speed)
             self._wake = loop.call_later(wait_us / 1_000_000, self._slice)
 
     def _run(self) -> bool:
         """One slice; whether the simulation has come up to the present."""
-        clock, target = self._clock, max(self.target, self._clock.now)
         until = time.perf_counter() + SLICE_S
         try:
-            while not clock.run_until(target, CALLS_MAX):
+            while not self._piece():
                 if time.perf_counter() >= until:
                     return False
             return True
@@ -242,18 +300,37 @@ class Driver:
             self.on_failure(problem)
             return True
 
-    def _arrive(self) -> None:
+    def _piece(self) -> bool:
+        """A few calls of the simulation; whether there is nothing more to do now."""
+        clock = self._clock
+        if self._held_until is not None:
+            return clock.run_until(clock.now)
+        target = max(self.target, clock.now)
+        if self._awaited is None and self._grace_us is None:
+            return clock.run_until(target, CALLS_MAX)
+        # An instant at a time: what is awaited may come to hold in each, and each may have something to say outside.
+        due = clock.next_due
+        ended = clock.run_until(target if due is None else min(max(due, clock.now), target), CALLS_MAX)
+        if ended and self._awaited is not None and self._awaited():
+            self._awaited = None
+            self._origin_sim, self._origin_steady = clock.now, self._steady()
+            self._arrive(has_come=True)
+            return True
+        return ended and clock.now >= target
+
+    def _arrive(self, has_come: bool = False) -> None:
         waiting, self._arrivals = self._arrivals, []
         for when, arrival in waiting:
-            if self._clock.now < when:
+            if self._clock.now < when and not has_come:
                 self._arrivals.append((when, arrival))
             elif not arrival.done():
-                arrival.set_result(None)
+                arrival.set_result(has_come)
 
     # what leaves the process
 
     def answer(self, call: Callable[[], None]) -> None:
         """Runs ``call`` once everything committed so far is durable: at once, when it is."""
+        self._hold()
         if self._leaving or (self._dirty is not None and self._dirty()):
             self.release(call)
         else:
@@ -261,6 +338,7 @@ class Driver:
 
     def release(self, call: Callable[[], None]) -> None:
         """The same, but never before the loop's next turn: for what is called in the midst of somebody's request."""
+        self._hold()
         self._leaving.append(call)
         if not self._release_due and self._loop is not None:
             self._release_due = True
@@ -283,6 +361,7 @@ class Driver:
 
         After a quiet moment they hear at once; while much happens, what happens meanwhile goes in one piece.
         """
+        self._hold()
         self._streaming.append(call)
         if not self._stream_due and self._loop is not None:
             self._stream_due = True

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.api.addresses.served import Served
-from seatrial.api.control import addresses, explain, why
+from seatrial.api.control import addresses, clock, explain, why
 from seatrial.api.control.app import Control, Front, make_app
 from seatrial.api.kubernetes.audit import Audit
 from seatrial.api.kubernetes.inflight import Inflight
@@ -177,6 +177,7 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
 
     served = addresses_of(live, driver, settings)
     more = (
+        partial(clock.add_to, cluster, driver),
         partial(why.add_to, cluster, driver),
         partial(explain.add_to, live, driver),
         partial(addresses.add_to, served, settings),

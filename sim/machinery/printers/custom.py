@@ -51,6 +51,12 @@ def found(path: str, obj: Any) -> list[Any]:
     return values
 
 
+def is_path(path: str) -> bool:
+    """Whether a text is a JSONPath that is understood here."""
+    steps = _steps(path)
+    return bool(steps) and _nothing not in steps
+
+
 def _cell(kind: str, values: list[Any], now_us: int) -> Any:
     if not values or (value := values[0]) is None:
         return None

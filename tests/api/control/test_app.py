@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
+from seatrial.api.control import clock
 from seatrial.api.control.app import Control, Front, make_app
 from seatrial.api.server import pki
 from seatrial.api.server.driver import Driver, wall_us
@@ -30,7 +32,10 @@ def talk(
         driver.start(asyncio.get_running_loop())
         stopped: list[str] = []
         control = Control(
-            cluster.server, lambda: make_app(driver, lambda: {"name": "lab"}, lambda: stopped.append("stop"))
+            cluster.server,
+            lambda: make_app(
+                driver, lambda: {"name": "lab"}, lambda: stopped.append("stop"), partial(clock.add_to, cluster, driver)
+            ),
         )
         async with (
             edge(Front(kubernetes, control), secure=True) as listener,

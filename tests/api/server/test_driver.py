@@ -91,12 +91,58 @@ def test_advance_lets_everything_between_happen() -> None:
     pumped(story)
 
 
-def test_skip_goes_to_the_next_thing_that_is_due() -> None:
+def test_until_ends_at_the_very_instant() -> None:
     async def story(driver: Driver, clock: Clock, wall: Wall) -> None:
-        clock.after(42 * S, lambda: None)
-        assert await driver.skip() == 42 * S
-        assert clock.now == START + 42 * S
-        assert await driver.skip() == 0
+        seen: list[int] = []
+        for second in range(1, 100):
+            clock.after(second * S, lambda second=second: seen.append(second))  # type: ignore[misc]
+        assert await driver.until(lambda: 42 in seen, 3600 * S)
+        assert (clock.now, seen[-1]) == (START + 42 * S, 42)
+        wall.us += S
+        driver.enter()
+        assert seen[-1] == 43
+        assert await driver.until(lambda: 43 in seen, 3600 * S)
+        assert clock.now == START + 43 * S
+        assert not await driver.until(lambda: False, 10 * S)
+        assert clock.now == START + 53 * S
+
+    pumped(story)
+
+
+def test_jumps_wait_for_one_another() -> None:
+    async def story(driver: Driver, clock: Clock, wall: Wall) -> None:
+        jumps = [driver.until(lambda: clock.now >= START + 5 * S, 60 * S), driver.advance(60 * S)]
+        clock.after(5 * S, lambda: None)
+        await asyncio.gather(*jumps)
+        assert clock.now == START + 65 * S
+
+    pumped(story)
+
+
+def test_in_lockstep_time_waits_for_clients() -> None:
+    async def story(driver: Driver, clock: Clock, wall: Wall) -> None:
+        seen: list[int] = []
+        told: list[int] = []
+
+        def change(second: int) -> None:
+            seen.append(second)
+            driver.stream(lambda: told.append(second))
+
+        for second in (1, 2, 3):
+            clock.after(second * S, lambda second=second: change(second))  # type: ignore[misc]
+        driver.set_lockstep(5_000)
+        jump = asyncio.ensure_future(driver.advance(3 * S))
+        for second in (1, 2, 3):
+            while len(told) < second:
+                await asyncio.sleep(0)
+            assert seen == list(range(1, second + 1))
+            assert clock.now == START + second * S
+            driver.enter()
+            wall.us += 6_000
+        await jump
+        assert driver.lockstep_us == 5_000
+        driver.set_lockstep(None)
+        assert clock.now == START + 3 * S
 
     pumped(story)
 
