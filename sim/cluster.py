@@ -13,6 +13,7 @@ the same history again, byte for byte.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -32,7 +33,6 @@ from seatrial.sim.config import ClusterSpec, S
 from seatrial.sim.entrance import Entrance, Moment
 from seatrial.sim.faults.catalogue import Faults, fault_of, value_of
 from seatrial.sim.faults.fault import Fault
-from seatrial.sim.faults.seams import Seams
 from seatrial.sim.kernel.clock import Clock, Process
 from seatrial.sim.kernel.journal import Journal
 from seatrial.sim.kernel.streams import Streams
@@ -42,6 +42,8 @@ from seatrial.sim.loads.loads import Loads
 from seatrial.sim.machinery import legacy
 from seatrial.sim.machinery.kinds import Kinds, Resource
 from seatrial.sim.network import addons
+from seatrial.sim.network.addresses import ingress_address
+from seatrial.sim.network.requests import Trace, origin_of
 from seatrial.sim.signing import ENTRY as CERTIFICATE
 from seatrial.sim.signing import Signatures
 from seatrial.sim.store.sqlite import Durable
@@ -59,6 +61,7 @@ REQUEST: Final = "request"
 """The kind of a journal's entries about requests."""
 FAULT: Final = "fault"
 LOAD: Final = "load"
+TRACE: Final = "trace"
 CLOCK: Final = "clock"
 """What was done to the pace of time: of no consequence to a replay, but people want to see it."""
 SKIP: Final = "skip"
@@ -141,12 +144,12 @@ class Cluster:
         self.nodes = {node.host: node for node in parts.nodes}
         """Machines by name."""
         self.networking = parts.network
-        self.faults = Faults(self._seams(parts))
+        self.faults = Faults(composition.seams(self.wiring, parts, self.nodes, self.store))
         """What is broken now; ``add_fault`` and ``remove_fault`` change it."""
         self.loads = Loads(self.wiring, parts.network.requests if parts.network is not None else None)
         """What is asked of the cluster all the time; ``add_load`` and ``remove_load`` change it."""
         if parts.network is not None:
-            parts.network.requests.hosts_file = self._ingress_address
+            parts.network.requests.hosts_file = partial(ingress_address, self.store)
         self.server.aggregation.connect(lambda call: self.wiring.external(call), lambda: self.endpoint.up)
         self._take_in()
         for component in self.components:
@@ -159,6 +162,7 @@ class Cluster:
             SESSION: self.sessions.replay,
             FAULT: self._replay_fault,
             LOAD: self._replay_load,
+            TRACE: self._trace_route,
             SKIP: self.store.skip,
             CLOCK: lambda _: None,
             NOTE: lambda _: None,
@@ -274,20 +278,6 @@ class Cluster:
 
     # faults
 
-    def _seams(self, parts: composition.Parts) -> Seams:
-        network = parts.network
-        alone = [each for each in parts.components if each.name not in {node.name for node in parts.nodes}]
-        return Seams(
-            self.wiring,
-            self.nodes,
-            {each.name: each for each in (*alone, *(network.proxies.values() if network else ()))},
-            network.plane if network else None,
-            network.world if network else None,
-            network.name_servers if network else [],
-            composition.LAN,
-            self.store,
-        )
-
     def add_fault(
         self, fault: Fault | Mapping[str, Any], name: str = "", after: str | int = 0, lasts: str | int | None = None
     ) -> str:
@@ -335,12 +325,6 @@ class Cluster:
         self.clock.run_until(self.clock.now)
         self.loads.remove(name)
         self.journal.append(self.clock.now, LOAD, {"remove": name})
-
-    def _ingress_address(self, host: str) -> str | None:
-        """What a user outside writes into his hosts file for the host of an Ingress."""
-        from seatrial.sim.network.addresses import ingress_address
-
-        return ingress_address(self.store.list("ingresses.networking.k8s.io"), host)
 
     def _replay_load(self, value: Mapping[str, Any]) -> None:
         if "remove" in value:
@@ -420,6 +404,24 @@ class Cluster:
     def digest(self) -> str:
         """Of the whole history of the store: equal digests mean equal histories."""
         return self.store.digest()
+
+    def trace_route(self, origin: str, url: str, method: str = "GET") -> Trace:
+        """The walk of one request at this moment, step by step, and where and how it ended: names, services, address
+        translation, policies, links, the pod. ``origin`` is a pod (NAME or NAMESPACE/NAME), a node, or ``outside``.
+
+        The request is made: a container answers it. Raises ValueError for who does not exist and for what is no URL,
+        LookupError where there is no network.
+        """
+        if self.networking is None:
+            raise LookupError("this cluster has no network: it has no machines of its own")
+        found = self._trace_route({"origin": origin, "url": url, "method": method})
+        self.journal.append(self.clock.now, TRACE, {"origin": origin, "url": url, "method": method})
+        return found
+
+    def _trace_route(self, about: Mapping[str, str]) -> Trace:
+        assert self.networking is not None
+        requests = self.networking.requests
+        return requests.trace(origin_of(requests.plane, about["origin"]), about["url"], about["method"])
 
     def why(self, kind: str, name: str, namespace: str = "default") -> causes.Story:
         """How an object came about, what happened to it and what each step followed from, the user's command first.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import ClusterSpec
+from seatrial.sim.faults.seams import Seams
 from seatrial.sim.kernel.topology import Topology
 from seatrial.sim.signing import Sign
+from seatrial.sim.store.store import Store
 
 if TYPE_CHECKING:
     from seatrial.sim.networking import Networking
@@ -138,3 +141,19 @@ def pod_ranges(cidr: str, count: int) -> list[str]:
         fits = f"/{NODE_PREFIX - (count - 1).bit_length()}"
         raise ValueError(f"network.pod_cidr {cidr} holds {len(ranges)} of {count} nodes: give it a range of {fits}")
     return ranges
+
+
+def seams(wiring: Wiring, built: Parts, nodes: Mapping[str, Node], store: Store) -> Seams:
+    """Where faults may take hold of a cluster."""
+    network = built.network
+    alone = [each for each in built.components if each.name not in {node.name for node in built.nodes}]
+    return Seams(
+        wiring,
+        nodes,
+        {each.name: each for each in (*alone, *(network.proxies.values() if network else ()))},
+        network.plane if network else None,
+        network.world if network else None,
+        network.name_servers if network else [],
+        LAN,
+        store,
+    )

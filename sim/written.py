@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
 
 import yaml
 
@@ -70,3 +70,43 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
     for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+class Scheduled(NamedTuple):
+    """A fault or a load of a schedule: its value, and when it is there."""
+
+    value: Object
+    name: str = ""
+    after_us: int = 0
+    """From now on."""
+    lasts_us: int | None = None
+
+
+SCHEDULE: Final = ("name", "at", "after", "for")
+"""The keys that a schedule adds to a value's own."""
+
+
+def scheduled(entry: Object, moment: Callable[[str], int] | None = None) -> Scheduled:
+    """An entry of a schedule: ``{"kind": "node-crash", "node": "w1", "after": "30s", "for": "5m", "name": "dark"}``;
+    ``at`` is a moment, which ``moment`` makes µs from now of. Raises ValueError."""
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{entry!r} is no entry of a schedule, which is a mapping with a kind")
+    for key in SCHEDULE:
+        if key in entry and not isinstance(entry[key], str):
+            raise ValueError(f"{key}: {entry[key]!r} is no text")
+    if "at" in entry and "after" in entry:
+        raise ValueError("it begins either at a moment or after a while, not both")
+    after = 0
+    if "at" in entry:
+        if moment is None:
+            raise ValueError("at: a moment means nothing here; say after")
+        after = moment(entry["at"])
+        if after < 0:
+            raise ValueError(f"at: {entry['at']} is past")
+    elif entry.get("after"):
+        after = duration_us(entry["after"])
+    lasts = duration_us(entry["for"]) if entry.get("for") else None
+    if lasts == 0:
+        raise ValueError("for: it has to last for a while")
+    value = {key: each for key, each in entry.items() if key not in SCHEDULE}
+    return Scheduled(value, entry.get("name", ""), after, lasts)

@@ -28,6 +28,9 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "seatrial.api.cli.doctor",
     "clock": "seatrial.api.cli.clock",
     "addresses": "seatrial.api.cli.addresses",
+    "fault": "seatrial.api.cli.fault",
+    "load": "seatrial.api.cli.load",
+    "trace-route": "seatrial.api.cli.traceroute",
     "why": "seatrial.api.cli.why",
     "scenario": "seatrial.api.cli.scenario",
     "crosscheck": "seatrial.api.cli.crosscheck",
@@ -48,7 +51,7 @@ class Commands(click.Group):
         where = COMMANDS.get(cmd_name)
         if where is None:
             return None
-        name = "list_" if cmd_name == "list" else cmd_name
+        name = "list_" if cmd_name == "list" else cmd_name.replace("-", "_")
         command: click.Command = getattr(importlib.import_module(where), name)
         return command
 

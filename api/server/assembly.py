@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from seatrial.api.problem import Problem
+from seatrial.api.server import kept
 from seatrial.api.server.driver import wall_us
 from seatrial.api.server.pki import Pki, sign
 from seatrial.api.server.state import Home, Settings
@@ -76,6 +77,11 @@ class Live:
             self.durable.set_fact(NOW, str(self.cluster.now))
             self.durable.flush()
 
+    def keep(self) -> None:
+        """Writes down the faults and loads there are, for the next boot."""
+        if self.durable is not None:
+            kept.keep(self.cluster, self.durable)
+
     def facts(self) -> Mapping[str, Any]:
         """What ``status`` shows of it."""
         store = self.cluster.store
@@ -83,6 +89,7 @@ class Live:
 
     def close(self, offset_us: int) -> None:
         """Puts everything away, for the next boot to go on from."""
+        self.keep()
         if self.durable is not None:
             self.durable.set_fact(NOW, str(self.cluster.now))
             self.durable.set_fact(OFFSET, str(offset_us))
@@ -123,6 +130,8 @@ def assemble(home: Home, settings: Settings, keys: Pki) -> Live:
         raise Problem(f"cluster {home.name}", str(impossible), mend) from None
     cluster.signatures.connect(partial(sign, keys.authority))
     cluster.journal.entries_max = JOURNAL_ENTRIES_MAX
+    if durable is not None:
+        kept.restore(cluster, durable)
     return Live(cluster, durable, wall - now)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.api.addresses.served import Served
-from seatrial.api.control import addresses, clock, explain, why
+from seatrial.api.control import addresses, clock, explain, faults, loads, trace, why
 from seatrial.api.control.app import Control, Front, make_app
 from seatrial.api.kubernetes.audit import Audit
 from seatrial.api.kubernetes.inflight import Inflight
@@ -181,6 +181,9 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
         partial(why.add_to, cluster, driver),
         partial(explain.add_to, live, driver),
         partial(addresses.add_to, served, settings),
+        partial(faults.add_to, live, driver),
+        partial(loads.add_to, live, driver),
+        partial(trace.add_to, cluster, driver),
         partial(_add_scenarios, cluster, driver),
     )
     control = Control(cluster.server, lambda: make_app(driver, status, stopping.set, *more))

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from seatrial.sim.faults.containers import CONTAINERS
 from seatrial.sim.faults.control import CONTROL
 from seatrial.sim.faults.fault import Fault
@@ -19,6 +17,7 @@ from seatrial.sim.faults.machines import MACHINES
 from seatrial.sim.faults.processes import PROCESSES
 from seatrial.sim.faults.seams import Heal, Judge, Seams
 from seatrial.sim.kernel.clock import Timer
+from seatrial.sim.machinery import values
 
 CATALOGUE: Mapping[str, type[Fault]] = {
     each.kind: each for each in (*MACHINES, *CONTROL, *PROCESSES, *LINKS, *CONTAINERS)
@@ -27,15 +26,7 @@ CATALOGUE: Mapping[str, type[Fault]] = {
 
 def fault_of(value: Mapping[str, Any]) -> Fault:
     """The fault that a value means. Raises ValueError with what is wrong with it."""
-    kind = value.get("kind")
-    row = CATALOGUE.get(str(kind))
-    if row is None:
-        raise ValueError(f"there is no fault {kind!r}: there are {', '.join(CATALOGUE)}")
-    try:
-        return row.model_validate({key: each for key, each in value.items() if key != "kind"})
-    except ValidationError as problem:
-        said = "; ".join(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in problem.errors())
-        raise ValueError(f"{kind}: {said}") from None
+    return values.value_of("fault", CATALOGUE, value)
 
 
 def value_of(fault: Fault) -> dict[str, Any]:
@@ -45,16 +36,14 @@ def value_of(fault: Fault) -> dict[str, Any]:
 
 def described(kind: type[Fault]) -> dict[str, Any]:
     """A kind for people and programs: what happens, what is seen, and its parameters."""
-    properties = kind.model_json_schema().get("properties", {})
     return {
         "kind": kind.kind,
         "about": " ".join((kind.__doc__ or "").split()),
         "symptom": kind.symptom,
+        "opposite": "" if kind.once else kind.opposite,
         "once": kind.once,
-        "parameters": {
-            name: {key: row[key] for key in ("description", "type", "default", "enum") if key in row}
-            for name, row in properties.items()
-        },
+        "subject": kind.subject,
+        "parameters": values.parameters(kind),
     }
 
 

@@ -17,6 +17,7 @@ RUNNING = "running"
 class OnContainers(Fault):
     """A fault of running containers."""
 
+    subject = "pod"
     namespace: str = Field(default="default", description="The pods' namespace.")
     pod: str = Field(default="", description="The pod's name; empty for those that the selector chooses.")
     selector: str = Field(default="", description="A label selector of pods.")
@@ -75,6 +76,8 @@ class RegistryDown(Fault):
     """Registries do not answer."""
 
     kind = "registry-down"
+    opposite = "Registries answer; kubelets pull after their back-off."
+    subject = "registry"
     symptom = "Images that a node lacks are not pulled: ErrImagePull, then ImagePullBackOff; others start."
     registry: str = Field(default="", description="The registry's host, as docker.io; empty for all.")
     image: str = Field(default="", description="A part of the image's name; empty for all.")
@@ -95,6 +98,8 @@ class ImageMissing(Fault):
     """Registries do not have an image any more."""
 
     kind = "image-missing"
+    opposite = "The image is there again."
+    subject = "image"
     symptom = "ErrImagePull with `not found`, then ImagePullBackOff."
     image: str = Field(min_length=1, description="A part of the image's name.")
 
@@ -113,6 +118,7 @@ class SlowPull(OnNodes):
     """Machines pull images slowly."""
 
     kind = "slow-pull"
+    opposite = "Pulls are as fast as before."
     symptom = "Pods with an image that is not there yet stay in ContainerCreating for longer."
     bytes_per_s: int = Field(default=500_000, ge=1, description="How fast, in bytes per second.")
 

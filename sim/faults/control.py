@@ -24,6 +24,8 @@ class ComponentStop(Fault):
     """A process of the control plane or of the network stands still; nothing takes its place."""
 
     kind = "component-stop"
+    opposite = "The process starts, lists anew and takes its lease."
+    subject = "component"
     symptom = "What it does is not done: pods stay Pending without a scheduler, replicas missing without controllers."
     component: str = Field(
         min_length=1, description="kube-scheduler, kube-controller-manager, kube-proxy/NODE, network-policies, speaker."
@@ -37,6 +39,7 @@ class ComponentRestart(Fault):
     """A process ends and is started again at once, with nothing in its memory."""
 
     kind = "component-restart"
+    subject = "component"
     symptom = "A short pause: views are listed anew, a lease has to be taken again."
     once = True
     component: str = Field(min_length=1, description="As of component-stop.")
@@ -50,6 +53,7 @@ class ApiserverDown(Fault):
     """The API server's process is gone: connections are refused, watches break."""
 
     kind = "apiserver-down"
+    opposite = "The API server answers; components list and watch anew."
     symptom = "Nothing changes any more, and what runs goes on; the components list anew afterwards."
 
     def start(self, seams: Seams) -> Heal:
@@ -74,6 +78,7 @@ class EtcdNoQuorum(Fault):
     """etcd has no leader: it takes no write and answers no consistent read."""
 
     kind = "etcd-no-quorum"
+    opposite = "etcd has a leader again."
     symptom = "Requests end after seven seconds with `etcdserver: request timed out`; watches stay silent."
 
     def start(self, seams: Seams) -> Heal:
@@ -89,6 +94,7 @@ class EtcdSlow(Fault):
     """etcd's disk is slow: everything that goes there takes longer."""
 
     kind = "etcd-slow"
+    opposite = "The disk is as fast as before."
     symptom = "Every write and consistent read is slower by that much; leases may not be renewed in time."
     delay_ms: int = Field(default=500, ge=1, description="How much longer, in milliseconds.")
 
@@ -101,6 +107,7 @@ class EtcdFull(Fault):
     """etcd's database has reached its quota: it takes deletions only."""
 
     kind = "etcd-full"
+    opposite = "There is space again (compacted, defragmented, alarm disarmed)."
     symptom = "Writes are refused with `etcdserver: mvcc: database space exceeded`; nodes go NotReady for their leases."
 
     def start(self, seams: Seams) -> Heal:
@@ -129,6 +136,8 @@ class ApiFault(Fault):
     """The API server answers some requests late or with an error."""
 
     kind = "api-fault"
+    opposite = "Requests are answered as ever."
+    subject = "resource"
     symptom = "Those requests take longer or fail; what retries goes on when it is over."
     verb: Literal["", "get", "list", "watch", "create", "update", "patch", "delete"] = Field(
         default="", description="The verb; empty for all."
@@ -182,6 +191,8 @@ class WebhookDown(Fault):
     """Calls of the API server to webhooks, conversions and aggregated APIs find nobody."""
 
     kind = "webhook-down"
+    opposite = "Calls reach whoever serves there."
+    subject = "url"
     symptom = "With failurePolicy Fail the requests that it judges are refused, with Ignore they pass unseen."
     url: str = Field(default="", description="A part of the URL; empty for all.")
 

@@ -44,13 +44,13 @@ def markdown() -> str:
 def _lines() -> Iterator[str]:
     for title, kinds in GROUPS:
         yield f"## {title}\n"
-        yield "| fault | what happens | what is seen | parameters |"
-        yield "|---|---|---|---|"
+        yield "| fault | what happens | what is seen | taken back | parameters |"
+        yield "|---|---|---|---|---|"
         for kind in kinds:
             row = described(CATALOGUE[kind.kind])
-            about = row["about"] + (" Over by itself." if row["once"] else "")
+            opposite = row["opposite"] or "It is over by itself."
             parameters = "<br>".join(_parameter(name, each) for name, each in row["parameters"].items())
-            yield f"| `{row['kind']}` | {about} | {row['symptom']} | {parameters} |"
+            yield f"| `{row['kind']}` | {row['about']} | {row['symptom']} | {opposite} | {parameters} |"
         yield ""
 
 

@@ -18,6 +18,10 @@ class Fault(BaseModel):
     symptom: ClassVar[str]
     once: ClassVar[bool] = False
     """It happens and is over; there is nothing to take back."""
+    subject: ClassVar[str] = ""
+    """The parameter that says what it is done to, if there is one."""
+    opposite: ClassVar[str] = "It is as it was before."
+    """What taking it back does."""
 
     def start(self, seams: Seams) -> Heal:
         """Breaks it; returns the opposite. Raises NotThere."""
@@ -27,5 +31,6 @@ class Fault(BaseModel):
 class OnNodes(Fault):
     """A fault of machines: one by name, or those whose Node has the labels."""
 
+    subject = "node"
     node: str = Field(default="", description="The machine's name; empty for those that the selector chooses.")
     selector: str = Field(default="", description="A label selector of nodes, e.g. topology.kubernetes.io/zone=a.")

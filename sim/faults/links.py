@@ -15,6 +15,8 @@ class Partition(Fault):
     """Nothing passes between two sets of machines."""
 
     kind = "partition"
+    opposite = "The links are there again; broken connections are made anew."
+    subject = "a"
     symptom = "Connections between them time out; a node cut off from the API server is NotReady after 40 to 60 s."
     a: tuple[str, ...] = Field(min_length=1, description="Machines on one side.")
     b: tuple[str, ...] = Field(default=(), description="Machines on the other; empty: all others.")
@@ -29,6 +31,7 @@ class LinkQuality(OnNodes):
     """A machine's link loses packets or is slow."""
 
     kind = "link-quality"
+    opposite = "The link is as it was."
     symptom = (
         "Requests take longer: by the delay, and by TCP's retransmissions of 0.2 and 1 s and more for what is lost."
     )
@@ -57,6 +60,7 @@ class DnsStop(Fault):
     """The cluster's name servers stand still: questions are not answered."""
 
     kind = "dns-stop"
+    opposite = "The name servers answer."
     symptom = "Names do not resolve after some seconds of waiting; connections to addresses work."
 
     def start(self, seams: Seams) -> Heal:
@@ -71,6 +75,7 @@ class UpstreamDnsDown(Fault):
     """The name servers outside the cluster do not answer."""
 
     kind = "upstream-dns-down"
+    opposite = "The name servers of the world answer."
     symptom = "Services resolve, names of the world do not (SERVFAIL)."
 
     def start(self, seams: Seams) -> Heal:
@@ -84,6 +89,7 @@ class OutsideUnreachable(Fault):
     """The cluster has no way to the world."""
 
     kind = "outside-unreachable"
+    opposite = "The way to the world is there again."
     symptom = "Connections to addresses outside time out; images that are not on a node are pulled all the same."
 
     def start(self, seams: Seams) -> Heal:
@@ -97,6 +103,7 @@ class WatchDrop(Fault):
     """All watches of a machine's components break at this moment, as a load balancer's restart does it."""
 
     kind = "watch-drop"
+    subject = "node"
     symptom = "None beyond a short delay: the components watch again from where they were."
     once = True
     node: str = Field(default="", description="The machine; empty for all.")

@@ -34,6 +34,7 @@ class NodeCrash(OnNodes):
     """A machine loses its power: kubelet, containers, memory and packet filter are gone; its disks stay."""
 
     kind = "node-crash"
+    opposite = "The machine is switched on and boots; its kubelet starts again what it finds."
     symptom = "The node is NotReady after 40 to 60 s; its pods leave the endpoints then and are evicted after 300 s."
 
     def start(self, seams: Seams) -> Heal:
@@ -58,6 +59,7 @@ class NodeShutdown(OnNodes):
     """A machine is shut down in an orderly way, as ``systemctl poweroff`` does."""
 
     kind = "node-shutdown"
+    opposite = "The machine is switched on and boots."
     symptom = "Pods end within the node's shutdown grace period, if it has one; then as node-crash."
 
     def start(self, seams: Seams) -> Heal:
@@ -72,6 +74,7 @@ class NodePause(OnNodes):
     """A machine stands still (a suspended VM): nobody hears of it, its memory stays. Its containers' clocks go on."""
 
     kind = "node-pause"
+    opposite = "The machine goes on where it stood."
     symptom = "As node-crash; afterwards the same containers go on, with the restart counts that they had."
 
     def start(self, seams: Seams) -> Heal:
@@ -85,6 +88,8 @@ class ZoneOutage(Fault):
     """Every machine of a zone loses its power."""
 
     kind = "zone-outage"
+    opposite = "The machines are switched on and boot."
+    subject = "zone"
     symptom = "As node-crash, for all nodes of the zone at once; a zone without a ready node is evicted from slowly."
     zone: str = Field(min_length=1, description="The value of topology.kubernetes.io/zone.")
 
@@ -97,6 +102,7 @@ class NodeFlapping(OnNodes):
     """A machine's link fails and comes back, again and again."""
 
     kind = "node-flapping"
+    opposite = "The link stays up."
     symptom = "The node changes between Ready and Unknown when it is away for longer than 40 s at a time."
     up_s: int = Field(default=30, ge=1, description="How long it is there, in seconds.")
     down_s: int = Field(default=60, ge=1, description="How long it is away, in seconds.")
@@ -124,6 +130,7 @@ class KubeletStop(OnNodes):
     """The kubelet's process ends (``systemctl stop kubelet``); containers go on."""
 
     kind = "kubelet-stop"
+    opposite = "``systemctl start kubelet``: it finds its containers and carries out what it missed."
     symptom = "Pods stay as they are, deletions hang; the node is NotReady after 40 to 60 s."
 
     def start(self, seams: Seams) -> Heal:
@@ -134,6 +141,7 @@ class KubeProxyStop(OnNodes):
     """kube-proxy's process stands still; its rules stay as they are."""
 
     kind = "kube-proxy-stop"
+    opposite = "kube-proxy starts, lists and writes its rules."
     symptom = "Unchanged services work, changed endpoints are not noticed by connections that begin on the node."
 
     def start(self, seams: Seams) -> Heal:
@@ -145,6 +153,7 @@ class KubeProxyRulesFlushed(OnNodes):
     """The packet filter is emptied, and kube-proxy kept from filling it again."""
 
     kind = "kube-proxy-flushed"
+    opposite = "kube-proxy starts and writes its rules again."
     symptom = "No service is reached through the node; pods answer at their own addresses."
 
     def start(self, seams: Seams) -> Heal:
@@ -159,6 +168,7 @@ class CniBroken(OnNodes):
     """The network plug-in of a machine fails: its pods are cut off, new ones get no address."""
 
     kind = "cni-broken"
+    opposite = "The plug-in works: pods are reachable, the node is Ready."
     symptom = (
         "The node is NotReady (NetworkPluginNotReady); new pods stay in ContainerCreating, FailedCreatePodSandBox."
     )
@@ -187,6 +197,7 @@ class NodePressure(OnNodes):
     """A machine runs short of something: its kubelet says so."""
 
     kind = "node-pressure"
+    opposite = "The condition is False again; the taint goes."
     symptom = "The condition is True and the node tainted, so that no new pod is placed there."
     PRESSURES: ClassVar[dict[str, tuple[str, str, str]]] = {
         "memory": ("MemoryPressure", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),

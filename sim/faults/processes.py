@@ -15,6 +15,7 @@ from seatrial.sim.faults.fault import Fault
 from seatrial.sim.faults.seams import Heal, NotThere, Seams
 from seatrial.sim.kernel.clock import Timer
 from seatrial.sim.machinery import errors
+from seatrial.sim.machinery.values import nearest
 
 READS = ("GET", "HEAD", "OPTIONS")
 LOST = Verdict(0, Response(503, errors.ApiError(503, "ServiceUnavailable", "the sender is dead", {}).status()))
@@ -24,6 +25,8 @@ class ComponentCut(Fault):
     """A process dies as soon as one of its writes is done, before it hears of it, and is started again later."""
 
     kind = "component-cut"
+    opposite = "The process runs and is left alone."
+    subject = "component"
     symptom = "What was begun is half done until the process is back and, if its author thought of it, finished then."
     component: str = Field(min_length=1, description="As of component-stop.")
     agent: str = Field(default="", description="The beginning of the user agent of its requests; its name if empty.")
@@ -33,7 +36,7 @@ class ComponentCut(Fault):
 
     def start(self, seams: Seams) -> Heal:
         if self.component not in seams.components:
-            raise NotThere(f"no component {self.component!r}: there are {', '.join(seams.components)}")
+            raise NotThere(f"no component {self.component!r}: {nearest(self.component, seams.components)}")
         clock, agent, left = seams.wiring.clock, self.agent or self.component, [self.after_writes]
         running: list[Heal] = []
         dying: list[Timer] = []
@@ -76,6 +79,8 @@ class StaleViews(Fault):
     """What a process watches reaches it late; its own requests are answered as ever."""
 
     kind = "stale-views"
+    opposite = "What it watches reaches it at once."
+    subject = "component"
     symptom = "It acts on what is past: twice what was done already, or on what is gone."
     component: str = Field(min_length=1, description="The beginning of the watcher's user agent.")
     resource: str = Field(default="", description="The plural of the kind, as in pods; empty for all.")

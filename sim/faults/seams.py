@@ -17,6 +17,7 @@ from seatrial.sim.apiserver.request import Request
 from seatrial.sim.apiserver.server import unreachable
 from seatrial.sim.apiserver.wiring import External, Steps, Wiring
 from seatrial.sim.machinery import selectors
+from seatrial.sim.machinery.values import nearest
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.node import Node
@@ -75,7 +76,7 @@ class Seams:
         """Keeps a component stopped. Raises NotThere."""
         component = self.components.get(name)
         if component is None:
-            raise NotThere(f"no component {name!r}: there are {', '.join(self.components)}")
+            raise NotThere(f"no component {name!r}: {nearest(name, self.components)}")
         return self.hold(("component", name), component.stop, component.start)
 
     def cut(self, a: str, b: str, one_way: bool = False) -> Heal:
@@ -83,7 +84,7 @@ class Seams:
         topology = self.wiring.topology
         for name in (a, b):
             if name not in topology.hosts():
-                raise NotThere(f"no host {name!r} on the network: there are {', '.join(topology.hosts())}")
+                raise NotThere(f"no host {name!r} on the network: {nearest(name, topology.hosts())}")
         ways = [(a, b)] if one_way else [(a, b), (b, a)]
         heals = [
             self.hold(("cut", x, y), partial(topology.cut, x, y, True), partial(topology.mend, x, y, True))
@@ -154,7 +155,7 @@ class Seams:
         """The machines that a fault means. Raises NotThere."""
         if name:
             if name not in self.nodes:
-                raise NotThere(f"no machine {name!r}: there are {', '.join(self.nodes)}")
+                raise NotThere(f"no machine {name!r}: {nearest(name, self.nodes)}")
             return [name]
         chosen = selectors.labels(selector)
         objects = {each["metadata"]["name"]: each for each in self.store.list("nodes")}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from seatrial.sim.loads.load import KINDS, Load
+from seatrial.sim.machinery.values import parameters
 
 HEAD = """# Loads
 
@@ -66,19 +67,8 @@ This page is made from the kinds of loads: `python -m seatrial.sim.loads.documen
 
 def described(kind: type[Load]) -> dict[str, Any]:
     """A kind for people and programs: its shape, and its parameters."""
-    properties = kind.model_json_schema().get("properties", {})
-    required = kind.model_json_schema().get("required", ())
-    return {
-        "kind": kind.kind,
-        "about": " ".join((kind.__doc__ or "").split()),
-        "parameters": {
-            name: {
-                **{key: row[key] for key in ("description", "type", "default", "enum") if key in row},
-                "required": name in required,
-            }
-            for name, row in properties.items()
-        },
-    }
+    about = " ".join((kind.__doc__ or "").split())
+    return {"kind": kind.kind, "about": about, "parameters": parameters(kind)}
 
 
 def markdown() -> str:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from math import pi, sin
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from seatrial.sim.machinery.nearest import nearest
+from seatrial.sim.machinery import values
 from seatrial.sim.network.requests import target_of
 
 LEVEL_MAX = 1_000_000.0
@@ -152,28 +152,7 @@ KINDS: Mapping[str, type[Load]] = {each.kind: each for each in (Constant, Ramp, 
 
 def load_of(value: Mapping[str, Any]) -> Load:
     """The load that a value means. Raises ValueError with what is wrong with it."""
-    kind = str(value.get("kind", ""))
-    row = KINDS.get(kind)
-    if row is None:
-        raise ValueError(f"there is no load {kind!r}: {nearest(kind, KINDS)}")
-    try:
-        return row.model_validate({key: each for key, each in value.items() if key != "kind"})
-    except ValidationError as problem:
-        raise ValueError(f"{kind}: {said_of(problem, row)}") from None
-
-
-def said_of(problem: ValidationError, row: type[BaseModel]) -> str:
-    """What is wrong with a value, field by field; for a field that there is not, the one that was meant."""
-    found = []
-    for each in problem.errors():
-        where = ".".join(str(part) for part in each["loc"])
-        if each["type"] == "extra_forbidden":
-            found.append(f"there is no parameter {where!r}: {nearest(where, row.model_fields)}")
-        elif each["type"] == "missing":
-            found.append(f"{where} is missing: {row.model_fields[where].description}")
-        else:
-            found.append(f"{where}: {each['msg'].removeprefix('Value error, ')}")
-    return "; ".join(found)
+    return values.value_of("load", KINDS, value)
 
 
 def value_of(load: Load) -> dict[str, Any]:

@@ -110,6 +110,8 @@ class DataPlane:
         self._ranges = ranges
         self._edge = edge
         self._rng = rng
+        self.tracing: list[Step] | None = None
+        """Where connections that somebody else makes on behalf of a traced one note their steps."""
         self.services: dict[tuple[str, str, int], Any] = {}
         """What listens on (machine, protocol, port) beside containers: kubelets, an API server."""
         self._by_address = {host.address: host for host in self.hosts.values()}
@@ -136,7 +138,9 @@ class DataPlane:
             if log is not None:
                 log.append(Step("resolver", text))
 
-        return [record.value for record in resolve(name, sandbox.dns, lambda at: self.name_server(origin, at), note)]
+        return [
+            record.value for record in resolve(name, sandbox.dns, lambda at: self.name_server(origin, at, log), note)
+        ]
 
     def records(self, sandbox: Any, name: str, kind: str) -> list[tuple[str, str, int, str]]:
         """(name, type, TTL in seconds, value) of a name. Raises as ``resolve``."""
@@ -144,9 +148,15 @@ class DataPlane:
         found = resolve(name, sandbox.dns, lambda at: self.name_server(origin, at), kind=kind)
         return [(record.name, record.type, record.ttl_s, record.value) for record in found]
 
-    def name_server(self, origin: Origin, address: str) -> NameServer:
-        """The name server at an address. Raises OSError."""
-        listener = self.reach(origin, address, DNS_PORT, "UDP").listener
+    def name_server(self, origin: Origin, address: str, log: list[Step] | None = None) -> NameServer:
+        """The name server at an address. Raises OSError, having noted in ``log`` how far the question came."""
+        steps: list[Step] = []
+        try:
+            listener = self.reach(origin, address, DNS_PORT, "UDP", None if log is None else steps).listener
+        except OSError:
+            if log is not None:
+                log += steps
+            raise
         if not hasattr(listener, "ask"):
             raise refused()
         server: NameServer = listener
@@ -192,7 +202,7 @@ class DataPlane:
         self, origin: Origin, address: str, port: int, protocol: str = "TCP", log: list[Step] | None = None
     ) -> Arrival:
         """Takes a connection to its end, noting each step in ``log``. Raises as ``connect``."""
-        return _Trip(self, origin, protocol, log).go(address, port)
+        return _Trip(self, origin, protocol, self.tracing if log is None else log).go(address, port)
 
     def owner(self, address: str) -> Host | None:
         """The machine to which packets for an address are sent."""

@@ -14,6 +14,7 @@ from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.network.dataplane import Arrival, DataPlane, Origin, Routed, Step
 from seatrial.sim.network.resolver import is_address, resolve
 
+KINDS = ("outside", "node", "nodes", "pod", "pods")
 PORTS = {"http": 80, "https": 443, "tcp": 0}
 OUTSIDE_ADDRESS = "192.168.1.1"
 """Who asks from outside, when nothing else is said: the machine on which the cluster's machines run."""
@@ -43,6 +44,8 @@ class Trace(NamedTuple):
     """Of the HTTP answer; 0 without one."""
     address: str = ""
     """Where it ended."""
+    latency_us: int = 0
+    """Until the answer is there."""
 
 
 def target_of(url: str) -> Target:
@@ -55,8 +58,10 @@ def target_of(url: str) -> Target:
 
 
 def origin_of(plane: DataPlane, text: str) -> Origin:
-    """Raises ValueError for who does not exist."""
+    """Raises ValueError for who does not exist. A machine's or pod's bare name will do, and NAMESPACE/NAME."""
     kind, _, name = text.partition("/")
+    if kind not in KINDS:
+        kind, name = ("node" if text in plane.hosts else "pod"), text
     if kind == "outside":
         return Origin(name or OUTSIDE_ADDRESS)
     if kind in ("node", "nodes") and name in plane.hosts:
@@ -103,7 +108,8 @@ class Requests:
                 log.append(Step("resolver", text))
 
         config: Mapping[str, list[str]] = {"servers": [self.nameserver]}
-        return [record.value for record in resolve(name, config, lambda at: self.plane.name_server(asks, at), note)]
+        dial = lambda at: self.plane.name_server(asks, at, log)  # noqa: E731
+        return [record.value for record in resolve(name, config, dial, note)]
 
     def inside(self, name: str = "") -> Origin:
         """A process on a machine that is switched on. Raises OSError(EHOSTUNREACH)."""
@@ -173,12 +179,17 @@ class Requests:
             return Trace(tuple(steps), problem.strerror or str(problem), 0)
         at = f"{arrival.address}:{arrival.port}"
         if target.scheme == "tcp":
-            return Trace(tuple(steps), "connected", 0, at)
+            return Trace(tuple(steps), "connected", 0, at, 2 * arrival.latency_us)
+        # What an ingress controller does for this request belongs to its walk.
+        self.plane.tracing = steps
         try:
             answer = self.ask(arrival, target, method, headers, b"")
         except OSError as problem:
             return Trace(tuple(steps), problem.strerror or str(problem), 0, at)
-        return Trace(tuple(steps), f"HTTP {answer.code}", answer.code, at)
+        finally:
+            self.plane.tracing = None
+        took = 4 * arrival.latency_us + _worked_us(answer)
+        return Trace(tuple(steps), f"HTTP {answer.code}", answer.code, at, took)
 
     def _arrive(self, origin: Origin, target: Target, log: list[Step] | None) -> Arrival:
         return self.reach(origin, self.resolve(origin, target.host, log), target.port, log)
