@@ -63,7 +63,7 @@ def ask(cluster: Cluster, method: str, path: str, body: Any = None, **query: str
 
     async def main() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://seatrial") as client:
-            return await client.request(method, BASE + path, params=query, json=body)
+            return await client.request(method, BASE + path, params=query or None, json=body)
 
     return asyncio.run(main())
 
