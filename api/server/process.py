@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seatrial.api.addresses.served import Served
 from seatrial.api.control import addresses, clock, explain, faults, loads, trace, why
@@ -32,6 +32,9 @@ from seatrial.api.server.outside import Outside
 from seatrial.api.server.state import Home, Settings
 from seatrial.sim.apiserver.authentication import authenticate
 from seatrial.sim.apiserver.request import Request, User
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 log = logging.getLogger("seatrial")
 
@@ -176,16 +179,7 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
         return {**about(home, settings), "uptimeSeconds": seconds, "connections": listener.connections, **live.facts()}
 
     served = addresses_of(live, driver, settings)
-    more = (
-        partial(clock.add_to, cluster, driver),
-        partial(why.add_to, cluster, driver),
-        partial(explain.add_to, live, driver),
-        partial(addresses.add_to, served, settings),
-        partial(faults.add_to, live, driver),
-        partial(loads.add_to, live, driver),
-        partial(trace.add_to, cluster, driver),
-        partial(_add_scenarios, cluster, driver),
-    )
+    more = (*_paths(live, driver), partial(addresses.add_to, served, settings))
     control = Control(cluster.server, lambda: make_app(driver, status, stopping.set, *more))
     listener = Listener(Front(kubernetes, control), listening, tls(keys))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -220,6 +214,20 @@ def _add_scenarios(cluster: Any, driver: Driver, app: Any) -> None:
     from seatrial.api.control import scenario
 
     scenario.add_to(cluster, driver, app)
+
+
+def _paths(live: Live, driver: Driver) -> tuple[Callable[[FastAPI], None], ...]:
+    """What adds the control API's paths beside those of the clock."""
+    cluster = live.cluster
+    return (
+        partial(clock.add_to, cluster, driver),
+        partial(why.add_to, cluster, driver),
+        partial(explain.add_to, live, driver),
+        partial(faults.add_to, live, driver),
+        partial(loads.add_to, live, driver),
+        partial(trace.add_to, cluster, driver),
+        partial(_add_scenarios, cluster, driver),
+    )
 
 
 def report(port: int, keys: pki.Pki) -> dict[str, Any]:
