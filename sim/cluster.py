@@ -149,7 +149,8 @@ class Cluster:
         self.loads = Loads(self.wiring, parts.network.requests if parts.network is not None else None)
         """What is asked of the cluster all the time; ``add_load`` and ``remove_load`` change it."""
         if parts.network is not None:
-            parts.network.requests.hosts_file = partial(ingress_address, self.store)
+            ingresses = partial(self.store.list, "ingresses.networking.k8s.io")
+            parts.network.requests.hosts_file = lambda host: ingress_address(ingresses(), host)
         self.server.aggregation.connect(lambda call: self.wiring.external(call), lambda: self.endpoint.up)
         self._take_in()
         for component in self.components:

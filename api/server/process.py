@@ -179,7 +179,7 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
         return {**about(home, settings), "uptimeSeconds": seconds, "connections": listener.connections, **live.facts()}
 
     served = addresses_of(live, driver, settings)
-    more = (*_paths(live, driver), partial(addresses.add_to, served, settings))
+    more: tuple[Callable[[FastAPI], None], ...] = (*_paths(live, driver), partial(addresses.add_to, served, settings))
     control = Control(cluster.server, lambda: make_app(driver, status, stopping.set, *more))
     listener = Listener(Front(kubernetes, control), listening, tls(keys))
     for number in (signal.SIGTERM, signal.SIGINT):

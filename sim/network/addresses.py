@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from seatrial.sim.network.announcer import balancer_addresses
-from seatrial.sim.store.store import Store
 
 Object = Mapping[str, Any]
 Scheme = Literal["http", "https", "tcp"]
@@ -128,11 +127,11 @@ def _scheme(number: int, port: Object) -> Scheme:
     return "tcp" if port.get("appProtocol") == "tcp" or said.split("-")[0].strip() == "tcp" else "http"
 
 
-def ingress_address(store: Store, host: str) -> str | None:
+def ingress_address(ingresses: Iterable[Object], host: str) -> str | None:
     """Where a host is that an Ingress names, wildcards included, as a user outside writes it into his hosts file; None
     when no Ingress does that has an address."""
     _, _, parent = host.partition(".")
-    for ingress in store.list("ingresses.networking.k8s.io"):
+    for ingress in ingresses:
         named = [rule.get("host", "") for rule in ingress["spec"].get("rules") or ()]
         addresses = balancer_addresses(ingress)
         if addresses and (host in named or f"*.{parent}" in named):
