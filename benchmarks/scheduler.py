@@ -18,6 +18,7 @@ from seatrial.scenarios.scheduler_perf import Workload, read_workloads
 from seatrial.scenarios.scheduler_report import bars
 from seatrial.scenarios.scheduler_targets import run
 from seatrial.scenarios.traces import generate, replay
+from seatrial.sim.kernel.garbage import spare_the_collector
 from seatrial.sim.scheduler.config import default_config
 
 WORKLOADS = Path(__file__).parent / "scheduler_perf" / "performance-config.yaml"
@@ -34,6 +35,7 @@ TRACE_AIM_S = 60.0
 
 
 def measure() -> Iterator[Figure]:
+    spare_the_collector()
     for whole in (False, True):
         for workload in read_workloads(WORKLOADS, label="performance"):
             yield _placed(workload, whole)

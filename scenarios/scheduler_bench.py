@@ -9,67 +9,43 @@ time; queueing is simulated time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import numpy as np
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from seatrial.scenarios.scheduler_perf import Workload
+from seatrial.scenarios.scheduler_result import Object, Result, judge
+from seatrial.sim.machinery.selectors import labels
 from seatrial.sim.scheduler.cache import Cache
 
-Object = Mapping[str, Any]
-QUANTILES = (0.5, 0.9, 0.99)
 CHURN_EVERY = 500
 """Churn happens once per so many pods; upstream's happens once per so much wall time."""
 NODE_DEFAULT, POD_DEFAULT = "../templates/node-default.yaml", "../templates/pod-default.yaml"
+CLUSTER_SCOPED = ("Node", "Namespace", "PersistentVolume")
+CREATE, REMOVE = "create", "remove"
 
 
-@dataclass(slots=True)
-class Result:
-    """What one run came to."""
+class Act(NamedTuple):
+    """One thing that a client does while pods are scheduled."""
 
-    workload: str
-    mode: str
-    config: str
-    seed: int
-    nodes: int = 0
-    pods: int = 0
-    """Measured pods that were placed."""
-    waiting: int = 0
-    """Measured pods that were not."""
-    seconds: float = 0.0
-    """Processor time in which they were."""
-    attempts_ms: list[float] = field(default_factory=list)
-    waits_s: list[float] = field(default_factory=list)
-    """Simulated time from creation to placement."""
-    utilization: dict[str, float] = field(default_factory=dict)
-    fragmentation: float = 0.0
-    """Share of free CPU on nodes too full, in any resource, for another pod of the last measured kind."""
-    fairness: float = 1.0
-    """Jain's index over the nodes' CPU use: 1 when all are equally full."""
-    threshold: float | None = None
-    skipped: str = ""
+    verb: str
+    """CREATE or REMOVE."""
+    obj: dict[str, Any]
 
-    @property
-    def per_second(self) -> float:
-        """Placed pods per second."""
-        return self.pods / self.seconds if self.seconds else 0.0
 
-    def row(self) -> dict[str, Any]:
-        """One line of a table."""
-        cells: dict[str, Any] = {
-            "workload": self.workload, "mode": self.mode, "config": self.config, "seed": self.seed,
-            "nodes": self.nodes, "pods": self.pods, "waiting": self.waiting, "seconds": round(self.seconds, 3),
-            "pods_per_second": round(self.per_second, 1), "upstream_threshold": self.threshold or "",
-        }  # fmt: skip
-        for name, values in (("attempt_ms", self.attempts_ms), ("queue_s", self.waits_s)):
-            for quantile in QUANTILES:
-                value = float(np.quantile(values, quantile)) if values else 0.0
-                cells[f"{name}_p{round(100 * quantile)}"] = round(value, 4)
-        for resource in ("cpu", "memory"):
-            cells[f"{resource}_utilization"] = round(self.utilization.get(resource, 0.0), 4)
-        cells |= {"fragmentation": round(self.fragmentation, 4), "fairness": round(self.fairness, 4)}
-        return {**cells, "skipped": self.skipped}
+class Chosen:
+    """Which objects a step is about: those of some namespaces that carry some labels."""
+
+    def __init__(self, step: Object) -> None:
+        named = step.get("namespaces") or ([step["namespace"]] if step.get("namespace") else None)
+        self._namespaces = None if named is None else frozenset(named)
+        wanted = step.get("labelSelector")
+        self._matches = labels({"matchLabels": wanted}) if wanted else None
+
+    def __call__(self, obj: Object) -> bool:
+        meta = obj["metadata"]
+        if self._namespaces is not None and meta.get("namespace") not in self._namespaces:
+            return False
+        return self._matches is None or self._matches(meta.get("labels") or {})
 
 
 class Target(Protocol):
@@ -78,14 +54,23 @@ class Target(Protocol):
     def create(self, obj: dict[str, Any]) -> None:
         """An object that is no pod."""
 
-    def remove(self, obj: Object) -> None:
-        """An object that was created."""
+    def update(self, obj: dict[str, Any], subresources: list[str]) -> None:
+        """An object as it is to be from now on."""
 
-    def pods(self, made: Iterator[dict[str, Any]], result: Result | None) -> None:
-        """Create pods and place them; ``result``: measure that."""
+    def play(self, acts: Iterator[Act], wait: bool) -> None:
+        """What a client does, pods among it. ``wait``: until they are placed, or nothing moves any more."""
 
-    def delete_pods(self, namespace: str) -> None:
-        """Every pod of a namespace."""
+    def barrier(self, chosen: Chosen, placed: bool) -> None:
+        """Wait until these pods were tried, or are ``placed``, or nothing moves any more."""
+
+    def delete_pods(self, chosen: Chosen, per_second: float, wait: bool) -> None:
+        """These pods go. ``per_second`` 0: as fast as it goes; without ``wait`` they do while other things happen."""
+
+    def rest(self, seconds: float) -> None:
+        """Let simulated time pass."""
+
+    def measure(self, result: Result | None, chosen: Chosen | None) -> None:
+        """From now on measure the pods that are created and chosen; None: not any more."""
 
     def cache(self) -> Cache:
         """The scheduler's picture, to judge the outcome by."""
@@ -94,9 +79,6 @@ class Target(Protocol):
 def play(workload: Workload, target: Target, result: Result, progress: Callable[[str], None]) -> Result:
     """Play a workload on a target and fill in the result. ``progress``: told what is being done."""
     result.threshold = workload.threshold
-    if workload.unsupported:
-        result.skipped = workload.unsupported
-        return result
     Player(workload, target, result, progress).play()
     judge(target.cache(), result)
     return result
@@ -117,9 +99,11 @@ class Player:
 
     def play(self) -> None:
         """All steps, in order."""
-        for step in self._workload.steps:
-            self._progress(f"{self._workload.title}: {step['opcode']} {step.get('count', '')}")
+        for number, step in enumerate(self._workload.steps, 1):
+            what = f"step {number} of {len(self._workload.steps)}, {step['opcode']} {step.get('count', '')}"
+            self._progress(f"{self._workload.title}: {what}".rstrip())
             STEPS[step["opcode"]](self, step)
+        self._target.measure(None, None)
 
     def _namespace(self, name: str) -> None:
         """A namespace that a step needs and none made before."""
@@ -137,22 +121,23 @@ class Player:
             meta["namespace"] = namespace
         return obj
 
+    def _from(self, path: str, step: Object, index: int) -> dict[str, Any]:
+        return self._workload.make(path, index, step.get("count", 1), step.get("templateParams"))
+
+    # steps
+
     def create_nodes(self, step: Object) -> None:
         """Nodes from a template, labelled in turns."""
-        path, count = step.get("nodeTemplatePath") or NODE_DEFAULT, step.get("count", 1)
+        path = step.get("nodeTemplatePath") or NODE_DEFAULT
         strategy = step.get("labelNodePrepareStrategy") or {}
         extra = (step.get("nodeAllocatableStrategy") or {}).get("nodeAllocatable") or {}
         csi = (step.get("nodeAllocatableStrategy") or {}).get("csiNodeAllocatable") or {}
         values = strategy.get("labelValues") or ()
-        for number in range(count):
-            node = self._named(self._workload.make(path, number, count, step.get("templateParams")))
-            labels = node["metadata"].setdefault("labels", {})
-            labels.setdefault("kubernetes.io/hostname", node["metadata"]["name"])
+        for number in range(step.get("count", 1)):
+            node = self._named(self._from(path, step, number))
             if values:
-                labels[strategy["labelKey"]] = values[number % len(values)]
-            status = node.setdefault("status", {})
-            status["allocatable"] = {**(status.get("allocatable") or status.get("capacity") or {}), **extra}
-            self._target.create(node)
+                node["metadata"].setdefault("labels", {})[strategy["labelKey"]] = values[number % len(values)]
+            self._target.create(completed(node, extra))
             if csi:
                 drivers = [{"name": name, "nodeID": "n", "allocatable": dict(value)} for name, value in csi.items()]
                 meta = {"name": node["metadata"]["name"]}
@@ -172,41 +157,46 @@ class Player:
             self._target.create(namespace)
 
     def create_pods(self, step: Object) -> None:
-        """Pods from a template, placed before the next step."""
+        """Pods from a template, placed before the next step unless that need not wait."""
         self._pod_ops += 1
         namespace = step.get("namespace") or f"namespace-{self._pod_ops}"
         self._namespace(namespace)
         path = step.get("podTemplatePath") or self._workload.default_pod or POD_DEFAULT
         count = step.get("count", 1)
-        measured = step.get("collectMetrics") or self._collecting
-        made = (self._pod(step, self._made_from(path, step, n, count), namespace) for n in range(count))
-        self._target.pods(self._churning(made), self._result if measured else None)
+        collects = step.get("collectMetrics") and not self._collecting
+        made: Iterator[dict[str, Any]] = (
+            self._pod(step, self._from(path, step, n), n, namespace) for n in range(count)
+        )
+        if "persistentVolumeTemplatePath" in step:
+            made = iter(list(made))  # their volumes come first
+        if collects:
+            self._target.measure(self._result, Chosen({"namespace": namespace}))
+        self._target.play(self._churning(made), wait=not step.get("skipWaitToCompletion"))
+        if collects:
+            self._target.measure(None, None)
 
-    def _made_from(self, path: str, step: Object, index: int, count: int) -> dict[str, Any]:
-        return self._workload.make(path, index, count, step.get("templateParams"))
-
-    def _pod(self, step: Object, made: dict[str, Any], namespace: str) -> dict[str, Any]:
+    def _pod(self, step: Object, made: dict[str, Any], number: int, namespace: str) -> dict[str, Any]:
         pod = self._named(made, namespace)
         if "persistentVolumeTemplatePath" in step:
-            self._add_volume(step, pod, namespace)
+            self._add_volume(step, pod, number, namespace)
         return pod
 
-    def _add_volume(self, step: Object, pod: dict[str, Any], namespace: str) -> None:
-        """A volume and a claim, bound to each other, for one pod."""
-        name = f"volume-{self._made}"
+    def _add_volume(self, step: Object, pod: dict[str, Any], number: int, namespace: str) -> None:
+        """A volume and a claim, bound to each other, for one pod; other pods' templates know the claim by its name."""
+        name, claimed = f"{namespace}-vol-{number}", f"pvc-{number}"
         volume = self._workload.make(step["persistentVolumeTemplatePath"])
         claim = self._workload.make(step["persistentVolumeClaimTemplatePath"])
         volume.setdefault("metadata", {})["name"] = name
         source = volume["spec"].get("csi") or {}
         if source:
             volume["spec"]["csi"] = {**source, "volumeHandle": name}
-        claim["metadata"] = {**(claim.get("metadata") or {}), "name": name, "namespace": namespace}
+        claim["metadata"] = {**(claim.get("metadata") or {}), "name": claimed, "namespace": namespace}
         claim["metadata"].setdefault("annotations", {})["pv.kubernetes.io/bind-completed"] = "true"
         claim["spec"]["volumeName"] = name
         self._target.create(volume)
         self._target.create(claim)
         volumes = pod["spec"].setdefault("volumes", [])
-        volumes.append({"name": "vol", "persistentVolumeClaim": {"claimName": name}})
+        volumes.append({"name": "vol", "persistentVolumeClaim": {"claimName": claimed}})
 
     def create_pod_sets(self, step: Object) -> None:
         """The same pods in several namespaces."""
@@ -216,27 +206,33 @@ class Player:
 
     def create_any(self, step: Object) -> None:
         """Any other objects."""
-        namespace, count = step.get("namespace") or "", step.get("count", 1)
+        namespace = step.get("namespace") or ""
         self._namespace(namespace)
-        for number in range(count):
-            made = self._made_from(step["templatePath"], step, number, count)
-            self._target.create(self._named(made, namespace))
+        for number in range(step.get("count", 1)):
+            made = self._named(self._from(step["templatePath"], step, number), namespace)
+            if made["kind"] == "Pod":
+                self._target.play(iter((Act(CREATE, made),)), wait=False)
+            else:
+                self._target.create(completed(made))
 
-    def _churn_step(self) -> None:
+    def update_any(self, step: Object) -> None:
+        """Objects that are there change to what a template says."""
+        namespace, rate = step.get("namespace") or "", step.get("updatePerSecond") or 0
+        for number in range(step.get("count", 1)):
+            made = self._named(self._from(step["templatePath"], step, number), namespace)
+            self._target.update(completed(made), list(step.get("subresources") or ()))
+            if rate:
+                self._target.rest(1 / rate)
+
+    def _churn_acts(self) -> Iterator[Act]:
         if self._recreates:
-            for obj in self._churned:
-                self._target.remove(obj)
-            self._churned.clear()
+            yield from (Act(REMOVE, obj) for obj in self._churned)
+            self._churned = []
         for path in self._churn:
             made = self._workload.make(path)
-            obj = self._named(made, "" if made["kind"] in ("Node", "Namespace") else "churn")
-            if obj["kind"] == "Node":
-                obj["status"]["allocatable"] = obj["status"].get("capacity") or {}
+            obj = self._named(made, "" if made["kind"] in CLUSTER_SCOPED else "churn")
             self._churned.append(obj)
-            if obj["kind"] == "Pod":
-                self._target.pods(iter((obj,)), None)
-            else:
-                self._target.create(obj)
+            yield Act(CREATE, completed(obj))
 
     def churn(self, step: Object) -> None:
         """From here on objects come (and go again) while pods are scheduled."""
@@ -244,26 +240,34 @@ class Player:
         self._recreates = step.get("mode") == "recreate"
         self._namespace("churn")
 
-    def _churning(self, made: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _churning(self, made: Iterator[dict[str, Any]]) -> Iterator[Act]:
         for number, pod in enumerate(made):
             if self._churn and number % CHURN_EVERY == CHURN_EVERY - 1:
-                self._churn_step()
-            yield pod
+                yield from self._churn_acts()
+            yield Act(CREATE, pod)
 
-    def nothing(self, step: Object) -> None:
-        """Barriers and sleeps: every step is over before the next begins."""
+    def barrier(self, step: Object) -> None:
+        """Pods are waited for."""
+        self._target.barrier(Chosen(step), placed=step.get("stageRequirement") != "Attempted")
+
+    def sleep(self, step: Object) -> None:
+        """Time passes."""
+        self._target.rest(seconds_of(step.get("duration") or 0))
 
     def start_collecting(self, step: Object) -> None:
         """Pods of the steps that follow are measured."""
         self._collecting = True
+        self._target.measure(self._result, Chosen(step))
 
     def stop_collecting(self, step: Object) -> None:
         """They are not any more."""
         self._collecting = False
+        self._target.measure(None, None)
 
     def delete_pods(self, step: Object) -> None:
-        """Every pod of a namespace goes."""
-        self._target.delete_pods(step["namespace"])
+        """Pods of a namespace go."""
+        rate = step.get("deletePodsPerSecond") or 0
+        self._target.delete_pods(Chosen(step), rate, wait=not step.get("skipWaitToCompletion"))
 
 
 STEPS: Mapping[str, Callable[[Player, Object], None]] = {
@@ -272,33 +276,49 @@ STEPS: Mapping[str, Callable[[Player, Object], None]] = {
     "createPods": Player.create_pods,
     "createPodSets": Player.create_pod_sets,
     "createAny": Player.create_any,
+    "updateAny": Player.update_any,
     "churn": Player.churn,
-    "barrier": Player.nothing,
-    "sleep": Player.nothing,
+    "barrier": Player.barrier,
+    "sleep": Player.sleep,
     "startCollectingMetrics": Player.start_collecting,
     "stopCollectingMetrics": Player.stop_collecting,
     "deletePods": Player.delete_pods,
 }
+UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def judge(cache: Cache, result: Result) -> None:
-    """Fill in how full, how fragmented and how evenly used the nodes are in the end."""
-    cache.refresh()
-    if not cache.nodes:
-        return
-    for name in ("cpu", "memory"):
-        index = cache.resources[name]
-        total = int(cache.allocatable[index].sum())
-        result.utilization[name] = int(cache.requested[index].sum()) / total if total else 0.0
-    cpu = cache.resources["cpu"]
-    free = np.maximum(cache.allocatable[cpu] - cache.requested[cpu], 0)
-    used = cache.requested[cpu] / np.maximum(cache.allocatable[cpu], 1)
-    squares = float((used**2).sum())
-    result.fairness = float(used.sum()) ** 2 / (len(used) * squares) if squares else 1.0
-    last = next((pod for pod, _ in reversed(cache.where.values())), None)
-    if last is not None and free.sum():
-        full = cache.pod_count >= cache.pods_allowed
-        for name, units in last.traits.requests.items():
-            index = cache.resource(name)
-            full |= cache.allocatable[index] - cache.requested[index] < units
-        result.fragmentation = float(free[full].sum() / free.sum())
+def seconds_of(duration: Any) -> float:
+    """Go's text for a duration of one unit, or a number of seconds. Raises ValueError."""
+    if isinstance(duration, int | float):
+        return float(duration)
+    unit = next(unit for unit in UNITS_S if str(duration).endswith(unit))
+    return float(str(duration).removesuffix(unit)) * UNITS_S[unit]
+
+
+def completed(obj: dict[str, Any], extra: Object = MappingProxyType({})) -> dict[str, Any]:
+    """A node with what its kubelet would add: its host's name, and what of its capacity pods may have, which is all
+    where the template does not say, and what is ``extra``. Other objects are as they are."""
+    if obj["kind"] != "Node":
+        return obj
+    meta, status = obj["metadata"], obj.get("status") or {}
+    labels = {"kubernetes.io/hostname": meta["name"], **(meta.get("labels") or {})}
+    allocatable = {**(status.get("allocatable") or status.get("capacity") or {}), **extra}
+    return {**obj, "metadata": {**meta, "labels": labels}, "status": {**status, "allocatable": allocatable}}
+
+
+def updated(current: Object, wanted: Object) -> dict[str, Any]:
+    """An object that is there, changed to what a template wants: a node wholly, of a pod what may be changed."""
+    meta = {**current["metadata"], "labels": wanted["metadata"].get("labels") or {}}
+    if current["kind"] != "Pod":
+        return {**current, **wanted, "metadata": meta}
+    spec = {key: value for key, value in current["spec"].items() if key != "schedulingGates"}
+    given = wanted["spec"]
+    if given.get("schedulingGates"):
+        spec["schedulingGates"] = given["schedulingGates"]
+    known = spec.get("tolerations") or []
+    spec["tolerations"] = [*known, *(each for each in given.get("tolerations") or () if each not in known)]
+    resources = {each["name"]: each.get("resources") or {} for each in given.get("containers") or ()}
+    spec["containers"] = [
+        {**each, "resources": resources.get(each["name"], each.get("resources") or {})} for each in spec["containers"]
+    ]
+    return {**current, "metadata": meta, "spec": spec}

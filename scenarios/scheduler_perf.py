@@ -2,7 +2,9 @@
 
 Source: k8s.io/kubernetes/test/integration/scheduler_perf (the ``performance-config.yaml`` files and their operations).
 
-*Not modelled*: pod groups, DRA claims and updates of objects in place; a workload that needs them says so when read.
+*Not modelled*: pod groups and the allocation of devices, which are behind feature gates of the scheduler that are not
+modelled either; a workload that needs them says so when it is played. Other feature gates are left as they are by
+default.
 """
 
 from __future__ import annotations
@@ -19,9 +21,22 @@ from seatrial.scenarios import templates
 
 Object = Mapping[str, Any]
 OPCODES = frozenset((
-    "createNodes", "createNamespaces", "createPods", "createPodSets", "createAny", "churn", "barrier", "sleep",
-    "startCollectingMetrics", "stopCollectingMetrics", "deletePods",
+    "allocResourceClaims", "barrier", "churn", "createAny", "createNamespaces", "createNodes", "createPodGroups",
+    "createPodSets", "createPods", "deletePods", "sleep", "startCollectingMetrics", "stopCollectingMetrics",
+    "updateAny",
 ))  # fmt: skip
+DEVICES, GROUPS = "allocation of devices", "scheduling of pod groups"
+NOT_MODELLED: Mapping[str, str] = {
+    "allocResourceClaims": DEVICES,
+    "createPodGroups": GROUPS,
+    "DeviceClass": DEVICES,
+    "DeviceTaintRule": DEVICES,
+    "ResourceClaim": DEVICES,
+    "ResourceClaimTemplate": DEVICES,
+    "ResourceSlice": DEVICES,
+    "PodGroup": GROUPS,
+}
+"""Operations and kinds that a workload cannot be played with, and what they are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +55,8 @@ class Workload:
     unsupported: str = ""
     """Why it cannot be run, or nothing."""
     params: Object = field(default_factory=dict)
+    config: Path | None = None
+    """A KubeSchedulerConfiguration of its own."""
 
     @property
     def title(self) -> str:
@@ -54,30 +71,42 @@ class Workload:
 def read_workloads(path: Path, only: str = "", label: str = "") -> list[Workload]:
     """The workloads of a file. ``only``: a regular expression on case/workload; ``label``: one they must carry.
 
-    Raises OSError, yaml.YAMLError, and ValueError for a file of another form.
+    Raises OSError, and ValueError for a file of another form, with an operation that does not exist or a template
+    that cannot be read.
     """
-    cases = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    try:
+        cases = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as problem:
+        raise ValueError(f"{path}: not YAML: {problem}") from None
     if not isinstance(cases, list) or not all(isinstance(case, Mapping) and "workloads" in case for case in cases):
         raise ValueError(f"{path}: not a list of scheduler_perf test cases")
-    found = [workload for case in cases for workload in _workloads(path.parent, case)]
-    chosen = [workload for workload in found if re.search(only, workload.title)]
-    return [workload for workload in chosen if not label or label in workload.labels]
+    try:
+        chosen = re.compile(only)
+    except re.error as problem:
+        raise ValueError(f"{only!r} is no regular expression: {problem}") from None
+    found = [workload for case in cases for workload in _workloads(path, case)]
+    return [workload for workload in found if chosen.search(workload.title) and (not label or label in workload.labels)]
 
 
-def _workloads(folder: Path, case: Object) -> Iterator[Workload]:
+def _workloads(path: Path, case: Object) -> Iterator[Workload]:
     for given in case["workloads"]:
+        where = f"{path}: {case.get('name')}/{given.get('name')}"
         params = given.get("params") or {}
-        steps, problem = _steps(folder, case, params)
+        missing: list[str] = []
+        steps = tuple(_steps(where, case.get("workloadTemplate") or (), params, missing))
+        lacks = f"parameter {missing[0]} has no value" if missing else ""
+        config = case.get("schedulerConfigPath")
         yield Workload(
             case=case["name"],
             name=given["name"],
-            folder=folder,
+            folder=path.parent,
             steps=steps,
             default_pod=case.get("defaultPodTemplatePath"),
             labels=tuple(given.get("labels") or ()),
             threshold=_threshold(given.get("threshold")),
-            unsupported=problem,
+            unsupported=_not_modelled(where, path.parent, case, steps) or lacks,
             params=params,
+            config=path.parent / config if config else None,
         )
 
 
@@ -87,23 +116,37 @@ def _threshold(given: Any) -> float | None:
     return float(given) if isinstance(given, int | float) else None
 
 
-def _steps(folder: Path, case: Object, params: Object) -> tuple[tuple[Object, ...], str]:
-    steps: list[Object] = []
-    for given in case.get("workloadTemplate") or ():
-        opcode = given.get("opcode")
+def _steps(where: str, given: Sequence[Object], params: Object, missing: list[str]) -> Iterator[Object]:
+    """The operations with their parameters; names of ``missing`` ones are added to the list."""
+    for number, each in enumerate(given):
+        opcode = each.get("opcode")
         if opcode not in OPCODES:
-            return (), f"operation {opcode}"
+            raise ValueError(f"{where}: step {number} has an unknown opcode {opcode!r}")
         try:
-            step = _filled(given, params)
-        except KeyError as missing:
-            return (), f"parameter {missing.args[0]} has no value"
+            step = _filled(each, params)
+        except KeyError as unknown:
+            missing.append(unknown.args[0])
+            continue
+        if "countMultiplier" in step:
+            step["count"] = step.get("count", 1) * step["countMultiplier"]
+        yield step
+
+
+def _not_modelled(where: str, folder: Path, case: Object, steps: Sequence[Object]) -> str:
+    """What the workload needs and cannot have; every template is read on the way."""
+    needs: dict[str, None] = {}
+    for step in steps:
+        if step["opcode"] in NOT_MODELLED:
+            needs[NOT_MODELLED[step["opcode"]]] = None
         for template in _templates(step, case):
+            fields = {**(step.get("templateParams") or {}), "Index": 0, "Count": step.get("count", 1)}
             try:
-                templates.make(folder / template, {**(step.get("templateParams") or {}), "Index": 0, "Count": 1})
+                made = templates.make(folder / template, fields)
             except (OSError, ValueError) as problem:
-                return (), str(problem)
-        steps.append(step)
-    return tuple(steps), ""
+                raise ValueError(f"{where}: {problem}") from None
+            if made.get("kind") in NOT_MODELLED:
+                needs[NOT_MODELLED[made["kind"]]] = None
+    return f"{' and '.join(needs)}: not modelled" if needs else ""
 
 
 def _templates(step: Object, case: Object) -> Iterator[str]:

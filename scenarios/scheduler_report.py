@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from seatrial.scenarios.scheduler_bench import Result
+from seatrial.scenarios.scheduler_result import Result
 
 WIDTH, ROW, LEFT, RIGHT = 900, 22, 380, 90
 """Pixels: of a plot, of one bar, of the names left of it, of the numbers right of it."""
@@ -25,14 +25,25 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
 
 
 def write_plots(folder: Path, results: Sequence[Result]) -> list[Path]:
-    """Throughput per workload, and the distribution of attempts: the files written."""
+    """Throughput per workload, how long attempts and queueing take, how the nodes are used: the files written."""
     folder.mkdir(parents=True, exist_ok=True)
     ran = [result for result in results if not result.skipped]
     throughput = folder / "throughput.svg"
     throughput.write_text(bars("pods per second", [(_label(result), result.per_second) for result in ran]))
     latency = folder / "attempts.svg"
     latency.write_text(lines("attempt latency (ms) by quantile", [(_label(r), sorted(r.attempts_ms)) for r in ran]))
-    return [throughput, latency]
+    waits = folder / "queue.svg"
+    waits.write_text(lines("seconds in the queue by quantile", [(_label(r), sorted(r.waits_s)) for r in ran]))
+    use = folder / "nodes.svg"
+    shares = (
+        ("CPU in use", lambda result: result.utilization.get("cpu", 0.0)),
+        ("CPU fragmented", lambda result: result.fragmentation),
+        ("fairness", lambda result: result.fairness),
+    )
+    use.write_text(
+        bars("nodes in the end (%)", [(f"{_label(r)}: {n}", 100 * get(r)) for r in ran for n, get in shares])
+    )
+    return [throughput, latency, waits, use]
 
 
 def _label(result: Result) -> str:

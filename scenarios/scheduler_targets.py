@@ -1,27 +1,21 @@
-"""Where scheduler benchmarks are played: on decisions alone, or on a whole cluster."""
+"""Decisions alone as a target of scheduler benchmarks, and the choice between this and a whole cluster."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from seatrial.scenarios.scheduler_bench import Object, Result, Target, play
+from seatrial.scenarios.scheduler_bench import CREATE, Act, Chosen, Target, play, updated
 from seatrial.scenarios.scheduler_perf import Workload
-from seatrial.sim.apiserver.request import Request
-from seatrial.sim.cluster import Cluster
-from seatrial.sim.config import ClusterSpec, S
+from seatrial.scenarios.scheduler_result import Object, Result
 from seatrial.sim.scheduler.cache import Cache
-from seatrial.sim.scheduler.config import SchedulerConfig, frameworks
+from seatrial.sim.scheduler.config import SchedulerConfig, frameworks, read_config
 from seatrial.sim.scheduler.decide import Decision, Framework
 from seatrial.sim.scheduler.podinfo import Intern, PodInfo, Traits
 from seatrial.sim.scheduler.preemption import preempt
-from seatrial.sim.scheduler.scheduler import Scheduler
 
-STALLED_US = 30 * S
-"""A cluster that places no pod for so long, in simulated time, has placed what it can."""
-STEP_US = 100_000
 STORAGES = {
     "PersistentVolume": "persistentvolumes",
     "PersistentVolumeClaim": "persistentvolumeclaims",
@@ -31,20 +25,6 @@ STORAGES = {
     "CSIDriver": "csidrivers.storage.k8s.io",
 }
 """Kinds besides nodes, pods and namespaces that a scheduler reads -> where its cache keeps them."""
-PLURALS = {
-    "Node": "/api/v1/nodes",
-    "Namespace": "/api/v1/namespaces",
-    "Pod": "/api/v1/namespaces/{namespace}/pods",
-    "PersistentVolume": "/api/v1/persistentvolumes",
-    "PersistentVolumeClaim": "/api/v1/namespaces/{namespace}/persistentvolumeclaims",
-    "Service": "/api/v1/namespaces/{namespace}/services",
-    "Secret": "/api/v1/namespaces/{namespace}/secrets",
-    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
-    "StorageClass": "/apis/storage.k8s.io/v1/storageclasses",
-    "CSINode": "/apis/storage.k8s.io/v1/csinodes",
-    "CSIDriver": "/apis/storage.k8s.io/v1/csidrivers",
-    "PriorityClass": "/apis/scheduling.k8s.io/v1/priorityclasses",
-}
 
 
 def run(
@@ -55,11 +35,16 @@ def run(
     name: str = "default",
     progress: Callable[[str], None] = lambda text: None,
 ) -> Result:
-    """Play a workload and measure. ``whole``: through a cluster's API."""
+    """Play a workload and measure. ``whole``: through a cluster's API; a configuration that the workload brings along
+    stands in for the default one. Raises OSError and ConfigError for one that cannot be read."""
+    from seatrial.scenarios.scheduler_cluster import WholePath
+
     result = Result(workload.title, "whole path" if whole else "decisions", name, seed)
     if workload.unsupported:
         result.skipped = workload.unsupported
         return result
+    if workload.config is not None and name == "default":
+        config = read_config(workload.config.read_text())
     target: Target = WholePath(config, seed) if whole else Decisions(config, seed)
     return play(workload, target, result, progress)
 
@@ -71,13 +56,21 @@ class Decisions:
         self._cache, self._intern = Cache(), Intern()
         self._frameworks = frameworks(config, self._cache)
         self._rng = Random(seed)
-        self._waiting: list[PodInfo] = []
+        self._waiting: dict[str, PodInfo] = {}
+        self._pods: dict[str, dict[str, Any]] = {}
+        self._moved = False
+        """Whether anything happened that pods in waiting may profit from."""
+        self._result: Result | None = None
+        self._chosen: Chosen | None = None
+        self._measured: dict[str, None] = {}
+        """Measured pods that have no node yet."""
 
     def cache(self) -> Cache:
         return self._cache
 
     def create(self, obj: dict[str, Any]) -> None:
         kind = obj["kind"]
+        self._moved = True
         if kind == "Node":
             self._cache.set_node(obj)
         elif kind == "Namespace":
@@ -86,36 +79,107 @@ class Decisions:
             self._cache.set_object(STORAGES[kind], obj)
 
     def remove(self, obj: Object) -> None:
+        """An object that was created."""
         meta = obj["metadata"]
+        self._moved = True
         if obj["kind"] == "Node":
             self._cache.remove_node(meta["name"])
         elif obj["kind"] == "Pod":
             self._cache.remove_pod(meta["uid"])
-            self._waiting = [pod for pod in self._waiting if pod.uid != meta["uid"]]
+            for held in (self._waiting, self._pods, self._measured):
+                held.pop(meta["uid"], None)
         elif obj["kind"] in STORAGES:
             self._cache.remove_object(STORAGES[obj["kind"]], meta.get("namespace") or "", meta["name"])
 
-    def pods(self, made: Iterator[dict[str, Any]], result: Result | None) -> None:
-        pods = []
-        for pod in made:
-            pod["metadata"].setdefault("uid", f"{pod['metadata']['namespace']}/{pod['metadata']['name']}")
-            pods.append(pod)
+    def update(self, obj: dict[str, Any], subresources: list[str]) -> None:
+        if obj["kind"] != "Pod":
+            self.create(obj)
+            return
+        uid = uid_of(obj)
+        new = self._pods[uid] = updated(self._pods[uid], obj)
+        node = self._cache.node_of(uid)
+        self._moved = True
+        if node is not None:
+            self._cache.add_pod(self._intern.info(new, placed=True), node)
+        elif uid in self._waiting:
+            self._waiting[uid] = self._intern.info(new)
+
+    def play(self, acts: Iterator[Act], wait: bool) -> None:
+        listed = list(acts)
         self._cache.refresh()
         began = time.process_time()
-        waiting = []
-        for pod in pods:
-            attempted = time.process_time()
-            info = self._intern.info(pod)
-            placed = self.place(info)
-            if result is not None:
-                result.attempts_ms.append(1000 * (time.process_time() - attempted))
-            if not placed:
-                waiting.append(info)
-        if result is not None:
-            result.seconds += time.process_time() - began
-            result.pods += len(pods) - len(waiting)
-            result.waiting += len(waiting)
-        self._waiting += waiting
+        for verb, obj in listed:
+            if obj["kind"] != "Pod":
+                self.create(obj) if verb == CREATE else self.remove(obj)
+            elif verb == CREATE:
+                self._arrives(obj)
+            else:
+                self.remove(obj)
+        if wait:
+            self._retry()
+        self._took(began)
+
+    def _arrives(self, pod: dict[str, Any]) -> None:
+        uid = pod["metadata"]["uid"] = uid_of(pod)
+        self._pods[uid] = pod
+        if self._chosen is not None and self._chosen(pod):
+            self._measured[uid] = None
+        info = self._intern.info(pod)
+        if pod["spec"].get("nodeName"):
+            self._cache.add_pod(info, pod["spec"]["nodeName"])
+            self._placed(uid)
+        else:
+            self._attempt(info)
+
+    def _attempt(self, info: PodInfo) -> None:
+        attempted = time.perf_counter()
+        placed = self.place(info)
+        if self._result is not None and info.uid in self._measured:
+            self._result.attempts_ms.append(1000 * (time.perf_counter() - attempted))
+        if placed:
+            self._waiting.pop(info.uid, None)
+            self._placed(info.uid)
+        else:
+            self._waiting[info.uid] = info
+
+    def _placed(self, uid: str) -> None:
+        self._moved = True
+        if uid in self._measured:
+            del self._measured[uid]
+            if self._result is not None:
+                self._result.pods += 1
+
+    def _retry(self) -> None:
+        """Pods in waiting are tried again as long as anything happens that may help them."""
+        while self._moved:
+            self._moved = False
+            for info in list(self._waiting.values()):
+                self._attempt(info)
+
+    def _took(self, began: float) -> None:
+        if self._result is not None:
+            self._result.seconds += time.process_time() - began
+
+    def barrier(self, chosen: Chosen, placed: bool) -> None:
+        began = time.process_time()
+        self._retry()
+        self._took(began)
+
+    def rest(self, seconds: float) -> None:
+        """Time means nothing here."""
+
+    def delete_pods(self, chosen: Chosen, per_second: float, wait: bool) -> None:
+        began = time.process_time()
+        for pod in [pod for pod in self._pods.values() if chosen(pod)]:
+            self.remove(pod)
+        if wait:
+            self._retry()
+        self._took(began)
+
+    def measure(self, result: Result | None, chosen: Chosen | None) -> None:
+        if self._result is not None:
+            self._result.waiting += len(self._measured)
+        self._result, self._chosen, self._measured = result, chosen, {}
 
     def info(self, pod: dict[str, Any]) -> PodInfo:
         """The scheduler's view of a pod."""
@@ -160,136 +224,7 @@ class Decisions:
         self._cache.nominate(info, "")
         return again
 
-    def delete_pods(self, namespace: str) -> None:
-        gone = [uid for uid, (pod, _) in self._cache.where.items() if pod.namespace == namespace]
-        for uid in gone:
-            self._cache.remove_pod(uid)
-        waiting, self._waiting = self._waiting, []
-        self._waiting = [info for info in waiting if not self.place(info)]
 
-
-class WholePath:
-    """A cluster with an API server and a scheduler; nodes are objects without kubelets."""
-
-    def __init__(self, config: SchedulerConfig, seed: int) -> None:
-        self.cluster = Cluster(ClusterSpec(controllers="none", nodes=0), seed=seed)
-        unlimited = SchedulerConfig(
-            config.profiles,
-            config.percentage_of_nodes_to_score,
-            config.initial_backoff_us,
-            config.max_backoff_us,
-            qps=-1 if config.qps is None else config.qps,
-            burst=config.burst,
-            plugins=config.plugins,
-        )
-        self.scheduler = Scheduler(self.cluster.wiring, "m-k8s", unlimited)
-        self.scheduler.start()
-        self.cluster.components.append(self.scheduler)
-        self.cluster.run(S)
-        self._create_account("default")
-        self._result: Result | None = None
-        self._classes: dict[str, None] = {}
-        for framework in self.scheduler.frameworks.values():
-            self._time(framework)
-
-    def _time(self, framework: Any) -> None:
-        decide = framework.decide
-
-        def timed(pod: PodInfo, rng: Random, detail: bool = False) -> Decision:
-            began = time.process_time()
-            decision: Decision = decide(pod, rng, detail)
-            if self._result is not None:
-                self._result.attempts_ms.append(1000 * (time.process_time() - began))
-            return decision
-
-        framework.decide = timed
-
-    def cache(self) -> Cache:
-        return self.scheduler.cache
-
-    def _send(self, method: str, path: str, body: Any, content_type: str = "application/json") -> Any:
-        response = self.cluster.request(Request(method, path, body=body, content_type=content_type))
-        if response.code >= 300 and response.code != 409:
-            raise RuntimeError(f"{method} {path}: {response.body}")
-        return response.body
-
-    def create(self, obj: dict[str, Any]) -> None:
-        path = PLURALS[obj["kind"]].format(namespace=obj["metadata"].get("namespace") or "default")
-        if obj["kind"] == "Namespace":
-            self._create_namespace(path, obj)
-            return
-        self._send("POST", path, obj)
-        if obj["kind"] == "Node":
-            # Admission taints new nodes until a kubelet reports; here none does.
-            ready = {"spec": {"taints": obj.get("spec", {}).get("taints")}}
-            self._send("PATCH", f"{path}/{obj['metadata']['name']}", ready, "application/merge-patch+json")
-
-    def _create_namespace(self, path: str, obj: dict[str, Any]) -> None:
-        name = obj["metadata"]["name"]
-        self._send("POST", path, {"apiVersion": "v1", **obj})
-        self._create_account(name)
-
-    def _create_account(self, namespace: str) -> None:
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-        self._send("POST", f"{PLURALS['Namespace']}/{namespace}/serviceaccounts", account)
-
-    def remove(self, obj: Object) -> None:
-        path = PLURALS[obj["kind"]].format(namespace=obj["metadata"].get("namespace") or "default")
-        now = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
-        self.cluster.request(Request("DELETE", f"{path}/{obj['metadata']['name']}", body=now))
-
-    def pods(self, made: Iterator[dict[str, Any]], result: Result | None) -> None:
-        self.cluster.run(S)
-        pods = [{"apiVersion": "v1", "kind": "Pod", **pod} for pod in made]
-        for pod in pods:
-            self._class(pod)
-        self._result = result
-        began = time.process_time()
-        created = self.cluster.now
-        path = PLURALS["Pod"]
-        wanted: dict[tuple[str, str], None] = {}
-        for pod in pods:
-            meta = pod["metadata"]
-            self._send("POST", path.format(namespace=meta["namespace"]), pod)
-            wanted[meta["namespace"], meta["name"]] = None
-        placed = self._wait(wanted, created, result)
-        if result is not None:
-            result.seconds += time.process_time() - began
-            result.pods += placed
-            result.waiting += len(pods) - placed
-        self._result = None
-
-    def _class(self, pod: dict[str, Any]) -> None:
-        """Admission takes priorities from classes alone: a template's bare number becomes a class of that value."""
-        value = pod["spec"].pop("priority", None)
-        if not value:
-            return
-        name = f"value-{value}"
-        if name not in self._classes:
-            self._classes[name] = None
-            kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
-            self.create({**kind, "metadata": {"name": name}, "value": value})
-        pod["spec"]["priorityClassName"] = name
-
-    def _wait(self, wanted: dict[tuple[str, str], None], created: int, result: Result | None) -> int:
-        """Let time pass until all are bound, or nothing moves any more."""
-        placed, quiet_since = 0, self.cluster.now
-        store = self.cluster.store
-        while wanted and self.cluster.now - quiet_since < STALLED_US:
-            self.cluster.run(STEP_US)
-            bound = [key for key in wanted if (store.get("pods", *key) or NO_POD)["spec"].get("nodeName")]
-            for key in bound:
-                del wanted[key]
-                if result is not None:
-                    result.waits_s.append((self.cluster.now - created) / S)
-            if bound:
-                placed, quiet_since = placed + len(bound), self.cluster.now
-        return placed
-
-    def delete_pods(self, namespace: str) -> None:
-        for pod in self.cluster.store.list("pods", namespace):
-            self.remove({"kind": "Pod", **pod})
-        self.cluster.run(S)
-
-
-NO_POD: Mapping[str, Any] = {"spec": {}}
+def uid_of(pod: Object) -> str:
+    """What tells a pod of a benchmark from all others."""
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from seatrial.scenarios.scheduler_bench import Result, judge
+from seatrial.scenarios.scheduler_result import Result, judge
 from seatrial.scenarios.scheduler_targets import Decisions
 from seatrial.sim.scheduler.config import SchedulerConfig
 from seatrial.sim.scheduler.podinfo import PodInfo, Traits

@@ -72,7 +72,10 @@ def scheduler(
     """
     from rich.console import Console
 
+    from seatrial.sim.kernel.garbage import spare_the_collector
+
     chosen = _configs(configs, plugins)
+    spare_the_collector()
     notes = Console(stderr=True)
     results = []
     with notes.status("reading") as status:

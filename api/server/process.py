@@ -7,7 +7,6 @@ simulation. ``ready`` is told once requests are answered.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -32,6 +31,7 @@ from seatrial.api.server.outside import Outside
 from seatrial.api.server.state import Home, Settings
 from seatrial.sim.apiserver.authentication import authenticate
 from seatrial.sim.apiserver.request import Request, User
+from seatrial.sim.kernel.garbage import spare_the_collector
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -93,16 +93,6 @@ def serve(home: Home, ready: Ready) -> None:
         if home.exists and home.settings_file.exists() and _is_ephemeral(home):
             home.remove()
         home.release()
-
-
-def spare_the_collector() -> None:
-    """Tells Python's collector of cycles that what is there now stays, and to look less often.
-
-    Nearly all that a cluster allocates afterwards are its objects, which make no cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def audit_of(home: Home, settings: Settings, live: Live) -> Audit | None:

@@ -86,7 +86,7 @@ def test_parameters_and_labels_choose_workloads(file: Path) -> None:
 
 def test_what_cannot_be_played_says_why(file: Path) -> None:
     (workload,) = read_workloads(file, "Gang")
-    assert run(workload, default_config()).skipped == "operation createPodGroups"
+    assert run(workload, default_config()).skipped == "scheduling of pod groups: not modelled"
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["decisions", "whole path"])
