@@ -35,14 +35,16 @@ def write_plots(folder: Path, results: Sequence[Result]) -> list[Path]:
     waits = folder / "queue.svg"
     waits.write_text(lines("seconds in the queue by quantile", [(_label(r), sorted(r.waits_s)) for r in ran]))
     use = folder / "nodes.svg"
-    shares = (
-        ("CPU in use", lambda result: result.utilization.get("cpu", 0.0)),
-        ("CPU fragmented", lambda result: result.fragmentation),
-        ("fairness", lambda result: result.fairness),
-    )
-    use.write_text(
-        bars("nodes in the end (%)", [(f"{_label(r)}: {n}", 100 * get(r)) for r in ran for n, get in shares])
-    )
+    shares = [
+        (f"{_label(result)}: {name}", 100 * share)
+        for result in ran
+        for name, share in (
+            ("CPU in use", result.utilization.get("cpu", 0.0)),
+            ("CPU fragmented", result.fragmentation),
+            ("fairness", result.fairness),
+        )
+    ]
+    use.write_text(bars("nodes in the end (%)", shares))
     return [throughput, latency, waits, use]
 
 

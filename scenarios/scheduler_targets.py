@@ -132,10 +132,10 @@ class Decisions:
             self._attempt(info)
 
     def _attempt(self, info: PodInfo) -> None:
-        attempted = time.perf_counter()
+        attempted = time.process_time()
         placed = self.place(info)
         if self._result is not None and info.uid in self._measured:
-            self._result.attempts_ms.append(1000 * (time.perf_counter() - attempted))
+            self._result.attempts_ms.append(1000 * (time.process_time() - attempted))
         if placed:
             self._waiting.pop(info.uid, None)
             self._placed(info.uid)

@@ -80,15 +80,15 @@ class Authorizer:
         if asked.field_selector:
             asked = asked._replace(field_selector="")
         # What is allowed whatever the name is remembered once for all names.
-        return (asked.name != "" and self._decide(user, asked._replace(name=""))) or self._decide(user, asked)
+        return (asked.name != "" and self._decide(user, asked, "")) or self._decide(user, asked, asked.name)
 
-    def _decide(self, user: User, asked: Attributes) -> bool:
-        key = (user.name, user.groups, asked)
+    def _decide(self, user: User, asked: Attributes, name: str) -> bool:
+        key = (user.name, user.groups, *asked[:6], name, asked.path)
         known = self._decisions.get(key)
         if known is None:
             if len(self._decisions) >= DECISIONS_MAX:
                 self._decisions.clear()
-            known = self._decisions[key] = self._grant(user, asked) is not None
+            known = self._decisions[key] = self._grant(user, asked._replace(name=name)) is not None
         return known
 
     def explain(self, user: User, asked: Attributes) -> tuple[bool, str]:

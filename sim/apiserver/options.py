@@ -133,12 +133,16 @@ class WriteOptions(NamedTuple):
     force: bool | None = None
 
 
+PLAIN = WriteOptions(False, "", "Warn")
+"""What a write without parameters asks for."""
 WRITE_KINDS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
 FIELD_MANAGER_BYTES_MAX = 128
 
 
 def write_options(query: Query, verb: str, apply: bool = False) -> WriteOptions:
     """Raises ApiError 422 for options that are not what they may be."""
+    if not query and not apply:
+        return PLAIN
     force = flag(query, "force") if query.get("force") else None
     options = WriteOptions(
         bool(query.get("dryRun")), first(query, "fieldManager"), first(query, "fieldValidation") or "Warn", force

@@ -54,8 +54,7 @@ def create(context: Context, obj: Object, name_hint: str = "") -> Steps[Object]:
     rules = strategy(resource)
     obj = _placed(context, obj)
     obj = yield from admission.mutate(context, _attributes(context, "CREATE", obj, None))
-    obj = _named(context, obj)
-    obj = _system_metadata(context, obj)
+    obj = _with_identity(context, obj)
     cast = context.cast if context.cast is not None and context.cast.is_of(obj) else None
     known = cast is not None and cast.mold.sound
     obj = cast.mold.begun(resource, obj) if cast is not None and known else _prepared(context, rules, obj)
@@ -93,8 +92,9 @@ def _placed(context: Context, obj: Object) -> Object:
     return obj if "metadata" in obj else {**obj, "metadata": metadata}
 
 
-def _named(context: Context, obj: Object) -> Object:
-    """The object with a name when it asks for a generated one; mutating plug-ins do not see it yet (BeforeCreate)."""
+def _with_identity(context: Context, obj: Object) -> Object:
+    """The object with what the system sets, and a name when it asks for a generated one; mutating plug-ins do not see
+    these yet (BeforeCreate)."""
     metadata = dict(obj["metadata"])
     base = metadata.get("generateName")
     if not metadata.get("name") and base:
@@ -104,11 +104,6 @@ def _named(context: Context, obj: Object) -> Object:
             metadata["name"] = base[:GENERATED_BASE_MAX] + suffix(rng, 5)
             if store.get(storage, context.namespace, metadata["name"]) is None:
                 break
-    return {**obj, "metadata": metadata}
-
-
-def _system_metadata(context: Context, obj: Object) -> Object:
-    metadata = dict(obj["metadata"])
     for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
         metadata.pop(key, None)
     metadata["creationTimestamp"] = context.stamp

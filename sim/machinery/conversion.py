@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from seatrial.sim.machinery import defaults
-from seatrial.sim.machinery.decode import NOTHING, read_as
+from seatrial.sim.machinery.decode import read_as
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.schema import Type, type_of_kind
 
@@ -38,9 +38,26 @@ TO_EVENTS = dict(EVENT_NAMES)
 TO_CORE = {new: old for old, new in EVENT_NAMES}
 
 
-def _renamed(names: Mapping[str, str]) -> Convert:
+@cache
+def _renaming(api_version: str, kind: str, out: bool) -> Convert:
+    """Fields under other names, in the order of the version's type: values were read before and stay as they are."""
+    type = _type(api_version, kind)
+    back = TO_CORE if out else TO_EVENTS
+    zeros = dict(type.zeros)
+    fields = [
+        (name, back.get(name, name), field.keeps_empty, name in zeros, zeros.get(name))
+        for name, field in type.fields.items()
+    ]
+
     def convert(obj: Any) -> Any:
-        return {names.get(key, key): value for key, value in obj.items()}
+        found = {}
+        for name, given, keeps_empty, present, zero in fields:
+            value = obj.get(given)
+            if value or (keeps_empty and value is not None):
+                found[name] = value
+            elif present:
+                found[name] = zero
+        return found
 
     return convert
 
@@ -199,12 +216,9 @@ class Pair(NamedTuple):
 
     out: Convert
     into: Convert
-    renames: bool = False
-    """Whether fields get other names and keep their values."""
 
 
 PAIRS: Mapping[tuple[str, str], Pair] = {
-    ("events.k8s.io/v1", "events"): Pair(_renamed(TO_EVENTS), _renamed(TO_CORE), renames=True),
     ("autoscaling/v1", "horizontalpodautoscalers"): Pair(_scaler_to_v1, _scaler_to_v2),
 }
 
@@ -248,13 +262,14 @@ def to_storage(obj: Object, resource: Resource) -> Object:
 
 def _converted(obj: Object, resource: Resource, api_version: str, out: bool) -> Object:
     renamed = {**obj, "apiVersion": api_version}
+    if resource.storage == "events":
+        converted: Object = _renaming(api_version, resource.kind, out)(renamed)
+        return converted
     pair = PAIRS.get((resource.api_version, resource.plural))
     if pair is None:
         return renamed
     changed = (pair.out if out else pair.into)(renamed)
-    # What only has another name was read before.
-    known = changed if pair.renames else NOTHING
-    return read_as(_type(api_version, resource.kind), changed, known=known)[0]
+    return read_as(_type(api_version, resource.kind), changed)[0]
 
 
 @cache

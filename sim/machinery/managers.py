@@ -187,8 +187,12 @@ def _parts(resource: Resource, new: Object) -> Parts:
 
 def _said(part: Any) -> bytes:
     """What decides who owns what of a part. Of plain texts it is their names alone, which events have in common."""
-    if type(part) is dict and all(type(value) is str and value for value in part.values()):
-        part = dict.fromkeys(part, "x")
+    if type(part) is dict:
+        for value in part.values():
+            if type(value) is not str or not value:
+                break
+        else:
+            part = dict.fromkeys(part, "x")
     return orjson.dumps(part)
 
 

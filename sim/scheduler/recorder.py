@@ -150,11 +150,5 @@ class Recorder:
 def reference(pod: Object) -> dict[str, str]:
     """The pod as an event names it."""
     meta = pod["metadata"]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "name": meta["name"],
-        "namespace": meta.get("namespace") or "",
-        "resourceVersion": meta.get("resourceVersion") or "",
-        "uid": meta.get("uid") or "",
-    }
+    known = {name: meta[name] for name in ("name", "namespace", "resourceVersion", "uid") if meta.get(name)}
+    return {"apiVersion": "v1", "kind": "Pod", **known}

@@ -1,4 +1,4 @@
-"""Upstream's own workloads: every file is read, and the first workload of every case is played, with fewer of everything.
+"""Upstream's own workloads: every file is read, and the first workload of every case is played on a small scale.
 
 The archive holds the YAML of k8s.io/kubernetes/test/integration/scheduler_perf.
 """
