@@ -12,9 +12,9 @@ the same history again, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -29,7 +29,7 @@ from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.apiserver.sessions import ENTRY as SESSION
 from seatrial.sim.apiserver.sessions import Sessions
 from seatrial.sim.apiserver.wiring import External, Wiring
-from seatrial.sim.config import ClusterSpec, S
+from seatrial.sim.config import ClusterSpec
 from seatrial.sim.entrance import Entrance, Moment
 from seatrial.sim.faults.catalogue import Faults, fault_of, value_of
 from seatrial.sim.faults.fault import Fault
@@ -44,6 +44,8 @@ from seatrial.sim.machinery.kinds import Kinds, Resource
 from seatrial.sim.network import addons
 from seatrial.sim.network.addresses import ingress_address
 from seatrial.sim.network.requests import Trace, origin_of
+from seatrial.sim.settling import SETTLED_WITHIN_US, come_to_rest
+from seatrial.sim.settling import NotSettled as NotSettled
 from seatrial.sim.signing import ENTRY as CERTIFICATE
 from seatrial.sim.signing import Signatures
 from seatrial.sim.store.sqlite import Durable
@@ -51,6 +53,9 @@ from seatrial.sim.store.store import Store
 from seatrial.sim.written import Objects, resource_of
 from seatrial.sim.written import duration_us as duration_us
 from seatrial.sim.written import objects_of as objects_of
+
+if TYPE_CHECKING:
+    from seatrial.sim.nodeshell.shells import Ran
 
 ADMIN: Final = User("kubernetes-admin", ("system:masters", "system:authenticated"))
 USER_AGENT: Final = "kubectl/v1.37.2"
@@ -66,21 +71,6 @@ CLOCK: Final = "clock"
 """What was done to the pace of time: of no consequence to a replay, but people want to see it."""
 SKIP: Final = "skip"
 """Revisions go on from a higher number, because those below were used by a history that was given up."""
-SETTLED_WITHIN_US: Final = 5 * S
-SETTLE_MAX_US: Final = 600 * S
-SETTLE_STEP_US: Final = 10_000
-"""Between two looks at what is due when settling: at most this much later than the moment of rest."""
-
-
-class NotSettled(Exception):
-    """The cluster did not come to rest: what is busy."""
-
-    def __init__(self, busy: tuple[str, ...]) -> None:
-        super().__init__(busy)
-        self.busy = busy
-
-    def __str__(self) -> str:
-        return f"after {SETTLE_MAX_US // S} simulated seconds still busy: {'; '.join(self.busy)}"
 
 
 class Cluster:
@@ -144,13 +134,16 @@ class Cluster:
         self.nodes = {node.host: node for node in parts.nodes}
         """Machines by name."""
         self.networking = parts.network
-        self.faults = Faults(composition.seams(self.wiring, parts, self.nodes, self.store))
+        seams = composition.seams(self.wiring, parts, self.nodes, self.store)
+        self.faults = Faults(seams)
         """What is broken now; ``add_fault`` and ``remove_fault`` change it."""
         self.loads = Loads(self.wiring, parts.network.requests if parts.network is not None else None)
         """What is asked of the cluster all the time; ``add_load`` and ``remove_load`` change it."""
         if parts.network is not None:
             ingresses = partial(self.store.list, "ingresses.networking.k8s.io")
             parts.network.requests.hosts_file = lambda host: ingress_address(ingresses(), host)
+        self.shells = composition.shells(parts, seams, self.faults, self.server, self.sessions, ca_certificate)
+        """The machines from inside, for ``ssh``; None where there are no machines."""
         self.server.aggregation.connect(lambda call: self.wiring.external(call), lambda: self.endpoint.up)
         self._take_in()
         for component in self.components:
@@ -195,24 +188,10 @@ class Cluster:
         """Runs until nothing is under way: no work queued or in flight, every view current, and nothing due once within
         ``within_us``. Rhythms and long back-offs do not count. Raises NotSettled after ten simulated minutes."""
         try:
-            self._come_to_rest(within_us)
+            come_to_rest(self.clock, self.busy, within_us)
         finally:
             self._note_time()
         self.store.check_integrity()
-
-    def _come_to_rest(self, within_us: int) -> None:
-        clock, deadline = self.clock, self.clock.now + SETTLE_MAX_US
-        while True:
-            once = clock.once_by(clock.now + within_us)
-            if once is not None:
-                when: int | None = max(once.due, clock.now + SETTLE_STEP_US)
-            elif self.busy():
-                when = clock.next_due
-            else:
-                return
-            if when is None or when > deadline:
-                raise NotSettled(tuple(self.busy()) or (repr(once),))
-            clock.run_until(max(when, clock.now))
 
     def busy(self) -> list[str]:
         """What keeps the cluster from being settled, beyond what the clock knows."""
@@ -332,6 +311,18 @@ class Cluster:
             self.loads.remove(value["remove"])
         else:
             self.loads.add(load_of(value["add"]), value["name"], value["after"], value["lasts"])
+
+    def ssh(
+        self, node: str, command: str | Sequence[str] = "", stdin: str | bytes = b"", timeout: str | int = "10m"
+    ) -> Ran:
+        """Runs a command on a machine as ``ssh root@NODE COMMAND`` does (docs/node-shell.md), or else the script
+        ``stdin``. Time passes meanwhile. Raises LookupError without machines, TimeoutError when it does not end."""
+        if self.shells is None:
+            raise LookupError("this cluster has no machines to log in to")
+        try:
+            return self.shells.run(node, command, stdin, duration_us(timeout))
+        finally:
+            self._note_time()
 
     # objects
 

@@ -15,8 +15,12 @@ from seatrial.sim.signing import Sign
 from seatrial.sim.store.store import Store
 
 if TYPE_CHECKING:
+    from seatrial.sim.apiserver.server import Apiserver
+    from seatrial.sim.apiserver.sessions import Sessions
+    from seatrial.sim.faults.catalogue import Faults
     from seatrial.sim.networking import Networking
     from seatrial.sim.nodes.node import Node
+    from seatrial.sim.nodeshell.shells import Shells
 
 CONTROL_PLANE: Final = "m-k8s"
 """The control plane's machine."""
@@ -102,6 +106,19 @@ def parts(wiring: Wiring, ca_certificate: str, signer: Sign) -> Parts:
         networking.put_static_pods(wiring, nodes[0])
     agents = network.components if wiring.spec.addons else []
     return Parts([manager, scheduler, *nodes, *agents], nodes, network)
+
+
+def shells(
+    parts: Parts, seams: Seams, faults: Faults, server: Apiserver, sessions: Sessions, authority: str
+) -> Shells | None:
+    """The machines from inside; None where there are none."""
+    if parts.network is None:
+        return None
+    from seatrial.sim.nodeshell.shells import Shells
+    from seatrial.sim.nodeshell.site import Site
+
+    nodes = {node.host: node for node in parts.nodes}
+    return Shells(Site(seams, faults, server, nodes, CONTROL_PLANE, authority), sessions)
 
 
 def machines(wiring: Wiring, workloads: Any) -> list[Node]:

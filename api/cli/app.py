@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "trace-route": "seatrial.api.cli.traceroute",
     "why": "seatrial.api.cli.why",
     "scenario": "seatrial.api.cli.scenario",
+    "ssh": "seatrial.api.cli.ssh",
     "crosscheck": "seatrial.api.cli.crosscheck",
     "kubectl": "seatrial.api.cli.kubectl",
     "explain": "seatrial.api.cli.explain",

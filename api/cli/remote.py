@@ -14,16 +14,27 @@ BASE = "/seatrial/v1"
 TIMEOUT_S = 10.0
 
 
+def running(home: Home) -> dict[str, Any]:
+    """What a cluster's server announced of itself (pid, port). Raises Problem when there is none."""
+    process = home.process()
+    if not process:
+        why = "it is not running" if home.exists else "there is none of that name"
+        raise Problem(f"cluster {home.name}", why, f"start it with: seatrial up {home.name}")
+    return process
+
+
+def context_of(home: Home) -> ssl.SSLContext:
+    """TLS with the cluster's authority and the administrator's certificate."""
+    context = ssl.create_default_context(cafile=str(home.pki / "ca.crt"))
+    context.load_cert_chain(home.pki / "admin.crt", home.pki / "admin.key")
+    return context
+
+
 def ask(home: Home, method: str, path: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     """The answer to a request below /seatrial/v1. Raises Problem when the cluster is down or refuses."""
     what = f"cluster {home.name}"
-    process = home.process()
-    if not process:
-        known = home.exists
-        why = "it is not running" if known else "there is none of that name"
-        raise Problem(what, why, f"start it with: seatrial up {home.name}")
-    context = ssl.create_default_context(cafile=str(home.pki / "ca.crt"))
-    context.load_cert_chain(home.pki / "admin.crt", home.pki / "admin.key")
+    process = running(home)
+    context = context_of(home)
     connection = http.client.HTTPSConnection("127.0.0.1", process["port"], context=context, timeout=timeout_s)
     payload = json.dumps(body) if body is not None else None
     try:

@@ -50,9 +50,13 @@ class Front:
 class Control:
     """The control API behind its guard."""
 
-    def __init__(self, server: Guarded, make: Callable[[], AsgiApp]) -> None:
+    def __init__(
+        self, server: Guarded, make: Callable[[], AsgiApp], upgrades: Mapping[str, Callable[[Incoming], Outgoing]] = {}
+    ) -> None:
         self._server = server
         self._mounted = Mounted(make)
+        self._upgrades = upgrades
+        """By path: what turns a connection into something else than HTTP."""
 
     def __call__(self, incoming: Incoming, answer: Answer) -> None:
         request = request_of(incoming)
@@ -65,7 +69,11 @@ class Control:
             body = orjson.dumps(error.status()) + b"\n"
             answer(Outgoing(error.code, [("Content-Type", "application/json")], body))
             return
-        self._mounted(incoming, answer)
+        upgrade = self._upgrades.get(request.path) if incoming.upgrade else None
+        if upgrade is not None:
+            answer(upgrade(incoming))
+        else:
+            self._mounted(incoming, answer)
 
 
 def make_app(

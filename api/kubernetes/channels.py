@@ -15,7 +15,7 @@ import orjson
 from seatrial.api.server.driver import Driver
 from seatrial.api.server.websocket import WebSocket
 from seatrial.sim.apiserver.connecting import Connect
-from seatrial.sim.apiserver.kubelets import ExecError, Session
+from seatrial.sim.apiserver.kubelets import ExecError, OnExit, OnOutput, Session
 from seatrial.sim.machinery import errors
 
 STDIN, STDOUT, STDERR, OUTCOME, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
@@ -23,13 +23,26 @@ CHANNEL_OF = {"stdout": STDOUT, "stderr": STDERR}
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
 
 
+Begin = Callable[[OnOutput, OnExit], Session]
+"""Starts the process that a client is to be connected to. Raises ExecError, ApiError."""
+
+
+def begin(connect: Connect, on_output: OnOutput, on_exit: OnExit) -> Session:
+    """What an exec or attach starts or joins."""
+    kubelet, place = connect.kubelet, (connect.namespace, connect.pod, connect.container)
+    if connect.kind == "exec":
+        command = list(connect.command)
+        return kubelet.exec(*place, command, on_output, on_exit, stdin=connect.stdin, tty=connect.tty)
+    return kubelet.attach(*place, on_output, on_exit)
+
+
 class Attached:
     """A process and its client, whatever carries the channels: ``write`` sends on one, ``end`` closes them all."""
 
     def __init__(
-        self, connect: Connect, driver: Driver, write: Callable[[int, bytes], None], end: Callable[[], None]
+        self, begin: Begin, driver: Driver, write: Callable[[int, bytes], None], end: Callable[[], None]
     ) -> None:
-        self._connect = connect
+        self._begin = begin
         self._driver = driver
         self._write = write
         self._end = end
@@ -37,17 +50,9 @@ class Attached:
 
     def start(self) -> None:
         """Starts the process, or joins the one that runs."""
-        connect = self._connect
         self._driver.enter()
-        kubelet, place = connect.kubelet, (connect.namespace, connect.pod, connect.container)
         try:
-            if connect.kind == "exec":
-                command = list(connect.command)
-                self._session = kubelet.exec(
-                    *place, command, self._output, self._exited, stdin=connect.stdin, tty=connect.tty
-                )
-            else:
-                self._session = kubelet.attach(*place, self._output, self._exited)
+            self._session = self._begin(self._output, self._exited)
         except ExecError as problem:
             self._finish(errors.internal(f"error executing command in container: {problem}").status())
         except errors.ApiError as problem:
@@ -112,8 +117,8 @@ class Attached:
 class Channels:
     """The channels as messages of a WebSocket; see ``websocket.Messages``."""
 
-    def __init__(self, connect: Connect, driver: Driver) -> None:
-        self._attached = Attached(connect, driver, self._write, self._end)
+    def __init__(self, begin: Begin, driver: Driver) -> None:
+        self._attached = Attached(begin, driver, self._write, self._end)
         self._socket: WebSocket | None = None
 
     def opened(self, socket: WebSocket) -> None:

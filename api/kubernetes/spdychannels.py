@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import cast
 
-from seatrial.api.kubernetes.channels import OUTCOME, RESIZE, STDERR, STDIN, STDOUT, Attached
+from seatrial.api.kubernetes.channels import OUTCOME, RESIZE, STDERR, STDIN, STDOUT, Attached, begin
 from seatrial.api.server.driver import Driver
 from seatrial.api.server.spdy import Malformed, Session
 from seatrial.sim.apiserver.connecting import Connect
@@ -25,7 +26,7 @@ class SpdyChannels(asyncio.Protocol):
     """One session; it is both the connection's protocol and the user of its streams (``spdy.Streams``)."""
 
     def __init__(self, connect: Connect, driver: Driver) -> None:
-        self._attached = Attached(connect, driver, self._write, self._end)
+        self._attached = Attached(partial(begin, connect), driver, self._write, self._end)
         self._expected = 1 + connect.stdin + connect.stdout + (connect.stderr and not connect.tty) + connect.tty
         self._channel: dict[int, int] = {}
         self._stream: dict[int, int] = {}

@@ -6,9 +6,11 @@ streamtunnel.go).
 
 from __future__ import annotations
 
+from functools import partial
+
 import orjson
 
-from seatrial.api.kubernetes.channels import V4, V5, Channels
+from seatrial.api.kubernetes.channels import V4, V5, Channels, begin
 from seatrial.api.kubernetes.portchannels import PortChannels
 from seatrial.api.kubernetes.portforward import PROTOCOL, TUNNELLED, Bare, Forwards, Tunnel
 from seatrial.api.kubernetes.spdychannels import SpdyChannels
@@ -32,7 +34,7 @@ def upgrade(incoming: Incoming, connect: Connect, driver: Driver) -> Outgoing:
                 return _switch(headers, lambda _: WebSocket(Tunnel(Forwards(connect, driver))))
             if forwards:
                 return _switch(headers, lambda _: WebSocket(PortChannels(connect, driver)))
-            return _switch(headers, lambda _: WebSocket(Channels(connect, driver)))
+            return _switch(headers, lambda _: WebSocket(Channels(partial(begin, connect), driver)))
     elif incoming.upgrade == "spdy/3.1":
         wanted = PROTOCOL if forwards else V4
         if wanted in incoming.header("x-stream-protocol-version").split(", "):

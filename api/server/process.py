@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.api.addresses.served import Served
-from seatrial.api.control import addresses, clock, explain, faults, loads, trace, why
+from seatrial.api.control import addresses, clock, explain, faults, loads, ssh, trace, why
 from seatrial.api.control.app import Control, Front, make_app
 from seatrial.api.kubernetes.audit import Audit
 from seatrial.api.kubernetes.inflight import Inflight
@@ -170,7 +170,8 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
 
     served = addresses_of(live, driver, settings)
     more: tuple[Callable[[FastAPI], None], ...] = (*_paths(live, driver), partial(addresses.add_to, served, settings))
-    control = Control(cluster.server, lambda: make_app(driver, status, stopping.set, *more))
+    upgrades = {ssh.PATH: partial(ssh.upgrade, cluster, driver)}
+    control = Control(cluster.server, lambda: make_app(driver, status, stopping.set, *more), upgrades)
     listener = Listener(Front(kubernetes, control), listening, tls(keys))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)

@@ -177,6 +177,8 @@ class Client:
         self._timeout_us = timeout_us
         self._luck: Random | None = None
         self._connected = False
+        self.on_lost: Callable[[Request, Unreachable], None] | None = None
+        """Also told of each request that got no answer."""
 
     def call(self, request: Request) -> Steps:
         """Sends a request and returns the Response, whatever its code. Raises Unreachable."""
@@ -189,21 +191,26 @@ class Client:
         if not request.user_agent:
             request.user_agent = self.user_agent
         deadline = clock.now + self._patience()
-        way = self._topology.way(self.host, self._endpoint.host)
-        if way is not None and way.passes == 1.0:
-            yield clock.sleep(way.latency_us)  # as _cross does, which hardly any message needs
-        else:
-            yield from self._cross(self.host, self._endpoint.host, deadline)
-        if not self._endpoint.up:
-            self._connected = False
-            yield from self._cross(self._endpoint.host, self.host, deadline)
-            raise Unreachable(f"dial tcp {self._endpoint.host}:6443: connect: connection refused", refused=True)
-        response = yield from self._endpoint.serve(request, self._wiring)
-        way = self._topology.way(self._endpoint.host, self.host)
-        if way is not None and way.passes == 1.0:
-            yield clock.sleep(way.latency_us)
-        else:
-            yield from self._cross(self._endpoint.host, self.host, deadline)
+        try:
+            way = self._topology.way(self.host, self._endpoint.host)
+            if way is not None and way.passes == 1.0:
+                yield clock.sleep(way.latency_us)  # as _cross does, which hardly any message needs
+            else:
+                yield from self._cross(self.host, self._endpoint.host, deadline)
+            if not self._endpoint.up:
+                self._connected = False
+                yield from self._cross(self._endpoint.host, self.host, deadline)
+                raise Unreachable(f"dial tcp {self._endpoint.host}:6443: connect: connection refused", refused=True)
+            response = yield from self._endpoint.serve(request, self._wiring)
+            way = self._topology.way(self._endpoint.host, self.host)
+            if way is not None and way.passes == 1.0:
+                yield clock.sleep(way.latency_us)
+            else:
+                yield from self._cross(self._endpoint.host, self.host, deadline)
+        except Unreachable as lost:
+            if self.on_lost is not None:
+                self.on_lost(request, lost)
+            raise
         self._connected = True
         return response
 

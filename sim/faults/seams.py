@@ -47,7 +47,7 @@ class Seams:
     edge: str
     """Where the machines' links meet."""
     store: Any
-    _held: dict[Hashable, int] = field(default_factory=dict)
+    _held: dict[Hashable, dict[int, Callable[[], None]]] = field(default_factory=dict)
     _judges: dict[int, Judge] = field(default_factory=dict)
     _refused: dict[int, str] = field(default_factory=dict)
     _registries: dict[int, Callable[[str], str]] = field(default_factory=dict)
@@ -56,18 +56,26 @@ class Seams:
 
     def hold(self, key: Hashable, begin: Callable[[], None], end: Callable[[], None]) -> Heal:
         """Does ``begin`` for the first who holds the key and ``end`` when the last one lets go."""
-        count = self._held.get(key, 0)
-        self._held[key] = count + 1
-        if count == 0:
+        self._numbers += 1
+        number = self._numbers
+        holders = self._held.setdefault(key, {})
+        holders[number] = end
+        if len(holders) == 1:
             begin()
-        return partial(self._let_go, key, end)
+        return partial(self._let_go, key, number)
 
-    def _let_go(self, key: Hashable, end: Callable[[], None]) -> None:
-        left = self._held.pop(key) - 1
-        if left:
-            self._held[key] = left
-        else:
+    def _let_go(self, key: Hashable, number: int) -> None:
+        holders = self._held.get(key, {})
+        end = holders.pop(number, None)
+        if end is not None and not holders:
+            del self._held[key]
             end()
+
+    def release(self, key: Hashable) -> None:
+        """Takes a thing from all who hold it: somebody in the cluster has mended it."""
+        holders = self._held.pop(key, None)
+        if holders:
+            next(iter(holders.values()))()
 
     def holds(self, key: Hashable) -> bool:
         return key in self._held

@@ -28,6 +28,11 @@ def micro_stamp_of(us: int) -> str:
     return f"{_second_stamp(us // S)}.{us % S:06d}Z"
 
 
+def datetime_of(us: int) -> datetime:
+    """The moment in UTC, for those who write times in forms of their own."""
+    return datetime.fromtimestamp(us // S, UTC).replace(microsecond=us % S)
+
+
 RFC3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:[.,]\d+)?(?:Z|[+-]\d{2}:\d{2})", re.ASCII)
 
 

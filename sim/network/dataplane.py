@@ -29,6 +29,8 @@ from seatrial.sim.network.resolver import hosts_entry, is_address, resolve
 MACHINES_MAX = 4
 """Machines that a connection passes before it is taken to go in a circle."""
 DNS_PORT = 53
+LOOPBACK = "127.0.0.1"
+"""What a machine's own process calls itself when it calls its own machine."""
 RETRANSMIT_US, RETRANSMIT_MAX_US = 1_000_000, 64_000_000
 """When a lost first packet is sent again, doubled each time (tcp_syn_retries 6)."""
 
@@ -258,6 +260,8 @@ class _Trip:
     def go(self, address: str, port: int) -> Arrival:
         origin = self.origin
         at, local = origin.host, origin.sandbox is None
+        if local and at is not None and address.startswith("127."):
+            self.source = self.unmasked = LOOPBACK
         if at is None:
             at, local = self._enter(address), False
         elif origin.sandbox is not None:

@@ -17,7 +17,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from seatrial.sim.kernel.chance import Chance
-from seatrial.sim.network.iptables import Rule, Ruleset
+from seatrial.sim.network.iptables import BUILT_IN, Rule, Ruleset
 
 ACCEPT, DROP, REJECT, RETURN = "ACCEPT", "DROP", "REJECT", "RETURN"
 S = 1_000_000
@@ -160,6 +160,26 @@ class PacketFilter:
         self._indexes.clear()
         self._recent.clear()
         self.on_flush()
+
+    def clear(self, table: str, chain: str = "", chains: bool = False) -> None:
+        """iptables -t TABLE -F [CHAIN], with ``chains`` -X: takes rules away, or the chains that nothing leads to. Who
+        wrote them notices only that chains are gone."""
+        held = {name: dict(found) for name, found in self.rules.items()}
+        found = held.get(table) or {}
+        if chains:
+            led_to = {rule.target: None for rules in found.values() for rule in rules}
+            kept = BUILT_IN[table]
+            held[table] = {
+                name: rules
+                for name, rules in found.items()
+                if name in kept or name in led_to or rules or (chain and name != chain)
+            }
+        else:
+            held[table] = {name: [] if chain in ("", name) else rules for name, rules in found.items()}
+        self._rules, self._write = held, None
+        self._indexes.clear()
+        if len(held.get(table) or {}) < len(found):
+            self.on_flush()
 
     def walk(self, packet: Packet, hops: list[Hop] | None = None, indexed: bool = True) -> Outcome:
         """Takes a packet through; the rules that it matched are put into ``hops``."""

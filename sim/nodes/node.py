@@ -55,6 +55,13 @@ class Node:
         self.powered = True
         self.on_power_off: list[Callable[[], None]] = []
         """What else is lost when the machine goes dark."""
+        self.booted_us = wiring.clock.now
+        self.starts_at_boot = True
+        """Whether the kubelet is started when the machine boots (systemctl enable)."""
+        self.configure: Callable[[], bool] = _as_it_is
+        """Asked when the kubelet's process begins: it reads its files. False: it ends at once."""
+        self.on_kubelet: Callable[[bool], None] = _nobody
+        """Told when the kubelet's process begins and ends."""
         served = Served(self.server, spec.name, spec.address, settings.port, lambda: self.running)
         wiring.kubelets.serve(spec.name, served)
 
@@ -64,8 +71,9 @@ class Node:
 
     def start(self) -> None:
         """Starts the kubelet."""
-        if not self.powered or self.kubelet.running:
+        if not self.powered or self.kubelet.running or not self.configure():
             return
+        self.on_kubelet(True)
         self.kubelet.start()
         self.registration.start()
         self.eviction.start()
@@ -73,6 +81,8 @@ class Node:
 
     def stop(self) -> None:
         """Stops the kubelet; the containers go on."""
+        if self.kubelet.running:
+            self.on_kubelet(False)
         self.garbage.stop()
         self.eviction.stop()
         self.registration.stop()
@@ -108,9 +118,19 @@ class Node:
         if self.powered:
             return
         self.powered = True
+        self.booted_us = self.wiring.clock.now
         self.kubelet.shutting_down = self.registration.shutting_down = False
         self.registration.rebooted()
-        self.start()
+        if self.starts_at_boot:
+            self.start()
 
     def busy(self) -> list[str]:
         return self.kubelet.busy()
+
+
+def _as_it_is() -> bool:
+    return True
+
+
+def _nobody(begins: bool) -> None:
+    return None

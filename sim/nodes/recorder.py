@@ -8,7 +8,7 @@ such an event is lost here at once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,8 @@ class Recorder:
         self._seen: dict[tuple[str, ...], _Seen] = {}
         self._last_ns = 0
         self._process: Process | None = None
+        self.heard: Callable[[Mapping[str, Any], str, str, str], None] | None = None
+        """Also told of each event: (about, type, reason, message)."""
 
     def start(self) -> None:
         self._process = self.clock.spawn(self._send(), f"events/{self.source.get('host', '')}")
@@ -80,6 +82,8 @@ class Recorder:
         if self._process is None:
             return
         self._queue.append((about, kind, reason, message, self.clock.now))
+        if self.heard is not None:
+            self.heard(about, kind, reason, message)
         self._more.fire()
 
     def _send(self) -> Generator[Any, Any, None]:

@@ -141,6 +141,13 @@ class Runtime:
         for container in record.containers if record is not None else ():
             self.live.pop(container.id, None)
 
+    def remove_container(self, container_id: str) -> None:
+        """Forgets a container that has ended. Raises KeyError."""
+        uid = self.live[container_id].uid
+        record = self.record(uid)
+        del self.live[container_id]
+        self._set(uid, record._replace(containers=tuple(c for c in record.containers if c.id != container_id)))
+
     def create_container(self, config: ContainerConfig, attempt: int, resources: Mapping[str, Any], asked: str) -> str:
         """Returns the new container's id."""
         uid = config.sandbox.uid

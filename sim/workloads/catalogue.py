@@ -148,9 +148,11 @@ class Catalogue:
         self._refuse(reference, repository, tag, row)
         if row is None:
             row = {"base": "debian", "cmd": ["/app"], "programs": {"/app": "generic"}, "known": False}
-        return Image(
-            reference, row, self.bases[row.get("base", "scratch")], self._base_programs(row.get("base", "scratch"))
-        )
+        return self.built(reference, row, row.get("base", "scratch"))
+
+    def built(self, reference: str, row: Mapping[str, Any], base: str) -> Image:
+        """What a row means upon a base."""
+        return Image(reference, row, self.bases[base], self._base_programs(base))
 
     def _base_programs(self, base: str) -> Dir:
         found = self._programs.get(base)

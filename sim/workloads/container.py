@@ -307,6 +307,10 @@ class Container:
             if proc is not None:
                 proc.kill(status)
 
+    def process(self, pid: int) -> Any:
+        """What can be signalled under a number; None when there is no such process."""
+        return self.processes.get(pid)
+
     def reap(self, proc: Proc) -> None:
         """A process ended."""
         self.processes.pop(proc.pid, None)

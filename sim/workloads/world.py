@@ -117,7 +117,7 @@ class World:
         sandbox = config.sandbox
         self._named[sandbox.namespace, sandbox.name] = sandbox
         if sandbox.host_network:
-            sandbox.shared = self._machines.setdefault(sandbox.host, Ports())
+            sandbox.shared = self.ports_on(sandbox.host)
         else:
             self.sandboxes[sandbox.ip] = sandbox
         container.start()
@@ -178,6 +178,10 @@ class World:
 
     def listeners_of(self, sandbox: Any) -> Mapping[tuple[str, int], Listener]:
         return ports_of(sandbox).listeners
+
+    def ports_on(self, host: str) -> Ports:
+        """The network of a machine's own, which pods may share."""
+        return self._machines.setdefault(host, Ports())
 
     def listeners_on(self, host: str) -> Mapping[tuple[str, int], Listener]:
         """What pods on a machine's own network listen on."""

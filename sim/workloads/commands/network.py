@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable, Generator
+from copy import copy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -64,9 +65,13 @@ def _target(url: str) -> tuple[str, int, str]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), path
 
 
-def _follow(proc: Proc, listener: Listener, request: HttpRequest) -> Generator[Any, Any, HttpResponse]:
+def _follow(proc: Proc, listener: Listener, request: HttpRequest, host: str) -> Generator[Any, Any, HttpResponse]:
+    """The answer. Raises Failed when whoever held the port does not run."""
     yield proc.clock.sleep(REQUEST_US)
-    return listener.http(request)
+    try:
+        return listener.http(request)
+    except ConnectionRefusedError:
+        raise Failed("refused", host) from None
 
 
 def wget(proc: Proc) -> Steps:
@@ -85,7 +90,7 @@ def wget(proc: Proc) -> Steps:
         request = HttpRequest("GET", path, headers, b"", proc.container.sandbox.ip)
         if "q" not in options:
             proc.err(f"Connecting to {host}:{port} ({address}:{port})\n")
-        response = yield from _follow(proc, listener, request)
+        response = yield from _follow(proc, listener, request, host)
     except Failed as problem:
         text = {
             "resolve": f"bad address '{problem.host}'",
@@ -143,7 +148,7 @@ def _curl_one(proc: Proc, url: str, options: dict[str, str], headers: dict[str, 
     try:
         _, listener = yield from reach(proc, host, port, timeout_us)
         request = HttpRequest(method, path, headers, options.get("d", "").encode(), proc.container.sandbox.ip)
-        response = yield from _follow(proc, listener, request)
+        response = yield from _follow(proc, listener, request, host)
     except Failed as problem:
         code, text = {
             "resolve": (6, f"Could not resolve host: {host}"),
@@ -316,7 +321,7 @@ def nslookup(proc: Proc) -> Steps:
     server = operands[1] if len(operands) > 1 else servers[0]
     yield proc.clock.sleep(REQUEST_US)
     try:
-        records = proc.container.world.network.records(proc.container.sandbox, name, kind)
+        records = proc.container.world.network.records(_asking(proc, operands[1:2]), name, kind)
     except TimeoutError:
         yield proc.clock.sleep(10_000_000)
         proc.out(";; connection timed out; no servers could be reached\n\n")
@@ -329,6 +334,16 @@ def nslookup(proc: Proc) -> Steps:
         line = f"Name:\t{full}\nAddress: {value}\n\n" if found == "A" else f"{full}\t{SAID[found]} = {value}\n"
         proc.out(line if program(proc) == "nslookup" else f"{value}\n")
     return 0
+
+
+def _asking(proc: Proc, servers: list[str]) -> Any:
+    """The sandbox with other name servers than its own, where some are given."""
+    sandbox = proc.container.sandbox
+    if not servers:
+        return sandbox
+    made = copy(sandbox)
+    made.dns = {**sandbox.dns, "servers": servers}
+    return made
 
 
 SAID = {"PTR": "name", "SRV": "service", "CNAME": "canonical name", "TXT": "text", "AAAA": "has AAAA address"}
@@ -351,8 +366,9 @@ def dig(proc: Proc) -> Steps:
     yield proc.clock.sleep(REQUEST_US)
     # dig takes no search path unless it is told to.
     searched = name if "+search" in proc.argv else name.rstrip(".") + "."
+    server = [word[1:] for word in proc.argv[1:] if word.startswith("@")]
     try:
-        records = proc.container.world.network.records(proc.container.sandbox, searched, kind)
+        records = proc.container.world.network.records(_asking(proc, server), searched, kind)
     except OSError:
         records = []
     if "+short" in proc.argv:

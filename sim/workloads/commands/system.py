@@ -13,6 +13,7 @@ from seatrial.sim.workloads.process import SIGNALS, Proc
 from seatrial.sim.workloads.shell.builtins import kill as send_signal
 from seatrial.sim.workloads.shell.conditions import TestProblem, evaluate
 from seatrial.sim.workloads.shell.interpreter import Shell
+from seatrial.sim.workloads.shell.parser import is_incomplete
 
 Steps = Generator[Any, Any, int]
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
@@ -332,17 +333,39 @@ def _script(proc: Proc, made: Shell, words: list[str]) -> Steps:
     return (yield from made.main(text, tail=True))
 
 
+def _prompt(proc: Proc, made: Shell) -> str:
+    """$PS1 with the escapes of bash; without one the directory and who one is."""
+    mark = "#" if proc.uid == 0 else "$"
+    form = made.get("PS1")
+    if form is None:
+        return f"{proc.cwd} {mark} "
+    home = proc.env.get("HOME", "")
+    place = proc.cwd
+    if home and (place == home or place.startswith(f"{home}/")):
+        place = "~" + place[len(home) :]
+    values = {"u": proc.user, "h": proc.container.hostname, "w": place, "W": place.rpartition("/")[2] or "/", "$": mark}
+    return re.sub(r"\\([uhwW$])", lambda found: values[found.group(1)], form)
+
+
 def interactive(proc: Proc, made: Shell) -> Steps:
-    """Reads commands from a terminal."""
+    """Reads commands from a terminal; what is not complete goes on with the next line."""
     from seatrial.sim.workloads.process import Exited
     from seatrial.sim.workloads.shell.expansion import ShellProblem
     from seatrial.sim.workloads.shell.interpreter import Loop, Return
 
-    proc.caught["INT"] = lambda _: None
+    interrupted: list[str] = []
+    proc.caught["INT"] = interrupted.append
     while True:
-        mark = "#" if proc.uid == 0 else "$"
-        proc.err(f"{proc.cwd} {mark} ")
+        proc.err(_prompt(proc, made))
+        interrupted.clear()
         line = (yield from proc.stdin.read_line()).decode(errors="surrogateescape")
+        while line and is_incomplete(line):
+            proc.err("> ")
+            more = (yield from proc.stdin.read_line()).decode(errors="surrogateescape")
+            line = "\n" if interrupted else line + more
+            interrupted.clear()
+            if not more:
+                break
         if not line:
             proc.err("\n")
             return made.status

@@ -351,7 +351,7 @@ def kill(proc: Proc, words: list[str], complain: Callable[[str], None]) -> int:
     status = 0
     for target in targets:
         number = target.lstrip("%-")
-        found = proc.container.processes.get(int(number)) if number.isdigit() else None
+        found = proc.container.process(int(number)) if number.isdigit() else None
         if found is None:
             complain(f"kill: can't kill pid {target}: No such process")
             status = 1

@@ -46,6 +46,8 @@ class Parser(Words):
         self._here_texts: dict[int, Word] = {}
         self._here_count = 0
         self._here_end = 0
+        self.unfinished = False
+        """A here-document's end did not come."""
 
     # Tokens
 
@@ -411,6 +413,8 @@ class Parser(Words):
                 if line == delimiter:
                     break
                 lines.append(line + "\n")
+            else:
+                self.unfinished = True
             text = "".join(lines)
             self._here_texts[pending] = (Literal(text, True),) if quoted else Parser(text).here_word()
         end_of_all = self.at
@@ -431,3 +435,18 @@ class Parser(Words):
 def parse(text: str) -> Sequence:
     """A script. Raises SyntaxProblem."""
     return Parser(text).script()
+
+
+ENDED_EARLY = ("unexpected end of file", "unterminated", "EOF in", "missing '}'")
+
+
+def is_incomplete(text: str) -> bool:
+    """Whether a terminal's input goes on with the next line."""
+    if text.endswith("\\\n"):
+        return True
+    parser = Parser(text)
+    try:
+        parser.script()
+    except SyntaxProblem as problem:
+        return any(early in str(problem) for early in ENDED_EARLY)
+    return parser.unfinished

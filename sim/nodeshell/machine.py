@@ -1,0 +1,234 @@
+"""One machine as its operating system knows it: units, their journal, processes, and what its files change.
+
+It is there from the beginning and small; the file system comes when somebody looks for the first time (``userland``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from seatrial.sim.apiserver.client import Unreachable
+from seatrial.sim.apiserver.request import Request
+from seatrial.sim.faults.machines import KubeletStop
+from seatrial.sim.nodeshell import unitlog
+from seatrial.sim.nodeshell.site import Site
+from seatrial.sim.nodeshell.unitlog import UnitLog
+from seatrial.sim.nodeshell.units import ACTIVE, INACTIVE, WAITING, Systemd, Unit
+
+if TYPE_CHECKING:
+    from seatrial.sim.nodeshell.userland import Userland
+    from seatrial.sim.workloads.process import Proc
+
+CONTAINERD_PID, FIRST_PID = 612, 730
+KUBELET_COMMAND = (
+    "/usr/bin/kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf "
+    "--kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml"
+)
+
+
+class Machine:
+    """A node, seen from inside."""
+
+    def __init__(self, site: Site, name: str) -> None:
+        self.site = site
+        self.node = site.nodes[name]
+        self.name = name
+        self.address = self.node.spec.address
+        self.clock = site.wiring.clock
+        self.log = UnitLog(lambda: self.clock.now)
+        self._last_pid = FIRST_PID
+        self._pids: dict[str, int] = {}
+        self.systemd = Systemd(self.clock, self.log, self.next_pid)
+        self.containerd = self.systemd.add(
+            Unit(
+                "containerd",
+                "containerd container runtime",
+                "/usr/bin/containerd",
+                documentation="https://containerd.io",
+                memory=42 * 1024 * 1024,
+                pid=CONTAINERD_PID,
+                since_us=self.clock.now,
+            )
+        )
+        self.kubelet = self.systemd.add(
+            Unit(
+                "kubelet",
+                "kubelet: The Kubernetes Node Agent",
+                KUBELET_COMMAND,
+                drop_in="10-kubeadm.conf",
+                documentation="https://kubernetes.io/docs/",
+                memory=36 * 1024 * 1024,
+                state=INACTIVE,
+                start=self.node.start,
+            )
+        )
+        self._userland: Userland | None = None
+        self._failing = False
+        self.node.on_kubelet = self._kubelet
+        self.node.configure = self._configure
+        self.node.on_power_off.append(self._dark)
+        kubelet = self.node.kubelet
+        kubelet.recorder.heard = self._heard
+        kubelet.client.on_lost = self._lost
+
+    @property
+    def is_control_plane(self) -> bool:
+        return self.name == self.site.control_plane
+
+    def next_pid(self) -> int:
+        self._last_pid += 7
+        return self._last_pid
+
+    def pid_of(self, key: str) -> int:
+        """The number of a process, given when somebody first asks."""
+        found = self._pids.get(key)
+        if found is None:
+            found = self._pids[key] = self.next_pid()
+        return found
+
+    @property
+    def userland(self) -> Userland:
+        """Its file system and shells."""
+        if self._userland is None:
+            from seatrial.sim.nodeshell.userland import Userland
+
+            self._userland = Userland(self)
+        return self._userland
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether anybody has been on the machine: until then its files are as they were installed."""
+        return self._userland is not None
+
+    # The kubelet
+
+    def _configure(self) -> bool:
+        """The kubelet's process reads its files; it ends when they are wrong."""
+        self._failing = False
+        if not self.looked_at:
+            return True
+        from seatrial.sim.nodeshell import kubeletconfig
+
+        problem = kubeletconfig.load(self)
+        if problem is None:
+            return True
+        unit = self.kubelet
+        self.systemd.began(unit)
+        for source, text in problem.lines:
+            self.log.klog(unit.pid, "E", source, text)
+        self.systemd.failed(unit, problem.status)
+        return False
+
+    def _kubelet(self, begins: bool) -> None:
+        if not begins:
+            if not self._failing:
+                self.systemd.ended(self.kubelet)
+            return
+        self.systemd.began(self.kubelet)
+        say = self._klog
+        version = self.site.spec.kubernetes_version
+        say("I", "server.go:525", f'"Kubelet version" kubeletVersion="{version}"')
+        say("I", "server.go:527", '"Golang settings" GOGC="" GOMAXPROCS="" GOTRACEBACK=""')
+        say("I", "server.go:939", '"Client rotation is on, will bootstrap in background"')
+        say("I", "kubelet.go:475", '"Attempting to sync node with API server"')
+        say("I", "kubelet.go:376", '"Adding static pod path" path="/etc/kubernetes/manifests"')
+        say("I", "kubelet.go:2430", '"Starting kubelet main sync loop"')
+        say("I", "kubelet_node_status.go:75", f'"Attempting to register node" node="{self.name}"')
+
+    def _klog(self, severity: str, source: str, text: str) -> None:
+        self.log.klog(self.kubelet.pid, severity, source, text)
+
+    def _heard(self, about: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
+        severity, source, text = unitlog.of_event(self.name, about, kind, reason, message)
+        if severity:
+            self._klog(severity, source, text)
+        elif about.get("kind") == "Node" and reason == "Starting":
+            self._klog("I", "kubelet_node_status.go:78", f'"Successfully registered node" node="{self.name}"')
+
+    def _lost(self, request: Request, lost: Unreachable) -> None:
+        address = f"{self.site.api_address}:6443"
+        reason = lost.reason.replace(f"{self.site.control_plane}:6443", address)
+        url = f"https://{address}{request.path}"
+        self._klog(*unitlog.of_lost_request(self.name, request.method, url, reason))
+
+    def kill(self, unit: Unit, signal: str, number: int) -> None:
+        """A signal ends a daemon's process; systemd starts it again."""
+        if unit is self.kubelet:
+            self._failing = True
+            self.node.stop()
+            self._failing = False
+        self.systemd.failed(unit, number, signal)
+
+    # What systemctl does
+
+    def start(self, unit: Unit) -> None:
+        self.start_kubelet() if unit is self.kubelet else self.start_containerd()
+
+    def stop(self, unit: Unit) -> None:
+        self.stop_kubelet() if unit is self.kubelet else self.stop_containerd()
+
+    def restart(self, unit: Unit) -> None:
+        if unit is self.kubelet:
+            self.restart_kubelet()
+        else:
+            self.stop_containerd()
+            self.start_containerd()
+
+    def enable(self, unit: Unit, enabled: bool) -> None:
+        """Whether it starts when the machine boots."""
+        unit.enabled = enabled
+        if unit is self.kubelet:
+            self.node.starts_at_boot = enabled
+
+    def stop_containerd(self) -> None:
+        self.systemd.ended(self.containerd)
+
+    def start_containerd(self) -> None:
+        self.systemd.began(self.containerd)
+
+    def stop_kubelet(self) -> None:
+        """``systemctl stop kubelet``: the fault of that name, in the list of faults until it is started again."""
+        self.systemd.give_up(self.kubelet)
+        if not self.site.seams.holds(("kubelet", self.name)):
+            taken = [each["name"] for each in self.site.faults.list()]
+            name = f"kubelet-stop-{self.name}"
+            while name in taken:
+                name += "-again"
+            self.site.faults.add(KubeletStop(node=self.name), name)
+
+    def start_kubelet(self) -> None:
+        """``systemctl start kubelet``: heals the fault, whoever made it."""
+        for each in self.site.faults.list():
+            if each["fault"]["kind"] == KubeletStop.kind and each["fault"].get("node") == self.name and each["started"]:
+                self.site.faults.remove(each["name"])
+        self.site.seams.release(("kubelet", self.name))
+        self.systemd.give_up(self.kubelet)
+        self.node.start()
+
+    def restart_kubelet(self) -> None:
+        """``systemctl restart kubelet``."""
+        if self.kubelet.state == ACTIVE:
+            self.node.stop()
+        self.start_kubelet()
+
+    @property
+    def kubelet_waits(self) -> bool:
+        """Whether the kubelet failed and will be tried again."""
+        return self.kubelet.state == WAITING
+
+    # Power
+
+    def _dark(self) -> None:
+        """The machine lost its power: the journal is on disk, everything else begins anew."""
+        self.systemd.power_off()
+        self._pids.clear()
+        if self._userland is not None:
+            self._userland.power_off()
+
+
+def machine_of(proc: Proc) -> Machine:
+    """The machine that a program runs on."""
+    container: Any = proc.container
+    machine: Machine = container.machine
+    return machine
