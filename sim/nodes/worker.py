@@ -149,6 +149,9 @@ class PodWorker:
         """
         settings, now = self.kubelet.settings, self.kubelet.clock.now
         due = self._synced_us
+        if not due:
+            # The first sync is still to come: it reads the objects as they are then.
+            return
         while due <= now:
             due += self._jitter(settings.sync_frequency_us)
         self._synced_us = due

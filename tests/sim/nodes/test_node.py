@@ -384,3 +384,12 @@ def test_a_life_only_goes_forward(script: str, init: list[str], policy: str) -> 
                 each["state"].get("terminated", {}).get("exitCode") for each in status.get("initContainerStatuses", ())
             ]
             assert ended == [0] * len(init)
+
+
+def test_change_of_a_reference_during_the_first_sync_counts_no_syncs_before_it() -> None:
+    cluster = Cluster(ClusterSpec(nodes=1, metrics_server=False), seed=3)
+    cluster.settle()
+    worker = next(iter(cluster.nodes["w1-k8s"].kubelet.workers.values()))
+    worker._synced_us, before = 0, worker._syncs
+    worker.refresh_due()
+    assert worker._syncs == before, "it would count them from 1970 on"
