@@ -9,8 +9,10 @@ from urllib.parse import urlencode
 import click
 
 from seatrial.api.cli import remote
-from seatrial.api.cli.show import FORMATS, existing
-from seatrial.api.cli.up import DEFAULT_NAME
+from seatrial.api.cli.branches import fork, rewind
+from seatrial.api.cli.options import cluster_option as cluster_option
+from seatrial.api.cli.options import output_option, tell
+from seatrial.api.cli.show import existing
 from seatrial.api.control import durations
 from seatrial.api.problem import Problem
 
@@ -19,9 +21,6 @@ COLORS = {"+": "green", "-": "red", "@": "cyan"}
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 NUMBERED_MAX = 12
 """Fields of an object that are shown when only an overview is asked for."""
-
-cluster_option = click.option("--cluster", "name", default=DEFAULT_NAME, show_default=True, help="Which cluster.")
-output_option = click.option("--output", "-o", type=FORMATS, default="text", help="json for programs.")
 
 
 @click.group(short_help="Look at simulated time, change its pace, jump to another moment.")
@@ -45,19 +44,8 @@ def clock() -> None:
     """
 
 
-def tell(view: dict[str, Any]) -> None:
-    """The lines of a clock."""
-    pace = "paused" if view["paused"] else f"{view['speed']:g} × as fast as the wall clock"
-    if view.get("lockstep"):
-        pace += f", waiting {view['lockstep']} for clients after each word with them"
-    click.echo(f"now:    {view['now']} in the cluster")
-    ahead = -int(view["offsetMicroseconds"])
-    if ahead:
-        word = "ahead of" if ahead > 0 else "behind"
-        click.echo(f"        {durations.show(abs(ahead))} {word} the wall clock")
-    click.echo(f"pace:   {pace}")
-    if view["lagMicroseconds"] > 1_000_000:
-        click.echo(f"lag:    {durations.show(view['lagMicroseconds'])}: the simulation cannot keep up")
+clock.add_command(rewind)
+clock.add_command(fork)
 
 
 def checked_span(what: str, text: str, example: str) -> str:

@@ -32,6 +32,12 @@ def context_of(home: Home) -> ssl.SSLContext:
 
 def ask(home: Home, method: str, path: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     """The answer to a request below /seatrial/v1. Raises Problem when the cluster is down or refuses."""
+    value = json.loads(fetch(home, method, path, body, timeout_s))
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def fetch(home: Home, method: str, path: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> bytes:
+    """The same as it came: for answers that are not JSON. Raises Problem."""
     what = f"cluster {home.name}"
     process = running(home)
     context = context_of(home)
@@ -46,16 +52,16 @@ def ask(home: Home, method: str, path: str, body: Any = None, timeout_s: float =
         raise Problem(what, why, f"see seatrial logs {home.name}; seatrial halt {home.name} stops it") from None
     finally:
         connection.close()
-    try:
-        value = json.loads(raw)
-    except ValueError:
-        value = {"detail": raw.decode(errors="replace").strip()}
     if answer.status >= 300:
+        try:
+            value = json.loads(raw)
+        except ValueError:
+            value = {"detail": raw.decode(errors="replace").strip()}
         told = value.get("detail") if isinstance(value, dict) else None
         if isinstance(told, dict) and {"what", "why", "mend"} <= told.keys():
             raise Problem(told["what"], told["why"], told["mend"])
         raise Problem(what, refusal(value), "seatrial clock --help shows what can be asked")
-    return value if isinstance(value, dict) else {"value": value}
+    return raw
 
 
 def refusal(value: Any) -> str:

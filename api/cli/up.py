@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
-from seatrial.api.cli import kubeconfig
+from seatrial.api.cli import kubeconfig, progress
 from seatrial.api.cli.app import home_text
 from seatrial.api.problem import Problem
 from seatrial.api.server import detached, state
@@ -266,9 +266,11 @@ def run_here(home: Home, ready: Callable[[dict[str, Any]], None]) -> None:
 def spawn(home: Home) -> dict[str, Any]:
     """Starts the server on its own and waits until it answers; its report. Raises Problem."""
     pid, reading = detached.start(home)
-    with os.fdopen(reading, "rb") as pipe:
-        arrived, _, _ = select.select([pipe], [], [], START_TIMEOUT_S)
-        raw = pipe.readline() if arrived else b""
+    with os.fdopen(reading, "rb", buffering=0) as pipe, progress.shown("replaying its history") as show:
+        raw = said(pipe)
+        while raw.startswith(b'{"progress"'):
+            show(float(json.loads(raw)["progress"]))
+            raw = said(pipe)
     if raw:
         report: dict[str, Any] = json.loads(raw)
         for key, kind in (("problem", Problem), ("defect", Defect)):
@@ -281,6 +283,12 @@ def spawn(home: Home) -> dict[str, Any]:
     os.waitpid(pid, 0)
     why = f"its server did not start: {last_words(home.log)}"
     raise Defect(f"cluster {home.name}", why, f"the log may say more: {home.log}")
+
+
+def said(pipe: IO[bytes]) -> bytes:
+    """The next line of a starting server; empty when it says nothing any more."""
+    arrived, _, _ = select.select([pipe], [], [], START_TIMEOUT_S)
+    return pipe.readline() if arrived else b""
 
 
 def last_words(log: Path) -> str:

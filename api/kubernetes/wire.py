@@ -16,6 +16,7 @@ from email.utils import formatdate
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
+from weakref import WeakSet
 
 from seatrial.api.kubernetes import encoding
 from seatrial.api.kubernetes.audit import Audit
@@ -104,6 +105,7 @@ class Kubernetes:
         self._inflight = inflight or Inflight()
         self._audit = audit
         self._date = (0, "")
+        self._watches: WeakSet[WatchStream] = WeakSet()
 
     def __call__(self, incoming: Incoming, answer: Answer) -> None:
         """Serves one request at the simulation's present; the answer goes out once its effects are durable."""
@@ -185,6 +187,11 @@ class Kubernetes:
         self._driver.answer(lambda: answer(outgoing))
         self._driver.look()
 
+    def expire(self, text: str) -> None:
+        """Ends all watches with 410 Gone, as those of an etcd that was restored: their clients list anew."""
+        for stream in list(self._watches):
+            stream.fail(errors.expired(text))
+
     # answers
 
     def outgoing(self, incoming: Incoming, response: Response) -> Outgoing:
@@ -224,6 +231,7 @@ class Kubernetes:
         """Answers that go on: a watch, a followed log, a connection into a pod."""
         body, release = response.body, self._driver.stream
         if isinstance(body, WatchStream):
+            self._watches.add(body)
             if response.content_type == PROTOBUF:
                 headers[2] = ("Content-Type", PROTOBUF_STREAM)
             return Outgoing(

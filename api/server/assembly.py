@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from seatrial.api.problem import Problem
@@ -18,9 +19,10 @@ from seatrial.api.server.state import Home, Settings
 from seatrial.sim.apiserver.replay import leaves_no_trace
 from seatrial.sim.apiserver.request import Request, Response
 from seatrial.sim.cluster import Cluster
-from seatrial.sim.kernel.clock import micro_stamp_of
+from seatrial.sim.kernel.clock import Clock, micro_stamp_of
 from seatrial.sim.kernel.journal import FULL, Journal
 from seatrial.sim.store.sqlite import Damaged, Durable
+from seatrial.sim.store.store import Store
 
 log = logging.getLogger("seatrial")
 
@@ -128,11 +130,69 @@ def assemble(home: Home, settings: Settings, keys: Pki) -> Live:
     except ValueError as impossible:
         mend = f"give it another size: seatrial destroy {home.name}, then seatrial up {home.name} --nodes N"
         raise Problem(f"cluster {home.name}", str(impossible), mend) from None
-    cluster.signatures.connect(partial(sign, keys.authority))
-    cluster.journal.entries_max = JOURNAL_ENTRIES_MAX
+    equip(cluster, keys)
     if durable is not None:
         kept.restore(cluster, durable)
     return Live(cluster, durable, wall - now)
+
+
+def equip(cluster: Cluster, keys: Pki) -> None:
+    """Gives a cluster what it needs of the world to be live."""
+    cluster.signatures.connect(partial(sign, keys.authority))
+    cluster.journal.entries_max = JOURNAL_ENTRIES_MAX
+
+
+def adopt(home: Home, settings: Settings, cluster: Cluster) -> Live:
+    """Goes on with a cluster that was replayed: what it holds takes the place of what is on disk, in one step. Raises
+    Problem when the disk does not let it; nothing has changed there then."""
+    if settings.ephemeral:
+        return Live(cluster, None, wall_us() - cluster.now)
+    draft = home.database.with_name(home.database.name + ".new")
+    try:
+        for path in beside(draft):
+            path.unlink(missing_ok=True)
+        copy = Durable(draft, settings.fsync)
+        copy.copy(cluster.store)
+        copy.set_fact(NOW, str(cluster.now))
+        copy.set_fact(OFFSET, str(wall_us() - cluster.now))
+        copy.close()
+        for path in beside(home.database)[1:]:
+            path.unlink(missing_ok=True)
+        draft.replace(home.database)
+    except (OSError, sqlite3.Error) as problem:
+        why = f"what it is to go on from cannot be written ({problem})"
+        raise Problem(
+            f"cluster {home.name}", why, "make room on the disk; what was there before is untouched"
+        ) from None
+    durable = open_database(home, settings)
+    durable.follow(cluster.store)
+    cluster.state = durable
+    live = Live(cluster, durable, wall_us() - cluster.now)
+    live.keep()
+    return live
+
+
+def kept_journal(home: Home, settings: Settings) -> Journal:
+    """The history that a halted cluster would begin at its next start: what it holds. Raises Problem."""
+    durable = open_database(home, settings)
+    try:
+        now = int(durable.fact(NOW) or settings.spec.epoch_us) + 1
+        store = Store(Clock(now))
+        durable.load(store)
+    except Damaged as damaged:
+        raise damaged_database(home, damaged) from None
+    finally:
+        durable.close()
+    spec = settings.spec.model_dump(mode="json")
+    authority = (home.pki / "ca.crt").read_text()
+    header = {"seed": settings.seed, "boot": settings.boots, "now": now, "spec": spec, "ca": authority}
+    objects = [(name, obj) for name in store.storages() for obj in store.list(name)]
+    return Journal({**header, "revision": store.revision, "seatrial": version("seatrial")}, kept=objects)
+
+
+def beside(database: Path) -> list[Path]:
+    """A database's file and those that SQLite keeps next to it."""
+    return [database, *(database.with_name(database.name + end) for end in ("-wal", "-shm"))]
 
 
 def open_database(home: Home, settings: Settings) -> Durable:

@@ -58,6 +58,11 @@ def run(home: Home, writing: int) -> int:
     log = logging.getLogger("seatrial")
     pipe = os.fdopen(writing, "w")
 
+    def progress(share: float) -> None:
+        if not pipe.closed:
+            pipe.write(json.dumps({"progress": share}) + "\n")
+            pipe.flush()
+
     def tell(report: object) -> None:
         if not pipe.closed:
             pipe.write(json.dumps(report) + "\n")
@@ -66,7 +71,7 @@ def run(home: Home, writing: int) -> int:
     try:
         from seatrial.api.server import process
 
-        process.serve(home, lambda port, keys: tell(process.report(port, keys)))
+        process.serve(home, lambda port, keys: tell(process.report(port, keys)), progress)
     except Problem as problem:
         log.error("%s; mend: %s", problem, problem.mend)
         tell({"problem": [problem.what, problem.why, problem.mend]})

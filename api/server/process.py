@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.api.addresses.served import Served
-from seatrial.api.control import addresses, clock, explain, faults, loads, ssh, trace, why
+from seatrial.api.control import addresses, clock, explain, faults, history, loads, ssh, trace, why
 from seatrial.api.control.app import Control, Front, make_app
 from seatrial.api.kubernetes.audit import Audit
 from seatrial.api.kubernetes.inflight import Inflight
 from seatrial.api.kubernetes.wire import Kubernetes
 from seatrial.api.problem import Problem
 from seatrial.api.server import pki
-from seatrial.api.server.assembly import Live, assemble
+from seatrial.api.server.assembly import Live, adopt, assemble
 from seatrial.api.server.driver import Driver, wall_us
+from seatrial.api.server.histories import Histories, Pace, Successor, begin_again
 from seatrial.api.server.listener import Listener, PortInUse, bind, tls
 from seatrial.api.server.outside import Outside
 from seatrial.api.server.state import Home, Settings
@@ -74,8 +75,12 @@ def certificates(home: Home, settings: Settings) -> pki.Pki:
         raise Problem(f"cluster {home.name}", why, mend) from None
 
 
-def serve(home: Home, ready: Ready) -> None:
-    """Runs a cluster's server until it is told to stop (SIGTERM, SIGINT, the control API). Raises Problem."""
+def serve(home: Home, ready: Ready, progress: Callable[[float], None] = lambda share: None) -> None:
+    """Runs a cluster's server until it is told to stop (SIGTERM, SIGINT, the control API). Raises Problem.
+
+    When its history is rewound, another cluster takes the place of the one that was there: clients lose their
+    connections and find it on the same port. ``progress`` hears how much of a history is replayed at the start.
+    """
     import uvloop
 
     if not home.acquire():
@@ -85,10 +90,23 @@ def serve(home: Home, ready: Ready) -> None:
         listening = listen(home.name, settings.port)
         settings = settings.model_copy(update={"port": listening.getsockname()[1], "boots": settings.boots + 1})
         keys = certificates(home, settings)
-        live = assemble(home, settings, keys)
+        live = (
+            begin_again(home, settings, keys, progress) if home.beginning.exists() else assemble(home, settings, keys)
+        )
+        settings = settings.model_copy(update={"spec": live.cluster.spec, "seed": live.cluster.seed})
         home.save(settings)
-        spare_the_collector()
-        uvloop.run(_run(home, settings, live, listening, keys, ready))
+        pace = Pace()
+        while True:
+            spare_the_collector()
+            successor = uvloop.run(_run(home, settings, live, listening.dup(), keys, ready, pace))
+            if successor is None:
+                return
+            gc.unfreeze()
+            ready = _told_already
+            pace = successor.pace
+            live = adopt(home, settings, successor.cluster)
+            settings = settings.model_copy(update={"spec": live.cluster.spec, "seed": live.cluster.seed})
+            home.save(settings)
     finally:
         if home.exists and home.settings_file.exists() and _is_ephemeral(home):
             home.remove()
@@ -137,7 +155,13 @@ def about(home: Home, settings: Settings) -> dict[str, Any]:
     }
 
 
-async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys: pki.Pki, ready: Ready) -> None:
+def _told_already(port: int, keys: pki.Pki) -> None:
+    """Who started the server knows already that it answers."""
+
+
+async def _run(
+    home: Home, settings: Settings, live: Live, listening: Any, keys: pki.Pki, ready: Ready, pace: Pace
+) -> Successor | None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     failure: list[BaseException] = []
@@ -164,18 +188,25 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
         audit=audit,
     )
 
+    histories = Histories(home, live, driver, keys, stopping.set, kubernetes.expire)
+
     def status() -> Mapping[str, Any]:
         seconds = round(time.monotonic() - started, 1)
-        return {**about(home, settings), "uptimeSeconds": seconds, "connections": listener.connections, **live.facts()}
+        facts = {**about(home, settings), "uptimeSeconds": seconds, "connections": listener.connections}
+        return {**facts, **live.facts(), "history": started}
 
     served = addresses_of(live, driver, settings)
-    more: tuple[Callable[[FastAPI], None], ...] = (*_paths(live, driver), partial(addresses.add_to, served, settings))
+    more: tuple[Callable[[FastAPI], None], ...] = (
+        *_paths(live, driver),
+        partial(addresses.add_to, served, settings),
+        partial(history.add_to, histories, cluster, driver),
+    )
     upgrades = {ssh.PATH: partial(ssh.upgrade, cluster, driver)}
     control = Control(cluster.server, lambda: make_app(driver, status, stopping.set, *more), upgrades)
     listener = Listener(Front(kubernetes, control), listening, tls(keys))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    driver.start(loop, live.offset_us)
+    pace.begin(driver, loop, live.offset_us)
     await listener.start()
     if served is not None:
         await served.start()
@@ -198,6 +229,7 @@ async def _run(home: Home, settings: Settings, live: Live, listening: Any, keys:
             f"the simulation stopped with an error ({type(failure[0]).__name__}: {failure[0]})",
             f"the log has the details ({home.log}); start it again with: seatrial up {home.name}",
         )
+    return histories.successor
 
 
 def _add_scenarios(cluster: Any, driver: Driver, app: Any) -> None:

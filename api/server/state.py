@@ -4,6 +4,8 @@ One directory per cluster under the XDG state directory (``$XDG_STATE_HOME/seatr
 
     state.json     what the cluster is: specification, seed, port; with the version of this layout
     cluster.db     its objects (SQLite)
+    begin.journal  a history to go on from at the next start, of a fork or a restored snapshot
+    snapshots/     histories that were saved, by name
     pki/           its authority, server and administrator certificates; keys for the owner alone
     lock           held by the server as long as it lives
     process.json   the server's process, for those who find the lock held
@@ -79,6 +81,15 @@ class Home:
     @property
     def database(self) -> Path:
         return self.path / "cluster.db"
+
+    @property
+    def beginning(self) -> Path:
+        """The journal of a history that the next start is to go on from, if there is one."""
+        return self.path / "begin.journal"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.path / "snapshots"
 
     @property
     def pki(self) -> Path:

@@ -127,6 +127,13 @@ class Durable:
         self._revision = change.revision
         self._facts["now"] = str(change.at_us)
 
+    def copy(self, store: Store) -> None:
+        """Takes in all that a store holds, for the next flush of a file that is empty."""
+        self._store, self._revision = store, store.revision
+        for storage in store.storages():
+            for obj in store.list(storage):
+                self._gathered[storage, order_of(place_of(obj))] = obj
+
     @property
     def dirty(self) -> bool:
         """Whether there is something to flush."""

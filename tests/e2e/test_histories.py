@@ -1,0 +1,82 @@
+"""Back in time and into a second cluster, with the real kubectl on the other side."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from tests.e2e.conftest import DEADLINE_S, Machine
+
+pytestmark = pytest.mark.e2e
+BARE = ("--nodes", "0", "--controllers", "none")
+
+
+def configmaps(machine: Machine, context: str = "seatrial") -> list[str]:
+    said = machine.kubectl("--context", context, "get", "configmaps", "-o", "name")
+    return [line.removeprefix("configmap/") for line in said.split() if "kube-root" not in line]
+
+
+def test_back_to_an_earlier_moment_and_forth_again(machine: Machine) -> None:
+    machine.must("seatrial", "up", *BARE)
+    machine.kubectl("create", "configmap", "first")
+    revision = machine.read("configmap", "first")["metadata"]["resourceVersion"]
+    machine.must("seatrial", "clock", "advance", "1h")
+    machine.kubectl("create", "configmap", "second")
+    last = int(machine.read("configmap", "second")["metadata"]["resourceVersion"])
+    command = ["kubectl", "get", "configmaps", "--watch"]
+    with subprocess.Popen(command, env=machine.environment, stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        while "second" not in watcher.stdout.readline():
+            pass
+        said = machine.must("seatrial", "clock", "rewind", revision, "--keep", "later")
+        assert "snapshot restore later" in said
+        assert "Expired" in watcher.communicate(timeout=DEADLINE_S)[0]
+    assert configmaps(machine) == ["first"]
+    machine.kubectl("create", "configmap", "other")
+    assert int(machine.read("configmap", "other")["metadata"]["resourceVersion"]) > last
+    assert "later" in machine.must("seatrial", "snapshot", "list")
+    machine.must("seatrial", "snapshot", "restore", "later", "--yes")
+    assert configmaps(machine) == ["first", "second"]
+    assert "60m" in machine.kubectl("get", "configmap", "first", "--no-headers")
+    machine.must("seatrial", "halt")
+    machine.must("seatrial", "up")
+    assert configmaps(machine) == ["first", "second"]
+    assert "before this boot" in machine.refused("seatrial", "clock", "rewind", "30m")
+    assert "no moment" in machine.refused("seatrial", "clock", "rewind", "soon")
+
+
+def test_a_fork_goes_its_own_way_and_a_journal_makes_it_again(machine: Machine) -> None:
+    machine.must("seatrial", "up", *BARE)
+    machine.kubectl("create", "configmap", "common")
+    machine.must("seatrial", "clock", "fork", "what-if")
+    machine.kubectl("--context", "seatrial-what-if", "create", "configmap", "there")
+    machine.kubectl("--context", "seatrial", "create", "configmap", "here")
+    assert configmaps(machine, "seatrial-what-if") == ["common", "there"]
+    assert configmaps(machine) == ["common", "here"]
+    assert "already" in machine.refused("seatrial", "clock", "fork", "what-if")
+    machine.must("seatrial", "journal", "save", "there.journal", "--cluster", "what-if")
+    report = json.loads(machine.must("seatrial", "replay", "there.journal", "-o", "json"))
+    assert report["same"]
+    assert "POST /api/v1/namespaces/default/configmaps" in machine.must("seatrial", "journal", "show", "there.journal")
+    machine.must("seatrial", "replay", "there.journal", "--as", "again")
+    assert configmaps(machine, "seatrial-again") == ["common", "there"]
+
+
+def test_a_halted_cluster_is_saved_and_restored(machine: Machine) -> None:
+    machine.must("seatrial", "up", *BARE)
+    machine.kubectl("create", "configmap", "kept")
+    machine.must("seatrial", "halt")
+    machine.must("seatrial", "snapshot", "save", "cold")
+    assert "already" in machine.refused("seatrial", "snapshot", "save", "cold")
+    machine.must("seatrial", "up")
+    machine.kubectl("delete", "configmap", "kept")
+    machine.must("seatrial", "halt")
+    machine.must("seatrial", "snapshot", "restore", "cold", "--yes")
+    machine.must("seatrial", "up")
+    assert configmaps(machine) == ["kept"]
+    machine.must("seatrial", "snapshot", "delete", "cold")
+    assert "none of that name" in machine.refused("seatrial", "snapshot", "delete", "cold")
+    assert "no snapshots" in machine.must("seatrial", "snapshot", "list")
+    assert "cannot be read" in machine.refused("seatrial", "snapshot", "restore", "cold")
