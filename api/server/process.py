@@ -7,6 +7,7 @@ simulation. ``ready`` is told once requests are answered.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -136,6 +137,21 @@ def _is_ephemeral(home: Home) -> bool:
         return False
 
 
+def kubernetes_of(live: Live, driver: Driver, settings: Settings, audit: Audit | None) -> Kubernetes:
+    """What answers for everything but the control API."""
+    cluster, limits = live.cluster, settings.spec.apiserver
+    return Kubernetes(
+        live,
+        driver,
+        live.carry_on,
+        live.submit,
+        cluster.store.encoded,
+        cluster.kinds,
+        inflight=Inflight(limits.max_requests_inflight, limits.max_mutating_requests_inflight),
+        audit=audit,
+    )
+
+
 def addresses_of(live: Live, driver: Driver, settings: Settings) -> Served | None:
     """The cluster's addresses on this machine, not open yet; None where it is to have none, or has no machines."""
     network = live.cluster.networking if settings.addresses else None
@@ -176,18 +192,7 @@ async def _run(
     driver = Driver(cluster.clock, live.flush, live.dirty)
     driver.on_failure = fail
     cluster.connect(Outside(cluster.clock, driver).perform)
-    limits = settings.spec.apiserver
-    kubernetes = Kubernetes(
-        live,
-        driver,
-        live.carry_on,
-        live.submit,
-        cluster.store.encoded,
-        cluster.kinds,
-        inflight=Inflight(limits.max_requests_inflight, limits.max_mutating_requests_inflight),
-        audit=audit,
-    )
-
+    kubernetes = kubernetes_of(live, driver, settings, audit)
     histories = Histories(home, live, driver, keys, stopping.set, kubernetes.expire)
 
     def status() -> Mapping[str, Any]:
