@@ -18,9 +18,12 @@ PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class Daemon:
-    """A port that is closed while its process does not run."""
+    """A port that is closed while its process does not run; ``name`` is for people."""
 
-    def __init__(self, running: Callable[[], bool], answer: Callable[[HttpRequest], HttpResponse]) -> None:
+    certificate = None
+
+    def __init__(self, name: str, running: Callable[[], bool], answer: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.name = name
         self._running, self._answer = running, answer
 
     def http(self, request: HttpRequest) -> HttpResponse:
@@ -37,13 +40,13 @@ class Daemon:
 def listen(machine: Machine) -> None:
     """Opens the ports of a machine's daemons."""
     node, services = machine.node, machine.site.plane.services
-    rows: dict[int, tuple[Callable[[], bool], Callable[[HttpRequest], HttpResponse]]] = {
-        HEALTH: (lambda: node.running, _healthy),
-        KUBELET: (lambda: node.running, _unauthorized),
-        SSH: (lambda: node.powered, _no_http),
+    rows: dict[int, tuple[str, Callable[[], bool], Callable[[HttpRequest], HttpResponse]]] = {
+        HEALTH: ("kubelet-health", lambda: node.running, _healthy),
+        KUBELET: ("kubelet", lambda: node.running, _unauthorized),
+        SSH: ("sshd", lambda: node.powered, _no_http),
     }
-    for port, (running, answer) in rows.items():
-        services[machine.name, "TCP", port] = Daemon(running, answer)
+    for port, (name, running, answer) in rows.items():
+        services[machine.name, "TCP", port] = Daemon(name, running, answer)
 
 
 def _healthy(request: HttpRequest) -> HttpResponse:
