@@ -161,11 +161,11 @@ def _by_client(call: Call, target: Target) -> Target:
             "create --save-config or kubectl apply. The missing annotation will be patched automatically."
         )
     if call.dry_run == "client":
-        patch = _patch(target, current, modified)
+        patch = patch_for(target, current, modified)
         printing.told(call, current, "configured" if patch else "unchanged")
         return target
     for attempt in range(RETRIES):
-        patch = _patch(target, current, modified)
+        patch = patch_for(target, current, modified)
         if not patch:
             target.object = current
             printing.told(call, current, "unchanged")
@@ -231,7 +231,7 @@ def _type(target: Target) -> Any:
     return type_of_kind(kind.group, kind.version, kind.kind)
 
 
-def _patch(target: Target, current: Object, modified: Object) -> dict[str, Any]:
+def patch_for(target: Target, current: Object, modified: Object) -> dict[str, Any]:
     last = ((current.get("metadata") or {}).get("annotations") or {}).get(LAST_APPLIED)
     try:
         original = orjson.loads(last) if last else {}

@@ -12,8 +12,33 @@ from seatrial.scenarios.kubectl.session import Session
 from seatrial.sim.machinery.errors import ApiError
 
 MODULES: Mapping[str, str] = {
-    "get": "getting", "create": "creating", "apply": "applying", "delete": "deleting", "scale": "scaling",
-    "edit": "editing", "completion": "completion",
+    "get": "getting",
+    "describe": "describing",
+    "events": "eventing",
+    "explain": "explaining",
+    "create": "creating",
+    "run": "starting", "expose": "starting", "autoscale": "starting",
+    "apply": "applying",
+    "diff": "diffing",
+    "delete": "deleting",
+    "edit": "editing",
+    "patch": "patching", "replace": "patching",
+    "label": "labeling", "annotate": "labeling",
+    "scale": "scaling",
+    "set": "setting",
+    "rollout": "rolling",
+    "wait": "waiting_for",
+    "logs": "connecting", "exec": "connecting", "attach": "connecting", "cp": "connecting",
+    "port-forward": "connecting",
+    "debug": "debugging",
+    "cordon": "draining", "uncordon": "draining", "drain": "draining", "taint": "draining",
+    "top": "topping",
+    "api-resources": "discovering", "api-versions": "discovering", "cluster-info": "discovering",
+    "version": "discovering", "plugin": "discovering", "kustomize": "discovering", "proxy": "discovering",
+    "kuberc": "discovering",
+    "config": "configuring",
+    "auth": "authorizing", "certificate": "authorizing",
+    "completion": "completion",
 }  # fmt: skip
 """Where the commands are, by the longest beginning of their path; each module has ``run(call) -> int | None``."""
 UNEXPECTED = frozenset({"create", "apply"})
@@ -91,4 +116,4 @@ def _module(path: str) -> str:
         found = MODULES.get(" ".join(words[:length]))
         if found:
             return found
-    raise Failure(f"kubectl {path} is not here; a real kubectl has it", plain=False)
+    raise Failure(f"kubectl {path} is not here; a real kubectl has it")

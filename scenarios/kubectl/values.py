@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from functools import cmp_to_key
 from typing import Any
 
@@ -127,3 +128,8 @@ def yaml_text(value: Any) -> str:
     """An object in YAML, keys in order."""
     text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=1 << 30)
     return text.removesuffix("...\n")
+
+
+def stamp_of(now_us: int) -> str:
+    """A time in whole seconds as RFC 3339 has it."""
+    return datetime.fromtimestamp(now_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
