@@ -24,7 +24,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import yaml
 
 from seatrial.scenarios.kubectl.commands import Flags
-from seatrial.scenarios.kubectl.failures import Failure, error_of, refused
+from seatrial.scenarios.kubectl.failures import Failure, error_of, refused, undiscovered
 from seatrial.scenarios.kubectl.session import Files, Object, Streams
 from seatrial.sim.apiserver.request import Request, Response
 
@@ -32,8 +32,6 @@ DEFAULT_SERVER = "http://localhost:8080"
 TIMEOUT_S = 300.0
 MICRO = 1_000_000
 SECTIONS = ("clusters", "contexts", "users")
-REFUSALS = 5
-"""How often kubectl asks for the API groups before it gives up."""
 
 
 class DiskFiles:
@@ -130,6 +128,7 @@ class HttpsSession:
         self._context: ssl.SSLContext | None = None
         self._timeout_s = TIMEOUT_S
         self._timeout_text = "32s"
+        self.cache: dict[str, Any] = {}
         self._held: http.client.HTTPConnection | None = None
 
     # configuration
@@ -249,14 +248,21 @@ class HttpsSession:
         path = urlsplit(self._server).path + quote(request.path, safe="/:@!$&'()*+,;=~")
         return path + (f"?{urlencode(pairs)}" if pairs else "")
 
-    def headers(self, request: Request) -> dict[str, str]:
+    def headers(self, request: Request) -> list[tuple[str, str]]:
+        """Names and values; one that has several stands several times."""
         found = {"Accept": request.accept, "User-Agent": request.user_agent, **self._headers, **request.headers}
         if request.body is not None:
             found["Content-Type"] = request.content_type
-        return found
+        return [(name, value) for name, text in found.items() for value in text.split("\x00")]
 
     def _sent(self, connection: http.client.HTTPConnection, request: Request) -> http.client.HTTPResponse:
-        connection.request(request.method, self.target(request), request.body, self.headers(request))
+        connection.putrequest(request.method, self.target(request), skip_accept_encoding=True)
+        for name, value in self.headers(request):
+            connection.putheader(name, value)
+        body = request.body or b""
+        if body or request.method not in ("GET", "DELETE"):
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body or None)
         return connection.getresponse()
 
     def _failed(self, request: Request, problem: Exception) -> Failure:
@@ -266,13 +272,8 @@ class HttpsSession:
         url = f"{self._server}{request.path}"
         if isinstance(problem, ConnectionRefusedError):
             if request.path in ("/api", "/apis"):
-                port = f"{where.hostname}:{where.port}"
-                line = (
-                    f'memcache.go:381] "Couldn\'t get current server API group list" err="Get \\"{url}?timeout='
-                    f'{self._timeout_text}\\": dial tcp {port}: connect: connection refused"'
-                )
-                stamp = time.strftime("E%m%d %H:%M:%S.000000")
-                self.stderr.write(f"{stamp} {os.getpid():7d} {line}\n" * REFUSALS)
+                text = undiscovered(self._server, request.path, self._timeout_text, self.now(), os.getpid())
+                self.stderr.write(text)
             return refused(self._server)
         if isinstance(problem, TimeoutError):
             return Failure(f'Unable to connect to the server: Get "{url}": net/http: request canceled', plain=True)

@@ -51,7 +51,7 @@ class Channel:
         self._wire = WSConnection(ConnectionType.CLIENT)
         self._lock = threading.Lock()
         self._message = bytearray()
-        headers = [(key.encode(), value.encode()) for key, value in session.headers(request).items() if key != "Accept"]
+        headers = [(key.encode(), value.encode()) for key, value in session.headers(request) if key != "Accept"]
         host = urlsplit(session.address()).netloc
         self._send(Handshake(host, session.target(request), extra_headers=headers, subprotocols=[protocol]))
         self._events = self._received()

@@ -77,14 +77,12 @@ def _attributes(call: Call, verb: str, what: str, name: str) -> dict[str, Any]:
     if kind is not None:
         group, resource, version = kind.group, kind.plural, kind.version
         if not kind.namespaced:
-            call.warn(
-                f"resource '{kind.plural}' is not namespace scoped"
-                + (f" in group '{kind.group}'" if kind.group else "")
-            )
+            group_note = f" in group '{kind.group}'" if kind.group else ""
+            call.err(f"Warning: resource '{kind.plural}' is not namespace scoped{group_note}\n")
     elif word != "*":
         resource, _, group = word.partition(".")
         text = f"the server doesn't have a resource type '{resource}'" + (f" in group '{group}'" if group else "")
-        call.warn(text)
+        call.err(f"Warning: {text}\n")
     del version
     found: dict[str, Any] = {"verb": verb, "resource": resource}
     if not call.flags["all-namespaces"]:
@@ -153,7 +151,8 @@ def reconcile(call: Call) -> int:
 
 
 def _reconcile(call: Call, target: Target) -> None:
-    if not target.name:
+    if target.kind.namespaced and not target.given_namespace:
+        # kubectl 1.37 looks for such an object without its namespace, gets no answer and says so in these words.
         raise Failure("resource name may not be empty")
     try:
         held = call.client.get(target.path)

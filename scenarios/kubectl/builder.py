@@ -36,8 +36,10 @@ class Target:
     object: Any = None
     """As the server has it once it was fetched; of a file before that, as it is there."""
     source: str = ""
-    original: Any = None
-    """What the file said."""
+    uid: str = ""
+    """Of the object that is being deleted, so that another of its name is not waited for."""
+    given_namespace: str = ""
+    """What the file said of it."""
 
     @property
     def path(self) -> str:
@@ -181,7 +183,7 @@ def target_of(call: Call, document: Document) -> Target:
             )
         namespace = given or call.namespace
         obj = {**obj, "metadata": {**metadata, "namespace": namespace}}
-    return Target(kind, namespace, name, obj, document.source, obj)
+    return Target(kind, namespace, name, obj, document.source, given_namespace=str(metadata.get("namespace") or ""))
 
 
 def fetched(call: Call, found: Wanted, problems: list[Exception] | None = None) -> Iterator[Target]:

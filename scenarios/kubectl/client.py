@@ -19,6 +19,8 @@ TABLE = (
     "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
 )
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+CACHE_US = 6 * 3600 * 1_000_000
+"""How long resource types are remembered (cacheTTL of genericclioptions)."""
 PATCH_TYPES = {
     "json": "application/json-patch+json",
     "merge": "application/merge-patch+json",
@@ -87,6 +89,7 @@ class Client:
         self._session = session
         self._flags = flags
         self._warn = warn
+        self._fresh = session.address() not in session.cache
 
     # requests
 
@@ -137,10 +140,27 @@ class Client:
 
     # resource types
 
-    @cached_property
+    @property
     def discovered(self) -> list[Kind]:
-        """Every resource type, groups in the server's order, preferred versions first."""
-        return discovered(self)
+        """Every resource type, groups in the server's order, preferred versions first; remembered by the session, and
+        asked anew after six hours or when a type is missing, as kubectl does with its cache on disk."""
+        cache, server = self._session.cache, self._session.address()
+        held = cache.get(server)
+        if held is None or self._session.now() - held[0] > CACHE_US:
+            held = cache[server] = (self._session.now(), discovered(self))
+        found: list[Kind] = held[1]
+        return found
+
+    def forget(self) -> bool:
+        """Forgets the resource types unless they were asked for a moment ago; whether there was something to forget."""
+        held = self._session.cache.get(self._session.address())
+        if held is None or self._fresh:
+            return False
+        self._session.cache.clear()
+        self._fresh = True
+        for name in ("_by_word", "_shorts"):
+            self.__dict__.pop(name, None)
+        return True
 
     @cached_property
     def _by_word(self) -> dict[str, list[Kind]]:
@@ -167,10 +187,14 @@ class Client:
 
     def find(self, word: str) -> Kind | None:
         """``deploy``, ``deployments``, ``deployments.apps``, ``deployments.v1.apps``."""
+        found = self._find(word)
+        return found if found is not None or not self.forget() else self._find(word)
+
+    def _find(self, word: str) -> Kind | None:
         first, _, rest = word.lower().partition(".")
         version, _, group = rest.partition(".")
         if not rest and first in self._shorts and first not in self._by_word:
-            return self.find(self._shorts[first])
+            return self._find(self._shorts[first])
         candidates = list(self._by_word.get(first, ()))
         if not candidates and rest and first in self._shorts:
             candidates = list(self._by_word.get(self._shorts[first].partition(".")[0], ()))
@@ -189,7 +213,7 @@ class Client:
         for each in self.discovered:
             if each.kind == kind and each.api_version == api_version:
                 return each
-        return None
+        return self.kind_for(api_version, kind) if self.forget() else None
 
     def category(self, word: str) -> list[Kind]:
         """The resource types of a category, such as ``all``, each once."""
@@ -220,9 +244,13 @@ def impersonation(flags: Flags) -> dict[str, str]:
     if user := flags.get("as"):
         headers["impersonate-user"] = user
     if groups := flags.get("as-group"):
-        headers["impersonate-group"] = ",".join(groups)
+        headers["impersonate-group"] = "\x00".join(groups)
     if uid := flags.get("as-uid"):
         headers["impersonate-uid"] = uid
+    for each in flags.get("as-user-extra") or ():
+        key, _, value = each.partition("=")
+        name = f"impersonate-extra-{key.lower()}"
+        headers[name] = f"{headers[name]}\x00{value}" if name in headers else value
     return headers
 
 

@@ -120,8 +120,6 @@ def _minified(call: Call, shown: dict[str, Any]) -> dict[str, Any]:
     keep = {"contexts": name, "clusters": held.get("cluster"), "users": held.get("user")}
     for section, wanted in keep.items():
         shown[section] = [row for row in shown[section] or () if row["name"] == wanted] or None
-    if call.flags["namespace"]:
-        held["namespace"] = call.flags["namespace"]
     shown["current-context"] = name
     return shown
 

@@ -101,7 +101,7 @@ def _delete(call: Call, target: Target, grace: int) -> None:
     if call.dry_run != "client":
         answer = call.client.send("DELETE", target.path, body=options(call, grace))
         metadata = answer.get("metadata") or {} if answer.get("kind") != "Status" else answer.get("details") or {}
-        target.original = metadata.get("uid", "")
+        target.uid = metadata.get("uid", "")
     else:
         target.object = call.client.get(target.path)
     if call.flags["output"] == "name":

@@ -214,7 +214,7 @@ def wrapped(text: str, indent: int) -> str:
 def _broken(line: str, width: int) -> list[str]:
     """A line in pieces no longer than the width; a word that is longer stands alone (mitchellh/go-wordwrap)."""
     out, now = [], ""
-    for space, word in re.findall(r"(\s*)(\S*)", line):
+    for space, word in re.findall(r"(\s*)(\S+)", line):
         if now and len(now) + len(space) + len(word) > width:
             out.append(now)
             now = word

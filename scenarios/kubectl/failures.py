@@ -6,6 +6,7 @@ Source: k8s.io/kubectl/pkg/cmd/util/helpers.go (checkErr, StandardErrorMessage, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from seatrial.sim.machinery.errors import ApiError
@@ -115,3 +116,16 @@ def refused(server: str) -> Failure:
     host = server.partition("://")[2]
     text = f"The connection to the server {host} was refused - did you specify the right host or port?"
     return Failure(text, plain=True)
+
+
+TRIES = 5
+"""How often kubectl asks for the API groups before it gives up."""
+
+
+def undiscovered(server: str, path: str, timeout: str, now_us: int, process: int) -> str:
+    """What kubectl logs of a server that refuses connections while it asks for the API groups."""
+    host = server.partition("://")[2]
+    stamp = datetime.fromtimestamp(now_us / 1_000_000, UTC).strftime("E%m%d %H:%M:%S.%f")
+    where = f'Get \\"{server}{path}?timeout={timeout}\\": dial tcp {host}: connect: connection refused'
+    line = f'{stamp} {process:7d} memcache.go:381] "Couldn\'t get current server API group list" err="{where}"\n'
+    return line * TRIES

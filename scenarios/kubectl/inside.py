@@ -7,17 +7,20 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, TextIO
 
 from seatrial.scenarios.kubectl.commands import Flags
-from seatrial.scenarios.kubectl.failures import Failure, error_of, refused
+from seatrial.scenarios.kubectl.failures import Failure, error_of, refused, undiscovered
 from seatrial.scenarios.kubectl.session import Files, MemoryFiles, Object, Streams
 from seatrial.sim.apiserver.connecting import Connect
 from seatrial.sim.apiserver.kubelets import ExecError
-from seatrial.sim.apiserver.request import Request, Response
+from seatrial.sim.apiserver.request import Credentials, Request, Response
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.machinery import errors
 
 SERVER = "https://192.168.1.10:6443"
+ADMINISTRATOR = Credentials("kubernetes-admin", ("system:masters",))
 STREAM_MAX_US = 3_600_000_000
 """How long a stream without an end is waited for: somebody at a real terminal would have pressed Ctrl-C."""
+ROUND_TRIP_US = 5_000
+"""What a request to the API server takes from a user's machine."""
 
 
 def configuration(namespace: str = "default") -> dict[str, Any]:
@@ -61,6 +64,9 @@ class ClusterSession:
         self.environment: Mapping[str, str] = {}
         self.editor = editor
         self.patience_us = patience_us
+        self.cache: dict[str, Any] = {}
+        self._credentials: Credentials = ADMINISTRATOR
+        self._server = SERVER
 
     def typed(self, stdin: str = "") -> None:
         """Prepares for the next command: fresh streams."""
@@ -72,18 +78,34 @@ class ClusterSession:
         return _text(self.stdout), _text(self.stderr)
 
     def open(self, flags: Flags) -> None:
-        pass
+        """There is one cluster and its administrator, unless the line says otherwise."""
+        self._server = flags.get("server") or SERVER
+        self._credentials = ADMINISTRATOR
+        if flags.get("token"):
+            self._credentials = Credentials(bearer_token=flags["token"])
+        elif flags.get("username") or flags.get("kubeconfig") == "/dev/null":
+            self._credentials = Credentials()
 
     def save(self) -> None:
         pass
 
     def address(self) -> str:
-        return SERVER
+        return self._server
 
     def request(self, request: Request) -> Response:
-        if not self.cluster.endpoint.up:
-            raise refused(SERVER)
-        return self.cluster.request(request)
+        self._reach(request)
+        request.credentials = self._credentials
+        response = self.cluster.request(request)
+        self.cluster.run(ROUND_TRIP_US)
+        return response
+
+    def _reach(self, request: Request) -> None:
+        """Raises Failure when nobody listens at the server's address."""
+        if self._server == SERVER and self.cluster.endpoint.up:
+            return
+        if request.path in ("/api", "/apis"):
+            self.stderr.write(undiscovered(self._server, request.path, "32s", self.now(), 1))
+        raise refused(self._server)
 
     def watch(self, request: Request, until_us: int | None = None) -> Iterator[Object]:
         response = self.request(request)

@@ -48,6 +48,8 @@ class Session(Protocol):
     config: MutableMapping[str, Any]
     """The kubeconfig as it is in the file: clusters, contexts, users, current-context."""
     environment: Mapping[str, str]
+    cache: dict[str, Any]
+    """What commands remember from one to the next."""
 
     def open(self, flags: Flags) -> None:
         """Chooses server and credentials by the flags of the line."""

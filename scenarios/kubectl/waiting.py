@@ -13,7 +13,7 @@ POLL_S = 0.5
 
 def until_gone(call: Call, target: Target, deadline_us: int | None) -> None:
     """Waits until an object, or that one of its name, is no more. Raises Failure when the time is over."""
-    uid = target.original or ""
+    uid = target.uid
     selector = {"fieldSelector": f"metadata.name={target.name}"}
     while True:
         try:

@@ -1,0 +1,142 @@
+"""What the built-in kubectl prints is what the real one printed in front of a real control plane.
+
+``tests/data/transcripts`` holds nine sessions of commands and, for most of them, the exit code and text of kubectl 1.37
+before a control plane v1.37.2 with stand-in kubelets. Here they are typed on virtual time. ``DIFFERENT`` lists what
+differs, with the reason; ``pytest -s`` prints the table.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubectl.standins import StandIns
+from kubectl.typist import Typist
+
+from seatrial.scenarios.kubectl.inside import SERVER
+from seatrial.sim.cluster import Cluster
+from seatrial.sim.config import ClusterSpec
+
+DATA = Path(__file__).parents[1] / "data" / "transcripts"
+SESSIONS = ("get", "describe", "create", "apply", "rollout", "nodes", "storage", "meta", "crd")
+TYPING_US = 45_000
+"""What the recorder needed from one command to the next."""
+DIFFERENT: dict[str, dict[str, str]] = {
+    "apply": {"delete pods --all --wait=false": "how many old pods are still there is a matter of milliseconds"},
+    "meta": {
+        "config view --minify -o jsonpath='{.contexts[0].context}'": "the recorder's kubeconfig has other names in it",
+        "plugin list": "the recorder's PATH named a directory that was not there",
+    },
+}
+MASKS = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?[Z+\-][\d:]*)( UTC)?", "<time>"),
+        (r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+\-]\d{4}", "<time>"),
+        (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uid>"),
+        (r"X509SHA256=[0-9a-f]+", "<credential>"),
+        (r"eyJ[\w.\-]+", "<token>"),
+        (r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{5}\b", "<generated>"),
+        (r"(?<=-)[bcdf0-9]{8,10}\b", "<hash>"),
+        (r"\.18[0-9a-f]{14}\b", ".<event>"),
+        (r"127\.0\.0\.1:\d+|192\.168\.1\.10:6443", "<server>"),
+        (r"\b(?:10\.\d+|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\b", "<ip>"),
+        (r"\bw[123](/[\d.]+)?\b", "<node>"),
+        (r"\b192\.(168|0)\.\d+\.\d+\b", "<host>"),
+        (r"(<invalid>|\b(\d+[ydhms])+\d*\b)( \(x\d+ over (\d+[ydhms])+\))?", "<age>"),
+        (r'([rR]esource ?Version\\?"?: *\\?"?)\d+', r"\1<version>"),
+        (r":3\d{4}/", ":<port>/"),
+        (r'("?nodePort"?: )\d+', r"\1<port>"),
+        (r"(NodePort: +\S+ +)\d+/TCP", r"\1<port>/TCP"),
+        (r"(?m)^[EWI]\d{4} [\d:.]+ +\d+ ", "<log> "),
+        (r"(?m)^Waiting for .*\n", ""),
+        (r"-{3,}", "---"),
+        (r"[ \t]+", " "),
+    )
+)
+"""What no two clusters print alike; how often a roll-out reports is a matter of milliseconds."""
+
+
+def masked(text: str) -> list[str]:
+    for pattern, replacement in MASKS:
+        text = pattern.sub(replacement, text)
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def same(want: str, got: str) -> bool:
+    """Equal after masking; lines about objects with generated names may come in another order."""
+    ours, theirs = masked(got), masked(want)
+    return ours == theirs or ("<generated>" in "".join(theirs) and sorted(ours) == sorted(theirs))
+
+
+def read(session: str) -> list[dict[str, Any]]:
+    with gzip.open(DATA / f"{session}.jsonl.gz", "rt") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def typed(typist: Typist, line: dict[str, Any], namespace: str) -> tuple[int, str, str]:
+    """Types a recorded command; ``| head`` is all that the recordings have of pipes."""
+    command, _, pipe = line["cmd"].partition(" | ")
+    command = f"--kubeconfig F -n {namespace} {command}".replace("$SERVER", SERVER)
+    code, out, err = typist(command, line.get("stdin") or "")
+    if pipe.startswith("head -c"):
+        return 0, out[: int(pipe.split()[-1])], err
+    if pipe.startswith("head -"):
+        return 0, "".join(out.splitlines(keepends=True)[: int(pipe.split("-")[-1])]), err
+    return code, out, err
+
+
+def play(typist: Typist, session: str) -> Iterator[tuple[dict[str, Any], tuple[int, str, str]]]:
+    """Every recorded command with what it prints here."""
+    cluster, namespace = typist.cluster, f"k-{session}"
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    cluster.advance("1s")
+    for line in read(session):
+        if "sleep" in line:
+            cluster.run(int(float(line["sleep"]) * 1_000_000))
+            continue
+        cluster.run(TYPING_US)
+        printed = typed(typist, line, namespace)
+        if not (line.get("withheld") or line.get("unstable")):
+            yield line, printed
+    cluster.delete("namespace", namespace)
+    cluster.advance("30s")  # the next session finds the nodes empty
+
+
+@pytest.fixture(scope="module")
+def typist() -> Typist:
+    cluster = Cluster(ClusterSpec(control_plane_only=True), seed=5)
+    StandIns(cluster)
+    cluster.advance("8s")
+    return Typist(cluster)
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[dict[str, tuple[int, int]]]:
+    rows: dict[str, tuple[int, int]] = {}
+    yield rows
+    print()
+    for session, (equal, total) in rows.items():
+        print(f"{session:10} {equal:3}/{total:3}")
+    equal, total = (sum(row[at] for row in rows.values()) for at in (0, 1))
+    print(f"{'all':10} {equal:3}/{total:3} = {100 * equal / max(total, 1):.1f} %")
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_it_prints_what_kubectl_prints(typist: Typist, table: dict[str, tuple[int, int]], session: str) -> None:
+    different, total = {}, 0
+    for line, (code, out, err) in play(typist, session):
+        total += 1
+        if not (code == line["rc"] and same(line["stdout"], out) and same(line["stderr"], err)):
+            different[line["cmd"]] = f"exit code {code}\n{out}{err}"
+    table[session] = (total - len(different), total)
+    assert sorted(different) == sorted(DIFFERENT.get(session, {})), different
+
+
+def test_every_session_is_typed() -> None:
+    assert {path.name.removesuffix(".jsonl.gz") for path in DATA.glob("*.gz")} == set(SESSIONS)
