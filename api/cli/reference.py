@@ -31,6 +31,18 @@ says the same.
 What the server acknowledged is on disk: it survives `kill -9`, and with `--fsync` a power cut. A halted cluster comes
 back as rebooted machines would. Its calendar goes on at the wall clock, or as far ahead of it as it was.
 
+## Seatrial.yaml
+
+`seatrial up --spec FILE` makes a cluster of which everything that has a default can be said; fields and their units are
+those of `ClusterSpec` in `sim/config.py`, which Python code gives to `Cluster(…)`:
+
+```yaml
+nodes: 10
+node: {cpus: 16, memory: 64Gi, pods: 250}
+latency: {node_us: 20000}
+client: {controller_manager_qps: 5000, controller_manager_burst: 10000, scheduler_qps: 5000, scheduler_burst: 10000}
+```
+
 Whatever goes wrong is told in two lines, what and why, and how to mend it, with exit code 1.
 """
 

@@ -41,6 +41,10 @@ This is an API server without nodes and controllers: it stores, checks and watch
 `seatrial halt` stops it, `seatrial destroy` removes it."""
 
 
+SPEC_OPTIONS = ("nodes", "node_names", "controllers", "control_plane_only", "api_profile", "scheduler_config")
+"""Options that are fields of the cluster's specification."""
+
+
 class Defect(Problem):
     """The server broke without knowing why: its directory, with the log, is left as it is."""
 
@@ -92,6 +96,12 @@ def checked_pattern(_: click.Context, __: click.Parameter, value: str | None) ->
     help="book: also serve what Kubernetes 1.18 served, e.g. extensions/v1beta1.  [default: today's versions alone]",
 )
 @click.option(
+    "--spec",
+    metavar="FILE",
+    help="A Seatrial.yaml: everything about a cluster that has a default, such as machines, latencies and client "
+    "limits. Options given here win.",
+)
+@click.option(
     "--scheduler-config",
     metavar="FILE",
     help="A KubeSchedulerConfiguration for the scheduler; kept for later starts, until another is given.",
@@ -136,6 +146,7 @@ def up(
       seatrial up --nodes 2 --node-names 'node{n}'  workers called node1 and node2
       seatrial up --nodes 0 --controllers none      a bare API server, as envtest's
       seatrial up --kubeconfig /tmp/k --ephemeral   leaves no trace; for CI
+      seatrial up --spec Seatrial.yaml              machines, latencies and limits of your own
       seatrial up --scheduler-config packer.yaml    a scheduler with profiles of your own
       seatrial up --api-profile book                manifests of Kubernetes 1.18 apply as they are
     """
@@ -184,6 +195,7 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
     given = {key: value for key, value in options.items() if value is not None}
     if "scheduler_config" in given:
         given["scheduler_config"] = scheduler_config(given["scheduler_config"])
+    written = cluster_spec(given.pop("spec"), name) if "spec" in given else None
     if "audit_log" in given:
         given["audit_log"] = str(Path(given["audit_log"]).absolute())
     if home.exists:
@@ -192,20 +204,16 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
             why = "it is kept on disk, so it cannot be ephemeral"
             raise Problem(f"cluster {name}", why, f"choose another name, or first: seatrial destroy {name}")
         check_unchanged(name, settings, given)
+        if written is not None and written != settings.spec:
+            mend = f"start it without --spec, choose another name, or first: seatrial destroy {name}"
+            raise Problem(f"cluster {name}", "it was made otherwise than the file of --spec says", mend)
         changes: dict[str, Any] = {"port": port} if port else {}
         changes |= {key: given[key] for key in ("fsync", "audit_log", "audit_level", "addresses") if key in given}
         if "scheduler_config" in given:
             changes["spec"] = settings.spec.model_copy(update={"scheduler_config": given["scheduler_config"]})
         return home, settings.model_copy(update=changes), False
-    spec = ClusterSpec(
-        name=name,
-        nodes=given.get("nodes", ClusterSpec.model_fields["nodes"].default),
-        node_names=given.get("node_names", ClusterSpec.model_fields["node_names"].default),
-        controllers=given.get("controllers", "all"),
-        control_plane_only=given.get("control_plane_only", False),
-        api_profile=given.get("api_profile", ""),
-        scheduler_config=given.get("scheduler_config", ""),
-    )
+    base = written if written is not None else ClusterSpec(name=name)
+    spec = base.model_copy(update={key: given[key] for key in SPEC_OPTIONS if key in given})
     if ephemeral:
         home = Home(state.roots(os.environ)[1] / name)
         home.remove()
@@ -220,6 +228,28 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
         ephemeral=ephemeral,
     )
     return home, settings, True
+
+
+def cluster_spec(filename: str, name: str) -> ClusterSpec:
+    """The cluster that a Seatrial.yaml describes. Raises Problem that names what is wrong with it."""
+    import yaml
+    from pydantic import ValidationError
+
+    subject = f"--spec {filename}"
+    try:
+        value = yaml.safe_load(Path(filename).read_text())
+        if not isinstance(value, dict):
+            raise ValueError("it is not a mapping of fields")
+        return ClusterSpec(**{**value, "name": name})
+    except (OSError, UnicodeDecodeError) as problem:
+        why = getattr(problem, "strerror", None) or str(problem)
+        raise Problem(subject, f"it cannot be read ({why})", "give the path of a Seatrial.yaml") from None
+    except ValidationError as problem:
+        wrong = problem.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        raise Problem(subject, f"{where}: {wrong['msg']}", "docs/cli.md shows such a file") from None
+    except (ValueError, TypeError, yaml.YAMLError) as problem:
+        raise Problem(subject, str(problem), "docs/cli.md shows such a file") from None
 
 
 def scheduler_config(filename: str) -> str:

@@ -20,9 +20,9 @@ from seatrial.sim.scheduler.registry import default_profile
 OWN = Path(__file__).parent.parent / "data" / "scheduler_oracle"
 
 GONE_EARLIER = {("cluster-13", 0): 0}
-"""(cluster, step of a pod) -> the step after which it was gone. The recording says of this pod that it was deleted after
-step 2; every score of steps 1 and 2, on every node, is that of a cluster without it, and with it two are not. Somebody
-else than who recorded took it away between steps 0 and 1; the recording holds nothing from which that would follow."""
+"""(cluster, step of a pod) -> the step after which it was gone. The recording says that this pod was deleted after step
+2; every score of steps 1 and 2, on every node, is that of a cluster without it, and with it two are not. Somebody else
+than who recorded took it away between steps 0 and 1; the recording holds nothing from which that would follow."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
