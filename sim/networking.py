@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from seatrial.sim import programs
 from seatrial.sim.apiserver.context import ExternalCall
+from seatrial.sim.apiserver.kubelets import Answer
 from seatrial.sim.apiserver.wiring import External, Steps, Wiring
 from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.clock import Clock
@@ -27,7 +28,7 @@ from seatrial.sim.network.proxy import KubeProxy
 from seatrial.sim.network.requests import Requests
 from seatrial.sim.nodes.metrics_server import MetricsServer, resolution_of
 from seatrial.sim.nodes.node import Node
-from seatrial.sim.workloads.net import HttpRequest, HttpResponse
+from seatrial.sim.workloads.net import HttpRequest, HttpResponse, dialled
 from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.world import World
 
@@ -149,6 +150,7 @@ def build(
     world.programs["metrics-server"] = programs.metrics_server(makers.metrics_server)
     world.programs["nginx-ingress-controller"] = programs.ingress_controller(makers.ingress)
     wiring.external = calls_to_pods(plane, wiring.clock, control_plane, wiring.external)
+    wiring.kubelets.pods = _Pods(plane, control_plane)
     requests = Requests(plane, wiring.clock, HttpRequest, addons.dns_address(network.service_cidr))
     sessions = wiring.kubelets.sessions
     assert sessions is not None
@@ -181,6 +183,24 @@ def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: Ex
         return (yield from beyond(call))
 
     return perform
+
+
+class _Pods:
+    """The way from the control plane's machine to the ports of pods and machines."""
+
+    def __init__(self, plane: DataPlane, control_plane: str) -> None:
+        self._plane, self._control_plane = plane, control_plane
+
+    def request(
+        self, address: str, port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        plane = self._plane
+        try:
+            found = Routed(plane.reach(plane.of_host(self._control_plane), address, port))
+        except OSError as problem:
+            raise dialled(address, port, problem) from None
+        response = found.http(HttpRequest(method, path, headers, body, ""))
+        return Answer(response.code, response.headers, response.body)
 
 
 class ApiServerPort:

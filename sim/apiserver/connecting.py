@@ -1,19 +1,18 @@
-"""Subresources that end at the kubelet: log, exec, attach, portforward and proxy.
+"""Subresources that end at the kubelet: log, exec, attach and portforward.
 
 What is asked is checked here and the kubelet found; the edge carries the bytes. Source:
-k8s.io/kubernetes/pkg/registry/core/pod/{strategy.go,rest}, …/core/service/proxy, …/core/node/rest.
+k8s.io/kubernetes/pkg/registry/core/pod/{strategy.go,rest}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 from seatrial.sim.apiserver import admission, registry
 from seatrial.sim.apiserver.context import Context, Steps
-from seatrial.sim.apiserver.kubelets import Answer, Kubelet, LogOptions
+from seatrial.sim.apiserver.kubelets import KUBELET_PORT, Kubelet, LogOptions
 from seatrial.sim.apiserver.options import first, flag, number
 from seatrial.sim.apiserver.request import Object, Response
 from seatrial.sim.kernel.clock import parse_stamp
@@ -21,8 +20,6 @@ from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.fields import FieldError
 
 SECOND_US = 1_000_000
-KUBELET_PORT = 10250
-HOP_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "host"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,7 @@ def _log_options(context: Context) -> tuple[LogOptions, str]:
 
 def _dial(context: Context, node: str, what: str) -> Kubelet:
     try:
-        return context.server.kubelets.dial(node)
+        return context.server.kubelets.dial(node, address_of(context, node))
     except OSError as problem:
         raise errors.internal(f"{what}: {problem}") from None
 
@@ -196,90 +193,3 @@ def _options(context: Context, command: tuple[str, ...]) -> Object:
     if command:
         options["command"] = list(command)
     return options
-
-
-def _target(name: str) -> tuple[str, str, str]:
-    """(scheme, name, port) of ``name``, ``name:port`` or ``scheme:name:port`` (net.SplitSchemeNamePort)."""
-    parts = name.split(":")
-    if len(parts) == 1:
-        return "", name, ""
-    if len(parts) == 2:
-        return "", parts[0], parts[1]
-    return parts[0], parts[1], parts[2]
-
-
-def proxy(context: Context) -> Steps[Response]:
-    """A request to a pod's, service's or kubelet's own HTTP server."""
-    _, name, port = _target(context.info.name)
-    at = context.for_info(context.info._replace(name=name))
-    obj = registry.get(at)
-    storage = context.resource.storage
-    try:
-        if storage == "nodes":
-            answer = context.server.kubelets.dial(name).get("/" + context.info.rest, context.request.query)
-        else:
-            node, address, number_ = _pod_target(obj, port) if storage == "pods" else _endpoint(at, obj, port)
-            answer = _request(context, node, address, number_)
-    except OSError as problem:
-        raise errors.ApiError(503, "ServiceUnavailable", f"error trying to reach service: {problem}", {}) from None
-    headers = {key: value for key, value in answer.headers.items() if key.lower() not in HOP_HEADERS}
-    content_type = next((value for key, value in headers.items() if key.lower() == "content-type"), "text/plain")
-    return Response(answer.code, answer.body, content_type, headers=headers)
-    yield
-
-
-def _request(context: Context, node: str, address: str, port: int) -> Answer:
-    request, info = context.request, context.info
-    body = request.body if isinstance(request.body, bytes | bytearray) else b""
-    path = "/" + info.rest
-    query = urlencode([(key, value) for key, values in context.query.items() for value in values])
-    if query:
-        path += "?" + query
-    kubelet = context.server.kubelets.dial(node)
-    return kubelet.pod_request(address, port, request.method, path, request.headers, bytes(body))
-
-
-def _pod_target(pod: Object, port: str) -> tuple[str, str, int]:
-    spec, address = pod["spec"], (pod.get("status") or {}).get("podIP", "")
-    if not spec.get("nodeName") or not address:
-        raise errors.bad_request("address not allowed")
-    if port:
-        return spec["nodeName"], address, _number(port, spec)
-    for container in spec.get("containers") or ():
-        for one in container.get("ports") or ():
-            return spec["nodeName"], address, one["containerPort"]
-    return spec["nodeName"], address, 80
-
-
-def _number(port: str, spec: Mapping[str, Any]) -> int:
-    if port.isdigit():
-        return int(port)
-    for container in spec.get("containers") or ():
-        for one in container.get("ports") or ():
-            if one.get("name") == port:
-                return int(one["containerPort"])
-    raise errors.bad_request(f"no port named {port}")
-
-
-def _endpoint(context: Context, service: Object, port: str) -> tuple[str, str, int]:
-    """A ready endpoint of a service's port. Raises ApiError 503 when there is none."""
-    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
-    ports = service["spec"].get("ports") or ()
-    chosen = next((one for one in ports if port in ("", one.get("name"), str(one["port"]))), None)
-    if chosen is None:
-        raise errors.ApiError(503, "ServiceUnavailable", f'no service port "{port}" found for service "{name}"')
-    for piece in context.server.store.list("endpointslices.discovery.k8s.io", namespace):
-        if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != name:
-            continue
-        number_ = next(
-            (one["port"] for one in piece.get("ports") or () if one.get("name", "") == chosen.get("name", "")), None
-        )
-        for endpoint in piece.get("endpoints") or ():
-            if number_ is not None and (endpoint.get("conditions") or {}).get("ready", True):
-                return endpoint.get("nodeName", ""), endpoint["addresses"][0], number_
-    raise errors.ApiError(503, "ServiceUnavailable", f'no endpoints available for service "{name}"')
-
-
-PROXY: Mapping[str, Callable[[Context], Steps[Response]]] = dict.fromkeys(
-    ("get", "create", "update", "patch", "delete"), proxy
-)

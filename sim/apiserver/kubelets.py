@@ -22,6 +22,8 @@ OnOutput = Callable[[str, bytes], None]
 OnExit = Callable[[int], None]
 """Called once, with the exit status of the process."""
 
+KUBELET_PORT = 10250
+
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
@@ -110,14 +112,18 @@ class Kubelet(Protocol):
     ) -> Connection:
         """Raises OSError in the dialler's words when nothing listens."""
 
-    def pod_request(
-        self, address: str, port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> Answer:
-        """An HTTP request to a pod's own port. Raises OSError."""
-
     def get(self, path: str, query: Mapping[str, tuple[str, ...]]) -> Answer:
         """The kubelet's own pages: /stats/summary, /metrics, /metrics/cadvisor, /metrics/resource, /pods, /healthz,
         /configz."""
+
+
+class Pods(Protocol):
+    """The way from the API server's machine to the ports of pods and machines."""
+
+    def request(
+        self, address: str, port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        """Raises OSError in the dialler's words."""
 
 
 class ExecError(Exception):
@@ -136,12 +142,14 @@ class Served:
 
 
 class Kubelets:
-    """The kubelets of a cluster by node name."""
+    """What the API server reaches on the machines: kubelets by node name, and pods."""
 
     def __init__(self, topology: Topology, host: str) -> None:
         self._topology = topology
         self._host = host
         self._served: dict[str, Served] = {}
+        self.pods: Pods | None = None
+        """None where there is no network."""
         self.sessions: Sessions | None = None
         """Who writes down what clients do in sessions."""
 
@@ -154,9 +162,12 @@ class Kubelets:
     def find(self, node: str) -> Served | None:
         return self._served.get(node)
 
-    def dial(self, node: str) -> Kubelet:
-        """The kubelet of a node, reached from the API server's host. Raises OSError in the dialler's words."""
+    def dial(self, node: str, address: str = "") -> Kubelet:
+        """The kubelet of a node, reached from the API server's host, at ``address`` by the node's own account. Raises
+        OSError in the dialler's words."""
         served = self._served.get(node)
+        if served is None and address[:1].isdigit():
+            raise OSError(f"dial tcp {address}:{KUBELET_PORT}: connect: no route to host")
         if served is None:
             raise OSError(f"dial tcp: lookup {node}: no such host")
         target = f"dial tcp {served.address}:{served.port}"

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from seatrial.sim.apiserver import binding, certificates, connecting, eviction, handlers, reviews, scale, tokenrequest
+from seatrial.sim.apiserver import (
+    binding,
+    certificates,
+    connecting,
+    eviction,
+    handlers,
+    proxying,
+    reviews,
+    scale,
+    tokenrequest,
+)
 from seatrial.sim.apiserver.context import Context, Steps
 from seatrial.sim.apiserver.request import Response
 from seatrial.sim.machinery import errors
@@ -38,9 +48,9 @@ OF_KIND: Mapping[tuple[str, str], Mapping[str, Answer]] = {
     ("pods", "exec"): {"get": connecting.stream, "create": connecting.stream},
     ("pods", "attach"): {"get": connecting.stream, "create": connecting.stream},
     ("pods", "portforward"): {"get": connecting.stream, "create": connecting.stream},
-    ("pods", "proxy"): connecting.PROXY,
-    ("services", "proxy"): connecting.PROXY,
-    ("nodes", "proxy"): connecting.PROXY,
+    ("pods", "proxy"): proxying.PROXY,
+    ("services", "proxy"): proxying.PROXY,
+    ("nodes", "proxy"): proxying.PROXY,
     ("namespaces", "finalize"): {"update": handlers.update},
     ("serviceaccounts", "token"): {"create": tokenrequest.create},
     ("certificatesigningrequests.certificates.k8s.io", "approval"): certificates.APPROVAL,

@@ -230,8 +230,3 @@ class Workloads(Protocol):
         on_close: Callable[[], None],
     ) -> Any:
         """Opens a connection that carries bytes: write, close_write, close. Raises OSError."""
-
-    def request(
-        self, sandbox: Sandbox, port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """An HTTP request to what listens in the sandbox. Raises OSError."""

@@ -123,14 +123,6 @@ class Server:
         connection: Connection = self.kubelet.runtime.workloads.open(sandbox, "127.0.0.1", port, on_data, on_close)
         return connection
 
-    def pod_request(
-        self, address: str, port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> Answer:
-        for sandbox in self.kubelet.runtime.sandboxes.values():
-            if sandbox.ip == address:
-                return Answer(*self.kubelet.runtime.workloads.request(sandbox, port, method, path, headers, body))
-        raise OSError(f"dial tcp {address}:{port}: connect: no route to host")
-
     def get(self, path: str, query: Mapping[str, tuple[str, ...]]) -> Answer:
         page = statistics.PAGES.get(path.rstrip("/") or "/")
         if page is None:

@@ -220,14 +220,3 @@ class World:
                 f"IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused"
             )
         return listener.open(on_data, on_close, "127.0.0.1")
-
-    def request(
-        self, sandbox: Any, port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """An HTTP request to what listens in a sandbox. Raises OSError in the dialler's words."""
-        try:
-            listener = self.network.connect(sandbox, sandbox.ip, port)
-        except OSError as error:
-            raise dialled(sandbox.ip, port, error) from None
-        response = listener.http(HttpRequest(method, path, headers, body, "127.0.0.1"))
-        return response.code, response.headers, response.body
