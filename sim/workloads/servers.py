@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from seatrial.sim.kernel.clock import Signal, stamp_of
+from seatrial.sim.workloads.agnhost import agnhost
 from seatrial.sim.workloads.commands.network import listen
 from seatrial.sim.workloads.commands.options import parsed, say
 from seatrial.sim.workloads.filesystem import Dir
@@ -204,41 +205,6 @@ def templated(proc: Proc, service: Service, request: HttpRequest) -> HttpRespons
     return HttpResponse(200, {"Content-Type": "text/plain"}, text.encode())
 
 
-def netexec(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
-    """agnhost netexec: /hostname, /clientip, /echo?msg=, /exit?code=, /healthz, /header?key=, /hostName."""
-    path, _, query = request.path.partition("?")
-    values = dict(part.partition("=")[::2] for part in query.split("&") if part)
-    plain = {"Content-Type": "text/plain; charset=utf-8"}
-    if path in ("/hostname", "/hostName"):
-        return HttpResponse(200, plain, proc.container.hostname.encode())
-    if path == "/clientip":
-        return HttpResponse(200, plain, f"{request.client}:40000".encode())
-    if path == "/echo":
-        code = int(values.get("code", "200") or 200)
-        return HttpResponse(code, plain, values.get("msg", "").replace("+", " ").encode())
-    if path in ("/healthz", "/readyz"):
-        return HttpResponse(200, plain, b"")
-    if path == "/header":
-        return HttpResponse(200, plain, request.headers.get(values.get("key", ""), "").encode())
-    if path == "/exit":
-        proc.clock.spawn(_exit_later(proc, int(values.get("code", "0") or 0)), "exit")
-        return HttpResponse(200, plain, b"")
-    return HttpResponse(200, plain, f"NOW: {stamp_of(proc.clock.now)}".encode())
-
-
-def _exit_later(proc: Proc, status: int) -> Generator[Any, Any, None]:
-    yield proc.clock.sleep(1 * MS)
-    proc.kill(status)
-
-
-def health(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
-    """agnhost liveness: /healthz is well for ten seconds, then fails."""
-    age = proc.clock.now - proc.container.started_us
-    if age > 10_000 * MS:
-        return HttpResponse(500, {}, f"error: {age / 1_000_000}".encode())
-    return HttpResponse(200, {}, b"ok")
-
-
 def generic(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
     """What a program that nobody described answers: which pod it is."""
     if service.body:
@@ -250,8 +216,6 @@ def generic(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
 KINDS: Mapping[str, Answer | None] = {
     "static": static,
     "template": templated,
-    "netexec": netexec,
-    "health": health,
     "generic": generic,
     "tcp": None,
     "idle": None,
@@ -370,69 +334,6 @@ def stress(proc: Proc) -> Steps:
     else:
         yield proc.clock.sleep(limit_us)
     proc.out(f"stress: info: [{proc.pid}] successful run completed\n")
-    return 0
-
-
-def agnhost(proc: Proc) -> Any:
-    """The sub-commands of Kubernetes' own test image."""
-    words = proc.argv[1:] or ["pause"]
-    name, rest = words[0], words[1:]
-    values = dict(word.lstrip("-").partition("=")[::2] for word in rest if "=" in word)
-    port = int(values.get("http-port") or values.get("port") or (9376 if name == "serve-hostname" else 8080))
-    kinds = {"netexec": "netexec", "liveness": "health", "test-webserver": "static", "pause": "idle"}
-    if name == "serve-hostname":
-        return serve(proc, Service({"kind": "template", "ports": [port], "body": "{hostname}"}))
-    if name == "test-webserver":
-        return serve(proc, Service({"kind": "static", "ports": [80], "root": "/"}))
-    if name in kinds:
-        return serve(proc, Service({"kind": kinds[name], "ports": [] if name == "pause" else [port]}))
-    if name == "entrypoint-tester":
-        proc.out(f"{proc.argv}\n".replace("'", '"').replace(", ", " "))
-        return 0
-    if name == "mounttest":
-        return mounttest(proc, rest)
-    if name == "env":
-        proc.out("".join(f"{key}={value}\n" for key, value in proc.env.items()))
-        return 0
-    if name in ("connect", "dns-suffix", "dns-server-list", "etc-hosts"):
-        return _network_facts(proc, name)
-    return serve(proc, Service({"kind": "generic", "ports": [port]}))
-
-
-def _network_facts(proc: Proc, name: str) -> int:
-    dns = proc.container.sandbox.dns
-    if name == "dns-suffix":
-        proc.out(",".join(dns.get("searches", ())) + "\n")
-    elif name == "dns-server-list":
-        proc.out(",".join(dns.get("servers", ())) + "\n")
-    else:
-        proc.out(proc.fs.read("/etc/hosts"))
-    return 0
-
-
-def mounttest(proc: Proc, words: list[str]) -> int:
-    """agnhost mounttest: --file_content=, --file_mode=, --file_perm=, --fs_type=, --new_file_0644= ..."""
-    from seatrial.sim.workloads.commands.listing import mode_text
-
-    for word in words:
-        name, _, path = word.lstrip("-").partition("=")
-        try:
-            if name in ("file_content", "file_content_in_loop"):
-                text = proc.fs.read(path).decode(errors="replace")
-                proc.out(f'content of file "{path}": {text}\n')
-            elif name == "file_mode":
-                proc.out(f'mode of file "{path}": {mode_text(proc.fs.find(path))}\n')
-            elif name == "file_perm":
-                proc.out(f'perms of file "{path}": {mode_text(proc.fs.find(path))}\n')
-            elif name == "fs_type":
-                mounted = proc.fs.mounts.get(path.rstrip("/"))
-                proc.out(f'mount type of "{path}": {mounted.kind if mounted else "overlay"}\n')
-            elif name.startswith(("new_file", "rw_new_file")):
-                proc.fs.write(
-                    path, b"mount-tester new file\n", mode=int(name[-4:], 8) if name[-4:].isdigit() else 0o644
-                )
-        except OSError as error:
-            proc.out(f'error reading file content for "{path}": open {path}: {str(error.strerror).lower()}\n')
     return 0
 
 
