@@ -28,7 +28,7 @@ from seatrial.sim.network.proxy import KubeProxy
 from seatrial.sim.network.requests import Requests
 from seatrial.sim.nodes.metrics_server import MetricsServer, resolution_of
 from seatrial.sim.nodes.node import Node
-from seatrial.sim.workloads.net import HttpRequest, HttpResponse, dialled
+from seatrial.sim.workloads.net import HttpRequest, HttpResponse, answered_after_us, dialled
 from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.world import World
 
@@ -179,6 +179,11 @@ def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: Ex
                 return OSError(f"dial tcp {place}: i/o timeout")
             except OSError:
                 return OSError(f"dial tcp {place}: connect: connection refused")
+            waits_us = answered_after_us(answer)
+            if waits_us:
+                yield clock.sleep(min(waits_us, call.timeout_us))
+            if waits_us > call.timeout_us:
+                return OSError(f'{call.method.capitalize()} "{call.url}": context deadline exceeded')
             return answer.code, answer.body
         return (yield from beyond(call))
 

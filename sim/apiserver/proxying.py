@@ -164,5 +164,6 @@ def with_links(page: bytes, before: str, host: str) -> bytes:
 
 
 PROXY: Mapping[str, Callable[[Context], Steps[Response]]] = dict.fromkeys(
-    ("get", "create", "update", "patch", "delete"), proxy
+    ("get", "create", "update", "patch", "delete", ""), proxy
 )
+"""By verb; OPTIONS has none."""

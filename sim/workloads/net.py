@@ -54,6 +54,16 @@ class HttpResponse(NamedTuple):
     """What it took; None: no time."""
 
 
+NEVER_US = 1 << 62
+
+
+def answered_after_us(response: HttpResponse) -> int:
+    """How long a single client waits for it; NEVER_US when it was lost."""
+    if response.work is None:
+        return 0
+    return response.work.waits[0][1] if response.work.waits else NEVER_US
+
+
 class Listener(Protocol):
     """What listens on a port."""
 

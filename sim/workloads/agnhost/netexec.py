@@ -44,9 +44,7 @@ def netexec(proc: Proc, words: list[str]) -> Steps:
     log(proc, f"Started HTTP server on port {port}")
     if udp != -1:
         log(proc, f"Started UDP server on port  {udp}")
-    steps = serving(proc, listeners, int(options.get("delay-shutdown", "0")) * SECOND_US)
-    server.heed()
-    return steps
+    return serving(proc, listeners, int(options.get("delay-shutdown", "0")) * SECOND_US, server.leave)
 
 
 class _Netexec:
@@ -71,16 +69,9 @@ class _Netexec:
             "/upload": self._upload,
         }
 
-    def heed(self) -> None:
+    def leave(self) -> None:
         """From TERM on the server is not ready, though it still answers."""
-        stop = self._proc.caught.get("TERM")
-
-        def leave(signal: str) -> None:
-            self._leaving = True
-            if stop is not None:
-                stop(signal)
-
-        self._proc.caught["TERM"] = leave
+        self._leaving = True
 
     def datagram(self, data: bytes, client: str) -> bytes | None:
         text = data.decode(errors="replace").strip()

@@ -129,10 +129,14 @@ def certificate_of(proc: Proc, options: Mapping[str, str]) -> tuple[str, str] | 
     return certificate, key
 
 
-def serving(proc: Proc, listeners: Mapping[tuple[str, int], Any], grace_us: int = 0) -> Steps:
-    """Listens until TERM, and ``grace_us`` longer."""
+def serving(
+    proc: Proc, listeners: Mapping[tuple[str, int], Any], grace_us: int = 0, on_term: Callable[[], None] | None = None
+) -> Steps:
+    """Listens until TERM, of which it tells, and ``grace_us`` longer."""
 
     def stop(_: str) -> None:
+        if on_term is not None:
+            on_term()
         proc.clock.after(grace_us, lambda: proc.kill(0))
 
     proc.caught.update({"TERM": stop, "INT": stop})
