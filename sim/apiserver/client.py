@@ -183,6 +183,10 @@ class Client:
     def call(self, request: Request) -> Steps:
         """Sends a request and returns the Response, whatever its code. Raises Unreachable."""
         clock = self._clock
+        frozen = self._wiring.frozen
+        while frozen is not None and frozen(self.host, self.user_agent):
+            yield self._wiring.released.wait(periodic=True)
+            frozen = self._wiring.frozen
         if self._bucket is not None:
             wait = self._bucket.take(clock.now)
             if wait:

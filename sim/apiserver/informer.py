@@ -76,8 +76,9 @@ class Connection:
         stream: WatchStream,
         deliver: Callable[[list[Frame]], None],
         lag: Callable[[], int] = lambda: 0,
+        deaf: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._lag = lag
+        self._lag, self._deaf = lag, deaf
         self._clock, self._topology = wiring.clock, wiring.topology
         self._near, self._far = host, wiring.endpoint.host
         self._endpoint = wiring.endpoint
@@ -117,7 +118,7 @@ class Connection:
 
     def _send(self) -> None:
         latency = self._topology.latency(self._far, self._near)
-        if latency is None:
+        if latency is None or self._deaf():
             return
         frames, self._held = self._held, []
         when = max(self._clock.now + self._retransmission() + latency + self._lag(), self._last_arrival)
@@ -125,6 +126,11 @@ class Connection:
         last = self._stream.closed
         timer = self._clock.at(when, lambda: self._arrive(timer, frames, last))
         self._arriving[timer] = None
+
+    def resume(self) -> None:
+        """What was held back because nobody listened is sent."""
+        if self.end is None and (self._held or self._stream.closed):
+            self._send()
 
     def _retransmission(self) -> int:
         """How long after the link was mended TCP tries again; 0 when it was not broken."""
@@ -160,8 +166,7 @@ class Connection:
         elif whole and self._pings is not None:
             self._pings.cancel()
             self._pings = None
-            if self._held or self._stream.closed:
-                self._send()
+            self.resume()
             self._broken_at = None
 
     def close(self, error: Mapping[str, Any] | None = None) -> None:
@@ -225,6 +230,11 @@ class Informer:
         """The watch's connection breaks; what is on its way is lost."""
         if self._connection is not None:
             self._connection.close()
+
+    def resume(self) -> None:
+        """What the watch held back is sent."""
+        if self._connection is not None:
+            self._connection.resume()
 
     def on_change(self, handler: Handler) -> None:
         """Calls with every change of the view, after it; also with what a list finds."""
@@ -309,7 +319,7 @@ class Informer:
     def _follow(self, stream: WatchStream) -> Steps:
         """Takes in a stream to its end; returns whether to go on from where it ended."""
         began, before = self._clock.now, self.view.revision
-        connection = Connection(self._wiring, self._client.host, stream, self._take, self._lag)
+        connection = Connection(self._wiring, self._client.host, stream, self._take, self._lag, self._is_deaf)
         self._connection = connection
         while connection.end is None:
             yield connection.ended.wait()
@@ -324,8 +334,14 @@ class Informer:
         lag = self._wiring.lag
         return 0 if lag is None else lag(self._client.user_agent, self.resource.storage)
 
+    def _is_deaf(self) -> bool:
+        deaf = self._wiring.deaf
+        return deaf is not None and deaf(self._client.host, self._client.user_agent, self.resource.storage)
+
     def _take(self, frames: list[Frame]) -> None:
-        view, tell = self.view, self._tell
+        view, tell, twice = self.view, self._tell, self._wiring.twice
+        if twice is not None and twice(self._client.user_agent, self.resource.storage):
+            frames = [frame for frame in frames for _ in range(2)]
         for frame in frames:
             verb, obj = frame.type, frame.object
             if verb == "BOOKMARK":

@@ -13,7 +13,7 @@ from seatrial.sim.apiserver.context import ExternalCall
 from seatrial.sim.apiserver.kubelets import Kubelets
 from seatrial.sim.apiserver.server import unreachable
 from seatrial.sim.config import ClusterSpec
-from seatrial.sim.kernel.clock import Clock
+from seatrial.sim.kernel.clock import Clock, Signal
 from seatrial.sim.kernel.streams import Streams
 from seatrial.sim.kernel.topology import Topology
 from seatrial.sim.machinery.kinds import Kinds
@@ -47,5 +47,16 @@ class Wiring:
     external: External = nobody
     lag: Callable[[str, str], int] | None = None
     """The seam for stale views: by how many µs what a watch brings is late, by user agent and kind in the store."""
+    frozen: Callable[[str, str], bool] | None = None
+    """The seam for processes that stand still, by machine and user agent: they send nothing."""
+    deaf: Callable[[str, str, str], bool] | None = None
+    """The seam for watches that stand still, by machine, user agent and kind in the store: nothing arrives."""
+    twice: Callable[[str, str], bool] | None = None
+    """The seam for watches that bring everything twice, by user agent and kind in the store."""
+    released: Signal = field(init=False)
+    """Fires when something that stood still goes on."""
     informers: dict[Informer, None] = field(default_factory=dict)
     """The informers that run, in the order of their start: what settling and fault injection look at."""
+
+    def __post_init__(self) -> None:
+        self.released = Signal(self.clock)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
 
+from seatrial.sim.config import S
 from seatrial.sim.faults.fault import Fault, OnNodes
 from seatrial.sim.faults.seams import Heal, NotThere, Seams, nothing, together
 from seatrial.sim.machinery import selectors
 
 RUNNING = "running"
+MI = 1024 * 1024
 
 
 class OnContainers(Fault):
@@ -70,6 +73,70 @@ class ContainerOom(OnContainers):
             main = next(iter(process.processes.values()))
             seams.wiring.clock.spawn(process.exhaust(main), "fault/oom")
         return nothing
+
+
+class ContainerExit(OnContainers):
+    """The main process of containers ends by itself."""
+
+    kind = "container-exit"
+    symptom = "Completed or Error with that exit code; what the pod's restartPolicy says follows."
+    once = True
+    code: int = Field(default=1, ge=0, le=255, description="The exit status.")
+
+    def start(self, seams: Seams) -> Heal:
+        for process, _ in self.running(seams):
+            process.processes[1].kill(self.code)
+        return nothing
+
+
+class ContainerHang(OnContainers):
+    """The processes of containers stand still (SIGSTOP): ports take connections, and nobody answers."""
+
+    kind = "container-hang"
+    opposite = "They go on (SIGCONT); what was killed meanwhile is gone."
+    symptom = (
+        "Requests time out, while the pod is Running; probes fail with `context deadline exceeded`: unready, and "
+        "restarted with a liveness probe. Deletion takes the whole grace period."
+    )
+
+    def start(self, seams: Seams) -> Heal:
+        return together([_hang(seams, process) for process, _ in self.running(seams)])
+
+
+def _hang(seams: Seams, process: Any) -> Heal:
+    return seams.hold(("hang", process), partial(process.stop_all, True), partial(process.stop_all, False))
+
+
+class ContainerLeak(OnContainers):
+    """Containers take ever more memory."""
+
+    kind = "container-leak"
+    opposite = "They give back what they took; a container that was killed for it is another one already."
+    symptom = "`kubectl top` grows; OOMKilled at the limit, and without one MemoryPressure on the node and evictions."
+    mb_per_s: float = Field(default=8, gt=0, description="How fast, in MiB per second.")
+
+    def start(self, seams: Seams) -> Heal:
+        step = round(self.mb_per_s * MI)
+        return together([_leak(seams, process, step) for process, _ in self.running(seams)])
+
+
+def _leak(seams: Seams, process: Any, step: int) -> Heal:
+    clock, main, taken = seams.wiring.clock, process.processes[1], [0]
+
+    def steps() -> Generator[Any, Any, None]:
+        while main.exit_status is None:
+            yield clock.sleep(S, periodic=True)
+            taken[0] += step
+            process.grow(main, step)
+
+    leaking = clock.spawn(steps(), "fault/leak")
+
+    def heal() -> None:
+        leaking.kill()
+        if main.exit_status is None:
+            process.grow(main, -taken[0])
+
+    return heal
 
 
 class RegistryDown(Fault):
@@ -138,4 +205,13 @@ class SlowPull(OnNodes):
         return seams.hold(("pull", name), begin, end)
 
 
-CONTAINERS = (ContainerKill, ContainerOom, RegistryDown, ImageMissing, SlowPull)
+CONTAINERS = (
+    ContainerKill,
+    ContainerExit,
+    ContainerHang,
+    ContainerLeak,
+    ContainerOom,
+    RegistryDown,
+    ImageMissing,
+    SlowPull,
+)

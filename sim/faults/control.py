@@ -16,6 +16,10 @@ from seatrial.sim.faults.seams import Heal, Judge, Seams, nothing
 from seatrial.sim.machinery import errors
 
 READS = ("GET", "HEAD", "OPTIONS")
+HEALTH = ("/healthz", "/livez", "/readyz")
+ETCD_FAILED = b"[+]ping ok\n[+]log ok\n[-]etcd failed: reason withheld\nhealthz check failed\n"
+REQUEST_TIMEOUT_US = 60_000 * MS
+"""--request-timeout."""
 ETCD_TIMEOUT_US = 7_000 * MS
 """How long the API server waits for etcd before it gives up."""
 
@@ -86,6 +90,28 @@ class EtcdNoQuorum(Fault):
 
         def judge(request: Request) -> Verdict | None:
             return Verdict(ETCD_TIMEOUT_US, answer) if needs_etcd(request) else None
+
+        return seams.judge(judge)
+
+
+class EtcdDown(Fault):
+    """etcd's process is gone."""
+
+    kind = "etcd-down"
+    opposite = "etcd runs again, with all that it had written."
+    symptom = (
+        "Requests end after a minute with a time-out; /readyz and /livez fail at etcd; leases run out, so that nodes "
+        "are of unknown state afterwards for a moment, and leaders are elected anew."
+    )
+
+    def start(self, seams: Seams) -> Heal:
+        answer = refusal(504, "Timeout", "Timeout: request did not complete within requested timeout")
+        ill = Response(500, ETCD_FAILED, "text/plain; charset=utf-8")
+
+        def judge(request: Request) -> Verdict | None:
+            if request.path in HEALTH:
+                return Verdict(0, ill)
+            return Verdict(REQUEST_TIMEOUT_US, answer) if needs_etcd(request) else None
 
         return seams.judge(judge)
 
@@ -187,6 +213,27 @@ ANSWERS = {
 """Reason and message by status."""
 
 
+class CertificateExpiry(Fault):
+    """A client's certificate has expired: the API server does not know it any more. What is connected stays so."""
+
+    kind = "certificate-expiry"
+    opposite = "The certificate is renewed."
+    subject = "user"
+    symptom = "Its requests get 401 Unauthorized; a node's lease runs out, and it is NotReady after 40 to 60 s."
+    user: str = Field(
+        min_length=1, description="The beginning of the user's name, as system:node:w1-k8s or system:kube-scheduler."
+    )
+
+    def start(self, seams: Seams) -> Heal:
+        verdict = Verdict(0, refusal(401, "Unauthorized", "Unauthorized"))
+
+        def judge(request: Request) -> Verdict | None:
+            user = request.user.name if request.user is not None else ""
+            return verdict if user.startswith(self.user) else None
+
+        return seams.judge(judge)
+
+
 class WebhookDown(Fault):
     """Calls of the API server to webhooks, conversions and aggregated APIs find nobody."""
 
@@ -201,6 +248,6 @@ class WebhookDown(Fault):
 
 
 CONTROL = (
-    ComponentStop, ComponentRestart, ApiserverDown, EtcdNoQuorum, EtcdSlow, EtcdFull, EtcdCompact, ApiFault,
-    WebhookDown,
+    ComponentStop, ComponentRestart, ApiserverDown, EtcdDown, EtcdNoQuorum, EtcdSlow, EtcdFull, EtcdCompact, ApiFault,
+    CertificateExpiry, WebhookDown,
 )  # fmt: skip

@@ -71,6 +71,26 @@ class DnsStop(Fault):
         return seams.hold("dns", partial(silence, True), partial(silence, False))
 
 
+class DnsSlow(Fault):
+    """The cluster's name servers take long to answer."""
+
+    kind = "dns-slow"
+    opposite = "They answer as fast as before."
+    symptom = (
+        "Connections to names take longer by that much, and fail when it is five seconds or more; addresses do not."
+    )
+    delay_ms: int = Field(default=2000, ge=1, description="How much longer a question takes, in milliseconds.")
+
+    def start(self, seams: Seams) -> Heal:
+        plane = seams.plane
+        plane.lookup_us += self.delay_ms * MS
+
+        def heal() -> None:
+            plane.lookup_us -= self.delay_ms * MS
+
+        return heal
+
+
 class UpstreamDnsDown(Fault):
     """The name servers outside the cluster do not answer."""
 
@@ -115,4 +135,4 @@ class WatchDrop(Fault):
         return lambda: None
 
 
-LINKS = (Partition, LinkQuality, DnsStop, UpstreamDnsDown, OutsideUnreachable, WatchDrop)
+LINKS = (Partition, LinkQuality, DnsStop, DnsSlow, UpstreamDnsDown, OutsideUnreachable, WatchDrop)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from seatrial.sim.apiserver.client import Verdict
+from seatrial.sim.apiserver.request import Request
 from seatrial.sim.config import S
+from seatrial.sim.faults.control import READS
 from seatrial.sim.faults.fault import Fault, OnNodes
 from seatrial.sim.faults.seams import Heal, Seams, nothing, together
+from seatrial.sim.kernel.clock import micro_stamp_of, parse_stamp, stamp_of
+from seatrial.sim.nodes.machine import RUNTIME_SILENCE_US
 
 NEVER_US = 1 << 62
 
@@ -193,6 +200,119 @@ def _unplug(seams: Seams, name: str) -> Heal:
     return seams.hold(("cni", name), begin, end)
 
 
+class RuntimeStop(OnNodes):
+    """The container runtime's process ends (``systemctl stop containerd``); containers go on."""
+
+    kind = "runtime-stop"
+    opposite = "containerd starts; the kubelet sees what has happened and does what it could not do."
+    symptom = "The node is NotReady (container runtime is down) after 30 s; nothing is started or stopped, exec fails."
+    hangs: ClassVar[bool] = False
+
+    def start(self, seams: Seams) -> Heal:
+        return together([_silence(seams, name, self.hangs) for name in seams.node_names(self.node, self.selector)])
+
+
+class RuntimeHang(RuntimeStop):
+    """The container runtime takes requests and does not answer them; containers go on."""
+
+    kind = "runtime-hang"
+    opposite = "containerd answers what it was asked."
+    symptom = "As runtime-stop, but new pods fail only after four minutes, with context deadline exceeded."
+    hangs = True
+
+
+def _silence(seams: Seams, name: str, hangs: bool) -> Heal:
+    node, clock = seams.nodes[name], seams.wiring.clock
+    runtime, registration = node.runtime, node.registration
+
+    def begin() -> None:
+        runtime.fall_silent(hangs)
+        registration.runtime_lost_us = clock.now
+        clock.after(RUNTIME_SILENCE_US, registration.changed, periodic=True)
+
+    def end() -> None:
+        registration.runtime_lost_us = None
+        runtime.answer_again()
+        registration.changed()
+
+    return seams.hold(("runtime", name), begin, end)
+
+
+class DiskFull(OnNodes):
+    """A machine's disk is full: nothing can be written, no image fetched."""
+
+    kind = "disk-full"
+    opposite = "There is room again."
+    symptom = (
+        "DiskPressure and its taint; images that the node lacks fail to be pulled, containers get `no space left on "
+        "device`. No pod is evicted."
+    )
+
+    def start(self, seams: Seams) -> Heal:
+        heals = []
+        for name in seams.node_names(self.node, self.selector):
+            heals.append(_press(seams, name, *NodePressure.PRESSURES["disk"]))
+            heals.append(_fill(seams, name))
+        return together(heals)
+
+
+def _fill(seams: Seams, name: str) -> Heal:
+    images, full = seams.nodes[name].runtime.images, seams.world.full
+
+    def begin() -> None:
+        images.full = True
+        full[name] = None
+
+    def end() -> None:
+        images.full = False
+        del full[name]
+
+    return seams.hold(("disk", name), begin, end)
+
+
+class ClockSkew(OnNodes):
+    """A machine's clock is wrong: what its kubelet writes down bears wrong times."""
+
+    kind = "clock-skew"
+    opposite = "The clock is right again."
+    symptom = (
+        "The node's lease, heartbeats and events are of another time; it stays Ready, since the controllers count from "
+        "when they saw a lease renewed. Times in the statuses of pods are not wrong."
+    )
+    by_s: int = Field(default=300, description="By how much, in seconds; negative: it is late.")
+
+    def start(self, seams: Seams) -> Heal:
+        names = seams.node_names(self.node, self.selector)
+        users = {f"system:node:{name}": None for name in names}
+
+        def judge(request: Request) -> Verdict | None:
+            written = request.method not in READS and request.user is not None and request.user.name in users
+            if written and any(part in request.path for part in SKEWED):
+                request.body = skewed(request.body, self.by_s * S)
+            return None
+
+        return seams.judge(judge)
+
+
+SKEWED = ("/leases/", "/events", "/nodes/")
+"""Paths of what the fault reaches."""
+
+
+def skewed(value: Any, by_us: int) -> Any:
+    """A body whose times are of another clock."""
+    if isinstance(value, Mapping):
+        return {key: each if key == "metadata" else skewed(each, by_us) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [skewed(each, by_us) for each in value]
+    if isinstance(value, str) and TIME.fullmatch(value):
+        moved = parse_stamp(value) + by_us
+        return micro_stamp_of(moved) if "." in value else stamp_of(moved)
+    return value
+
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
 class NodePressure(OnNodes):
     """A machine runs short of something: its kubelet says so."""
 
@@ -227,5 +347,5 @@ def _press(seams: Seams, name: str, condition: str, reason: str, message: str) -
 
 MACHINES = (
     NodeCrash, NodeReboot, NodeShutdown, NodePause, ZoneOutage, NodeFlapping, KubeletStop, KubeProxyStop,
-    KubeProxyRulesFlushed, CniBroken, NodePressure,
+    KubeProxyRulesFlushed, CniBroken, RuntimeStop, RuntimeHang, NodePressure, DiskFull, ClockSkew,
 )  # fmt: skip

@@ -50,6 +50,7 @@ class Seams:
     _held: dict[Hashable, dict[int, Callable[[], None]]] = field(default_factory=dict)
     _judges: dict[int, Judge] = field(default_factory=dict)
     _refused: dict[int, str] = field(default_factory=dict)
+    _predicates: dict[str, dict[int, Callable[..., bool]]] = field(default_factory=dict)
     _registries: dict[int, Callable[[str], str]] = field(default_factory=dict)
     _numbers: int = 0
     _external: External | None = None
@@ -80,11 +81,61 @@ class Seams:
     def holds(self, key: Hashable) -> bool:
         return key in self._held
 
-    def stop(self, name: str) -> Heal:
-        """Keeps a component stopped. Raises NotThere."""
+    def component(self, name: str) -> Any:
+        """Raises NotThere."""
         component = self.components.get(name)
         if component is None:
             raise NotThere(f"no component {name!r}: {nearest(name, self.components)}")
+        return component
+
+    def freeze(self, frozen: Callable[[str, str], bool]) -> Heal:
+        """Keeps processes, told by machine and user agent, from sending anything."""
+        wiring = self.wiring
+
+        def resume() -> None:
+            wiring.released.fire()
+
+        return self._among("frozen", frozen, lambda of: setattr(wiring, "frozen", of), resume)
+
+    def deafen(self, deaf: Callable[[str, str, str], bool]) -> Heal:
+        """Keeps watches, told by machine, user agent and kind in the store, from bringing anything."""
+        wiring = self.wiring
+
+        def resume() -> None:
+            for informer in list(wiring.informers):
+                informer.resume()
+
+        return self._among("deaf", deaf, lambda of: setattr(wiring, "deaf", of), resume)
+
+    def repeat(self, twice: Callable[[str, str], bool]) -> Heal:
+        """Lets watches, told by user agent and kind in the store, bring everything twice."""
+        return self._among("twice", twice, lambda of: setattr(self.wiring, "twice", of), nothing)
+
+    def _among(
+        self,
+        seam: str,
+        holds: Callable[..., bool],
+        put: Callable[[Callable[..., bool] | None], None],
+        healed: Callable[[], None],
+    ) -> Heal:
+        """Puts one more predicate among those of a seam, of which any may hold."""
+        all_of = self._predicates.setdefault(seam, {})
+        self._numbers += 1
+        number = self._numbers
+        all_of[number] = holds
+        put(lambda *about: any(each(*about) for each in all_of.values()))
+
+        def heal() -> None:
+            del all_of[number]
+            if not all_of:
+                put(None)
+            healed()
+
+        return heal
+
+    def stop(self, name: str) -> Heal:
+        """Keeps a component stopped. Raises NotThere."""
+        component = self.component(name)
         return self.hold(("component", name), component.stop, component.start)
 
     def cut(self, a: str, b: str, one_way: bool = False) -> Heal:

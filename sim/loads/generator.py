@@ -23,6 +23,7 @@ from seatrial.sim.loads.series import Series
 from seatrial.sim.network.dataplane import Arrival, Origin
 from seatrial.sim.network.hosts import Rejected
 from seatrial.sim.network.requests import ARP_TIMEOUT_US, Requests, origin_of, target_of
+from seatrial.sim.network.resolver import is_address
 
 MS, S = 1_000, 1_000_000
 STEP_US_MIN, STEP_US_MAX = 100 * MS, 1 * S
@@ -183,28 +184,28 @@ class Generator:
         """One way of the batch; there are so many users per request."""
         requests, load, target = self._requests, self.load, self._target
         turn = requests.plane.chance.turn(len(addresses), 0)
+        lookup_us = 0 if is_address(target.host) else requests.plane.lookup_us
         try:
             arrival = requests.reach(origin, addresses[turn], target.port)
             if target.scheme == "tcp":
-                return _connected(arrival)
+                return _connected(arrival, lookup_us)
             window = ceil(users * requests.plane.chance.count)
             answer = requests.ask(arrival, target, load.method, load.headers, load.body.encode(), span, window)
         except OSError as problem:
             return _failed(*_meaning(problem, load.timeout_ms * MS))
-        return _answered(arrival, answer, 6 if target.scheme == "https" else 4)
+        return _answered(arrival, answer, lookup_us + (6 if target.scheme == "https" else 4) * arrival.latency_us)
 
 
 def _failed(error: str, us: int) -> Any:
     return error, lambda count: [Outcome(count, us, error)]
 
 
-def _connected(arrival: Arrival) -> Any:
-    return (arrival.address, arrival.port), lambda count: [Outcome(count, 2 * arrival.latency_us)]
+def _connected(arrival: Arrival, lookup_us: int) -> Any:
+    return (arrival.address, arrival.port), lambda count: [Outcome(count, lookup_us + 2 * arrival.latency_us)]
 
 
-def _answered(arrival: Arrival, answer: Any, crossings: int) -> Any:
-    """How an HTTP answer is counted; ``crossings`` is how often the link is passed until it is there."""
-    link = crossings * arrival.latency_us
+def _answered(arrival: Arrival, answer: Any, link: int) -> Any:
+    """How an HTTP answer is counted; ``link`` is the time in µs that names and the way take."""
     error = f"{answer.code // 100}xx" if answer.code >= 400 else ""
 
     def outcomes(count: int) -> list[Outcome]:

@@ -18,7 +18,7 @@ from seatrial.sim.apiserver.sessions import Held, Say, Sessions
 from seatrial.sim.kernel.clock import Clock, Timer
 from seatrial.sim.network.dataplane import Arrival, DataPlane, Routed
 from seatrial.sim.network.hosts import timed_out
-from seatrial.sim.network.requests import CONNECT_TIMEOUT_US, DNS_US, Requests, wait_us
+from seatrial.sim.network.requests import CONNECT_TIMEOUT_US, Requests, wait_us
 from seatrial.sim.network.resolver import is_address, resolve
 
 KIND: Final = "connection"
@@ -157,7 +157,7 @@ class Connection:
         connections, clock = self._connections, self._connections.clock
         try:
             if not is_address(host):
-                yield clock.sleep(DNS_US)
+                yield clock.sleep(connections.plane.lookup_us)
             address = connections.find(host)
         except OSError as problem:
             yield clock.sleep(DNS_TIMEOUT_US if isinstance(problem, TimeoutError) else 0)

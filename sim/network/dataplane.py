@@ -31,6 +31,9 @@ MACHINES_MAX = 4
 DNS_PORT = 53
 LOOPBACK = "127.0.0.1"
 """What a machine's own process calls itself when it calls its own machine."""
+LOOKUP_US = 1_000
+LOOKUP_PATIENCE_US = 5_000_000
+"""How long a resolver waits for a name server (resolv.conf's timeout)."""
 RETRANSMIT_US, RETRANSMIT_MAX_US = 1_000_000, 64_000_000
 """When a lost first packet is sent again, doubled each time (tcp_syn_retries 6)."""
 
@@ -112,6 +115,8 @@ class DataPlane:
         self._ranges = ranges
         self._edge = edge
         self._rng = rng
+        self.lookup_us = LOOKUP_US
+        """How long a name server takes to answer."""
         self.tracing: list[Step] | None = None
         """Where connections that somebody else makes on behalf of a traced one note their steps."""
         self.services: dict[tuple[str, str, int], Any] = {}
@@ -161,6 +166,8 @@ class DataPlane:
             raise
         if not hasattr(listener, "ask"):
             raise refused()
+        if self.lookup_us >= LOOKUP_PATIENCE_US:
+            raise timed_out()
         server: NameServer = listener
         return server
 

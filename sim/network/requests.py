@@ -22,7 +22,6 @@ CONNECT_TIMEOUT_US = 130_000_000
 """How long Linux tries to connect (tcp_syn_retries 6)."""
 ARP_TIMEOUT_US = 3_000_000
 """From a first packet to ``no route to host``."""
-DNS_US = 1_000
 
 
 class Target(NamedTuple):
@@ -133,7 +132,7 @@ class Requests:
     ) -> Generator[Any, Any, Any]:
         """The answer to an HTTP request, after the time it takes; so does the OSError. Raises ValueError."""
         target, clock = target_of(url), self.clock
-        yield clock.sleep(DNS_US if not is_address(target.host) else 0)
+        yield clock.sleep(self.plane.lookup_us if not is_address(target.host) else 0)
         try:
             arrival = self._arrive(origin, target, None)
         except OSError as problem:

@@ -215,8 +215,17 @@ class Workloads(Protocol):
     def release(self, sandbox: Sandbox) -> None:
         """Forgets what a sandbox's containers held in common."""
 
-    def http_get(self, sandbox: Sandbox, host: str, port: int, path: str, headers: Mapping[str, str], tls: bool) -> Any:
-        """A probe's or a hook's request: (status, body) or raises OSError with the dialler's words."""
+    def http_get(
+        self,
+        sandbox: Sandbox,
+        host: str,
+        port: int,
+        path: str,
+        headers: Mapping[str, str],
+        tls: bool,
+        timeout_us: int,
+    ) -> Any:
+        """A probe's or a hook's request: (status, body) or raises OSError with the client's words."""
 
     def connect(self, sandbox: Sandbox, host: str, port: int) -> Any:
         """Tries a connection to the sandbox: raises OSError with the dialler's words."""

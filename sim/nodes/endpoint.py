@@ -81,6 +81,8 @@ class Server:
 
     def _process(self, namespace: str, pod: str, container: str) -> Process:
         worker = self._worker(namespace, pod)
+        if self.kubelet.runtime.silence:
+            raise ExecError(self.kubelet.runtime.silence)
         record = self.kubelet.runtime.record(worker.uid).latest(container)
         if record is None:
             raise errors.ApiError(404, "NotFound", f'container not found ("{container}")', {})

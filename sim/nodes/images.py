@@ -69,6 +69,16 @@ class ImageStore:
         self.fetching: dict[str, None] = {}
         """Images on their way: who asks for one meanwhile finds it there when its turn comes."""
         self.on_change: Callable[[], None] = _nobody
+        self.full = False
+        """Whether the disk has no room for one more."""
+
+    def check_space(self, reference: str) -> None:
+        """Raises LookupError with the runtime's message when there is no room for an image."""
+        if self.full:
+            raise LookupError(
+                f'failed to pull and unpack image "{reference}": failed to copy: failed to send write: write '
+                "/var/lib/containerd/io.containerd.content.v1.content/ingest/data: no space left on device"
+            )
 
     def add(self, image: Image, now_us: int) -> None:
         self._images[image.reference] = Stored(image, now_us, now_us)

@@ -17,7 +17,7 @@ from seatrial.sim.nodes.cri import EXITED, ONE_CORE, RUNNING, ContainerConfig, C
 from seatrial.sim.nodes.environment import ConfigError, Environment, expand
 from seatrial.sim.nodes.images import InvalidName, normalise
 from seatrial.sim.nodes.probes import FIELDS, port_number
-from seatrial.sim.nodes.runtime import StartError
+from seatrial.sim.nodes.runtime import StartError, Unavailable
 from seatrial.sim.nodes.spec import described, grace_s, is_sidecar, nanocores
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 Object = Mapping[str, Any]
 GRACE_MIN_S = 2
 """minimumGracePeriodInSeconds: what a container gets at least between TERM and KILL."""
+
+
+HOOK_TIMEOUT_US = 60 * S
+"""Of a hook's HTTP client; what ends a hook as a rule is the pod's grace period."""
 
 
 class Failure(NamedTuple):
@@ -142,6 +146,7 @@ def _fetch(launch: Launch, name: str, reference: str, present: Image | None) -> 
     begin = max(asked, store.pulling_until_us)
     try:
         image = kubelet.runtime.workloads.find_image(reference)
+        store.check_space(reference)
     except LookupError as error:
         yield clock.sleep(50_000)
         message = str(error.args[0])
@@ -254,9 +259,13 @@ def create(launch: Launch) -> Generator[Any, Any, None]:
     yield kubelet.clock.sleep(kubelet.settings.create_us)
     latest = launch.record.latest(name)
     attempt = latest.attempt + 1 if latest is not None else launch.worker.earlier_restarts(name)
-    launch.container_id = kubelet.runtime.create_container(
-        launch.config, attempt, launch.resources, launch.container.get("image", "")
-    )
+    asked = launch.container.get("image", "")
+    yield from kubelet.runtime.wait()
+    try:
+        launch.container_id = kubelet.runtime.create_container(launch.config, attempt, launch.resources, asked)
+    except Unavailable as error:
+        launch.fail("CreateContainerError", str(error), str(error))
+        return
     launch.event("Normal", "Created", "Container created")
 
 
@@ -321,7 +330,8 @@ def run_hook(
         if "httpGet" in hook:
             headers = {header["name"]: header["value"] for header in action.get("httpHeaders") or ()}
             tls = action.get("scheme") == "HTTPS"
-            code, _ = kubelet.runtime.workloads.http_get(sandbox, host, port, action.get("path") or "/", headers, tls)
+            path = action.get("path") or "/"
+            code, _ = kubelet.runtime.workloads.http_get(sandbox, host, port, path, headers, tls, HOOK_TIMEOUT_US)
             return None if code < 400 else _said("HTTP", container, worker, action, f"unexpected status {code}", "")
         kubelet.runtime.workloads.connect(sandbox, host, port)
     except OSError as error:

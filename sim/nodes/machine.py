@@ -60,6 +60,10 @@ class MachineSpec(NamedTuple):
     pod_cidr: str = ""
 
 
+RUNTIME_SILENCE_US = 30 * S
+"""baseRuntimeSyncThreshold: after so long without an answer the container runtime is down."""
+
+
 class Registration:
     """Keeps the Node object and the lease of one kubelet."""
 
@@ -78,6 +82,8 @@ class Registration:
         self.pressure: dict[str, tuple[str, str]] = {}
         """Pressures that the eviction manager sees: type → (reason, message)."""
         self.ready_from_us = 0
+        self.runtime_lost_us: int | None = None
+        """Since when the container runtime has not answered."""
         self.shutting_down = False
         self.node: Object | None = None
         self._processes: list[Process] = []
@@ -110,6 +116,13 @@ class Registration:
         if new is not None and self.node is not None:
             self.node = new
             self.kubelet.registered(new)
+            if self._is_overwritten(new):
+                self.changed()
+
+    def _is_overwritten(self, node: Object) -> bool:
+        """Whether the Node says something else than was reported last: the node controller's ``Unknown``."""
+        said = {each["type"]: each["status"] for each in (node.get("status") or {}).get("conditions") or ()}
+        return any(said.get(kind, each["status"]) != each["status"] for kind, each in self.conditions.items())
 
     # The Node
 
@@ -140,8 +153,11 @@ class Registration:
         for kind, reason, message in PRESSURES:
             pressed = self.pressure.get(kind)
             wanted.append((kind, "True", *pressed) if pressed else (kind, "False", reason, message))
+        lost = self.runtime_lost_us
         if self.shutting_down:
             wanted.append(("Ready", "False", "KubeletNotReady", "node is shutting down"))
+        elif lost is not None and self.kubelet.clock.now >= lost + RUNTIME_SILENCE_US:
+            wanted.append(("Ready", "False", "KubeletNotReady", "container runtime is down"))
         elif self.kubelet.clock.now < self.ready_from_us:
             text = (
                 "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network "
@@ -290,7 +306,8 @@ class Registration:
         while True:
             status = self.status()
             now = kubelet.clock.now
-            if not _same(last, status) or now - last_us >= settings.status_report_us:
+            overwritten = self.node is not None and self._is_overwritten(self.node)
+            if overwritten or not _same(last, status) or now - last_us >= settings.status_report_us:
                 ready = self._announce(status)
                 try:
                     patch = {"status": status}

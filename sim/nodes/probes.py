@@ -194,7 +194,8 @@ class Probe:
         headers = {"User-Agent": "kube-probe/1.37", "Accept": "*/*"}
         headers.update({header["name"]: header["value"] for header in action.get("httpHeaders") or ()})
         try:
-            code, _ = workloads.http_get(sandbox, host, port, path, headers, scheme == "https")
+            timeout = int(self.spec.get("timeoutSeconds") or 1) * S
+            code, _ = workloads.http_get(sandbox, host, port, path, headers, scheme == "https", timeout)
         except OSError as problem:
             return False, f'Get "{scheme}://{host}:{port}{path}": {problem}'
         if 200 <= code < 400:

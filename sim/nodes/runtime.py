@@ -7,7 +7,7 @@ of a name are dropped when a third is created instead of once a minute.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Network
@@ -39,6 +39,19 @@ START_ERROR = 128
 MESSAGE_MAX = 4096
 LOG_MESSAGE_BYTES, LOG_MESSAGE_LINES = 2048, 80
 """How much of a log becomes a termination message."""
+
+
+SOCKET_GONE = (
+    "rpc error: code = Unavailable desc = connection error: desc = "
+    '"transport: Error while dialing: dial unix /run/containerd/containerd.sock: connect: no such file or directory"'
+)
+EXCEEDED = "rpc error: code = DeadlineExceeded desc = context deadline exceeded"
+REQUEST_TIMEOUT_US = 240_000_000
+"""Twice the kubelet's runtimeRequestTimeout, as RunPodSandbox has it."""
+
+
+class Unavailable(RuntimeError):
+    """The runtime does not answer: ``args`` is gRPC's message."""
 
 
 class StartError(Exception):
@@ -105,6 +118,37 @@ class Runtime:
         self.sandboxes: dict[str, Sandbox] = {}
         self.live: dict[str, Live] = {}
         self.on_change: Callable[[str], None] = _nobody
+        self._silence = ""
+        """What its clients hear instead of an answer; empty: it answers."""
+        self._answers = Signal(clock)
+        self._stops: list[tuple[str, int]] = []
+
+    @property
+    def silence(self) -> str:
+        return self._silence
+
+    def fall_silent(self, hangs: bool) -> None:
+        """The runtime's process ends, or hangs; containers go on."""
+        self._silence = EXCEEDED if hangs else SOCKET_GONE
+
+    def answer_again(self) -> None:
+        """The runtime answers: the kubelet sees what has happened, and what it wanted stopped is stopped."""
+        self._silence = ""
+        self._answers.fire()
+        stops, self._stops = self._stops, []
+        for container_id, grace_us in stops:
+            self.stop_container(container_id, grace_us)
+        for uid in list(self.pods):
+            self.on_change(uid)
+
+    def wait(self) -> Generator[Any, Any, None]:
+        """How long a request to a runtime that hangs is waited for."""
+        if self._silence == EXCEEDED:
+            yield self._answers.wait(REQUEST_TIMEOUT_US, periodic=True)
+
+    def _check(self) -> None:
+        if self._silence:
+            raise Unavailable(self._silence)
 
     def record(self, uid: str) -> PodRecord:
         return self.pods.get(uid, NOTHING)
@@ -113,7 +157,9 @@ class Runtime:
         return f"{self.rng.getrandbits(256):064x}"
 
     def create_sandbox(self, sandbox: Sandbox) -> SandboxRecord:
-        """Gives the pod its network namespace and address. Raises RuntimeError when there is no address left."""
+        """Gives the pod its network namespace and address. Raises RuntimeError when there is no address left or nobody
+        answers."""
+        self._check()
         if not sandbox.host_network:
             if self.addresses is None or not self.plugged:
                 raise RuntimeError("network plugin is not ready: cni config uninitialized")
@@ -149,7 +195,8 @@ class Runtime:
         self._set(uid, record._replace(containers=tuple(c for c in record.containers if c.id != container_id)))
 
     def create_container(self, config: ContainerConfig, attempt: int, resources: Mapping[str, Any], asked: str) -> str:
-        """Returns the new container's id."""
+        """Returns the new container's id. Raises Unavailable."""
+        self._check()
         uid = config.sandbox.uid
         made = ContainerRecord(
             self.new_id(),
@@ -205,6 +252,10 @@ class Runtime:
         """TERM now, KILL when the grace is over; ``live[id].ended`` fires at the end."""
         live = self.live.get(container_id)
         if live is None or live.process is None or self.find(container_id).state != RUNNING:
+            return
+        if self._silence:
+            # The kubelet asks until it is answered.
+            self._stops.append((container_id, grace_us))
             return
         process = live.process
         if live.kill_timer is not None:
@@ -270,7 +321,8 @@ class Runtime:
 
     def _set(self, uid: str, record: PodRecord) -> None:
         self.pods[uid] = record
-        self.on_change(uid)
+        if not self._silence:
+            self.on_change(uid)
 
 
 def _end_of(log: LogSource) -> str:

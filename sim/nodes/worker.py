@@ -21,6 +21,7 @@ from seatrial.sim.nodes.environment import dns_of, hostname_of, hosts_file
 from seatrial.sim.nodes.probes import Probes
 from seatrial.sim.nodes.recorder import reference
 from seatrial.sim.nodes.report import DEADLINE, Amounts, Facts, amounts_of, mergeable, report
+from seatrial.sim.nodes.runtime import Unavailable
 from seatrial.sim.nodes.spec import STATUS_FIELDS, find_container, key_of
 from seatrial.sim.nodes.status import TERMINAL
 from seatrial.sim.nodes.volumes import PodVolumes
@@ -350,10 +351,12 @@ class PodWorker:
             annotations=pod["metadata"].get("annotations") or {},
         )
         yield kubelet.clock.sleep(kubelet.settings.sandbox_us)
+        yield from kubelet.runtime.wait()
         try:
             made = kubelet.runtime.create_sandbox(sandbox)
         except RuntimeError as error:
-            text = f"Failed to create pod sandbox: rpc error: code = Unknown desc = {error}"
+            said = str(error) if isinstance(error, Unavailable) else f"rpc error: code = Unknown desc = {error}"
+            text = f"Failed to create pod sandbox: {said}"
             self.event(None, "Warning", "FailedCreatePodSandBox", text)
             return False
         aliases = spec.get("hostAliases") or ()

@@ -102,6 +102,7 @@ class Container:
         self.hostname: str = config.sandbox.hostname
         self.domain: str = config.sandbox.domain
         self.fs = FileSystem(self.image.root, lambda: self.clock.now)
+        self.fs.is_full = lambda: self.sandbox.host in world.full
         self.users: dict[int, str] = self.image.users
         self.behaviour_memory: int = self.image.memory
         self.uid, self.gid, self.user = self._identity(config.user or self.image.user)
@@ -427,6 +428,16 @@ class Container:
     def queued_bytes(self) -> int:
         """Memory that requests under way take."""
         return 0 if self._queue is None else self._queue.under_way(self.clock.now) * self.request_bytes
+
+    def grow(self, proc: Proc, by: int) -> None:
+        """A process takes more memory, or less."""
+        proc.memory = max(0, proc.memory + by)
+        self._grown(by)
+
+    def stop_all(self, stopped: bool) -> None:
+        """SIGSTOP or SIGCONT to every process."""
+        for proc in list(self.processes.values()):
+            proc.signal("STOP" if stopped else "CONT")
 
     def _grown(self, by: int) -> None:
         limit = self.config.memory_limit

@@ -127,6 +127,10 @@ class Mounted:
         self.kind = kind
 
 
+def _has_room() -> bool:
+    return False
+
+
 class FileSystem:
     """One container's tree. Paths given to methods are absolute or relative to ``cwd``."""
 
@@ -136,6 +140,8 @@ class FileSystem:
         self.mounts: dict[str, Mounted] = {}
         self.read_only = False
         """Nothing outside the mounts may be written."""
+        self.is_full: Callable[[], bool] = _has_room
+        """Whether the machine's disk takes no more."""
         self.changes = 0
         """Counts writes: whoever remembers an answer can tell whether it still holds."""
 
@@ -269,6 +275,8 @@ class FileSystem:
         node, parent, name = self._target(path, cwd)
         if isinstance(node, Dir):
             raise failure(errno.EISDIR, path)
+        if self.is_full() and not (isinstance(node, File) and node.device):
+            raise failure(errno.ENOSPC, path)
         if node is None:
             if not create:
                 raise failure(errno.ENOENT, path)

@@ -77,6 +77,9 @@ class Listener(Protocol):
 class Network(Protocol):
     """The way from a container to whatever it wants to reach."""
 
+    lookup_us: int
+    """How long a name server takes to answer."""
+
     def resolve(self, sandbox: Any, name: str) -> list[str]:
         """Addresses of a name. Raises OSError(ENOENT) for one that does not exist."""
 
@@ -113,6 +116,8 @@ def refused() -> ConnectionRefusedError:
 
 class Direct:
     """Pods reach themselves and each other by address; names come from /etc/hosts alone."""
+
+    lookup_us = 0
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -154,6 +159,7 @@ class Bound:
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.http = listener.http
+        """Answers a request; a stopped process answers none."""
         self.certificate = getattr(listener, "certificate", None)
         """Of a listener that speaks TLS: (certificate, key) for a host, in PEM; None: one that nobody trusts."""
         self._open: dict[int, Callable[[], None]] = {}
@@ -167,10 +173,18 @@ class Bound:
         made = self.listener.open(on_data, closed, client)
         return _Tracked(made, lambda: self._open.pop(id(closed), None))
 
+    def hang(self, hangs: bool) -> None:
+        """The process stands still, or goes on: the kernel takes connections, and nobody answers them."""
+        self.http = _silent if hangs else self.listener.http
+
     def end(self) -> None:
         """The process is gone: whoever was connected learns it."""
         for close in list(self._open.values()):
             close()
+
+
+def _silent(request: HttpRequest) -> HttpResponse:
+    raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
 
 class _Tracked:

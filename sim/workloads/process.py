@@ -212,6 +212,10 @@ class Proc:
         self.exit_status: int | None = None
         self.ended = Signal(self.clock)
         self.on_exit: list[Callable[[int], None]] = []
+        self.on_stop: list[Callable[[bool], None]] = []
+        """Called with True when the process is stopped (SIGSTOP), with False when it goes on."""
+        self.stopped = False
+        self._pending: list[str] = []
         self.children: list[Proc] = []
         self.memory = container.behaviour_memory if parent is None else 512 * 1024
         self.cpu_nano = 0
@@ -302,6 +306,11 @@ class Proc:
         """Delivers a signal (its name without SIG)."""
         if self.exit_status is not None:
             return
+        if name in ("STOP", "CONT"):
+            self._stop(name == "STOP")
+        if self.stopped and name not in ("KILL", "STOP"):
+            self._pending.append(name)
+            return
         if name not in ("KILL", "STOP") and name in self.caught:
             handler = self.caught[name]
             if handler is not None:
@@ -313,6 +322,17 @@ class Proc:
             # The first process of a PID namespace gets no signal that it does not ask for.
             return
         self.kill(128 + SIGNALS.get(name, 15))
+
+    def _stop(self, stopped: bool) -> None:
+        """Signals but KILL wait for a stopped process to go on. Not modelled: its timers do not stand still."""
+        if stopped == self.stopped:
+            return
+        self.stopped = stopped
+        for call in self.on_stop:
+            call(stopped)
+        pending, self._pending = self._pending, []
+        for name in pending:
+            self.signal(name)
 
     def kill(self, status: int) -> None:
         """Ends the process where it stands."""

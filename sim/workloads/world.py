@@ -26,6 +26,9 @@ COMMANDS: Mapping[str, Callable[[Proc], Any]] = {
 """Every program that is built in, by name."""
 
 
+EXCEEDED = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+
+
 class Directory:
     """A volume: a directory that outlives containers (cri.Volume)."""
 
@@ -84,6 +87,8 @@ class World:
         self.network: Network = Direct(self)
         self.sandboxes: dict[str, Any] = {}
         """Sandboxes with running containers, by address."""
+        self.full: dict[str, None] = {}
+        """Machines whose disk takes no more."""
         self._memory: dict[str, Callable[[], None]] = {}
         self._volumes: dict[str, Directory] = {}
         self._services: dict[str, servers.Service] = {}
@@ -198,15 +203,20 @@ class World:
             raise dialled(host, port, error) from None
 
     def http_get(
-        self, sandbox: Any, host: str, port: int, path: str, headers: Mapping[str, str], tls: bool
+        self, sandbox: Any, host: str, port: int, path: str, headers: Mapping[str, str], tls: bool, timeout_us: int
     ) -> tuple[int, bytes]:
-        """(status, body). Raises OSError in the dialler's words."""
+        """(status, body). Raises OSError in the words of Go's client, also for an answer that would take too long."""
         try:
             listener = self.network.probe(sandbox, host, port)
         except OSError as error:
             raise dialled(host, port, error) from None
         given = {"Host": f"{host}:{port}", **headers}
-        response = listener.http(HttpRequest("GET", path, given, b"", sandbox.ip.rpartition(".")[0] + ".1"))
+        try:
+            response = listener.http(HttpRequest("GET", path, given, b"", sandbox.ip.rpartition(".")[0] + ".1"))
+        except TimeoutError:
+            raise OSError(EXCEEDED) from None
+        if response.work is not None and max((us for _, us in response.work.waits), default=timeout_us) >= timeout_us:
+            raise OSError(EXCEEDED)
         return response.code, response.body
 
     def open(

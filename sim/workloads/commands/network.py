@@ -40,6 +40,7 @@ def reach(proc: Proc, host: str, port: int, timeout_us: int = TIMEOUT_US) -> Gen
     yield proc.clock.sleep(REQUEST_US)
     address = host
     if not is_address(host):
+        yield proc.clock.sleep(network.lookup_us)
         try:
             address = network.resolve(sandbox, host)[0]
         except TimeoutError:
@@ -301,6 +302,8 @@ def listen(proc: Proc, port: int, listener: Listener, protocol: str = "TCP") -> 
     # Who answers questions keeps no connections.
     bound = listener if hasattr(listener, "ask") else Bound(listener)
     ports[protocol, port] = bound
+    if isinstance(bound, Bound):
+        proc.on_stop.append(bound.hang)
 
     def forget(_: int) -> None:
         if ports.get((protocol, port)) is bound:
