@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, Callable[[Proc], Any]] = {
 """Every program that is built in, by name."""
 
 
+TIMEOUT_US = 1_000_000
+"""A probe's timeoutSeconds by default."""
 EXCEEDED = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
 
@@ -203,7 +205,14 @@ class World:
             raise dialled(host, port, error) from None
 
     def http_get(
-        self, sandbox: Any, host: str, port: int, path: str, headers: Mapping[str, str], tls: bool, timeout_us: int
+        self,
+        sandbox: Any,
+        host: str,
+        port: int,
+        path: str,
+        headers: Mapping[str, str],
+        tls: bool,
+        timeout_us: int = TIMEOUT_US,
     ) -> tuple[int, bytes]:
         """(status, body). Raises OSError in the words of Go's client, also for an answer that would take too long."""
         try:
