@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from ipaddress import ip_address, ip_network
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -114,9 +115,14 @@ def shells(
     """The machines from inside; None where there are none."""
     if parts.network is None:
         return None
+    from seatrial.sim import programs
+    from seatrial.sim.faults.control import ApiserverDown, EtcdNoQuorum
     from seatrial.sim.nodeshell.shells import Shells
     from seatrial.sim.nodeshell.site import Site
 
+    lost = {"kube-apiserver": ApiserverDown(), "etcd": EtcdNoQuorum()}
+    for name, fault in lost.items():
+        parts.network.world.programs[name] = programs.needed(CONTROL_PLANE, partial(fault.start, seams))
     nodes = {node.host: node for node in parts.nodes}
     return Shells(Site(seams, faults, server, nodes, CONTROL_PLANE, authority), sessions)
 

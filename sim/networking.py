@@ -14,6 +14,7 @@ from seatrial.sim.apiserver.kubelets import Answer
 from seatrial.sim.apiserver.wiring import External, Steps, Wiring
 from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.clock import Clock
+from seatrial.sim.machinery.defaults import default
 from seatrial.sim.network import addons
 from seatrial.sim.network.announcer import Announcer
 from seatrial.sim.network.connections import Connections
@@ -229,5 +230,6 @@ class ApiServerPort:
 
 def put_static_pods(wiring: Wiring, node: Node) -> None:
     """The manifests of the control plane on its machine."""
+    resource = wiring.kinds.resource("pods")
     for file, pod in addons.static_pods(wiring.spec, node.spec.address).items():
-        node.kubelet.static_pods.put(file, pod)
+        node.kubelet.static_pods.put(file, default(resource, pod))

@@ -1,8 +1,8 @@
 """Programs whose work is a component of the cluster: what runs in the containers of kube-system.
 
 A container that starts such a program starts the component; when the process ends, however it does, the component ends
-too. ``kubectl delete pod``, a crash and ``crictl stop`` are thereby the same to it. Not modelled: kube-apiserver and
-etcd, whose containers are there and whose life is that of the API server's endpoint.
+too. ``kubectl delete pod``, a crash and ``crictl stop`` are thereby the same to it. kube-apiserver and etcd are there
+from the beginning, and fail while their containers do not run.
 """
 
 from __future__ import annotations
@@ -71,6 +71,31 @@ def of_component(find: Callable[[Proc], Component | None]) -> Program:
         if component is not None:
             component.start()
             proc.on_exit.append(lambda _: component.stop())
+        yield Signal(proc.clock).wait()
+        return 0
+
+    return program
+
+
+def needed(host: str, fail: Callable[[], Callable[[], None]]) -> Program:
+    """A program that is missed while it does not run on a machine: when its last process there ends, ``fail`` breaks
+    what needs it and returns the opposite, for when it runs again. Before its first start all is well: whoever
+    installed the cluster saw to that."""
+    running: list[Proc] = []
+    heals: list[Callable[[], None]] = []
+
+    def ended(proc: Proc) -> None:
+        running.remove(proc)
+        if not running:
+            heals.append(fail())
+
+    def program(proc: Proc) -> Steps:
+        heed(proc)
+        if proc.container.sandbox.host == host:
+            running.append(proc)
+            while heals:
+                heals.pop()()
+            proc.on_exit.append(lambda _: ended(proc))
         yield Signal(proc.clock).wait()
         return 0
 

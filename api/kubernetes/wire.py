@@ -79,7 +79,8 @@ class Kubernetes:
 
     ``submit`` takes requests that belong to the history, and says False to others; ``encoded`` gives the bytes of a
     stored object, which the store remembers; ``kinds`` says which fields are times; ``inflight`` limits how many
-    requests may wait, and ``audit`` is told of them all.
+    requests may wait, and ``audit`` is told of them all; while the API server's process is not ``up``, clients find
+    nobody.
     """
 
     def __init__(
@@ -93,8 +94,10 @@ class Kubernetes:
         audit_ids: random.Random | None = None,
         inflight: Inflight | None = None,
         audit: Audit | None = None,
+        up: Callable[[], bool] = lambda: True,
     ) -> None:
         self._server = server
+        self._up = up
         self._driver = driver
         self._carry_on = carry_on or give_up
         self._submit = submit
@@ -111,6 +114,9 @@ class Kubernetes:
         """Serves one request at the simulation's present; the answer goes out once its effects are durable."""
         driver = self._driver
         driver.enter()
+        if not self._up():
+            answer(Outgoing(0, hang_up=True))
+            return
         if incoming.too_large:
             self._leave(incoming, answer, too_large())
             return

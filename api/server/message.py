@@ -54,6 +54,8 @@ class Outgoing:
     """Instead of ``body``: sent with chunked encoding whenever the stream has something."""
     upgrade: UpgradeFactory | None = None
     """Instead of ``body``: after the head (101) the connection belongs to the protocol that this makes."""
+    hang_up: bool = False
+    """Instead of any answer: the connection ends, as that of a process that is gone."""
 
 
 class Stream(Protocol):

@@ -149,6 +149,7 @@ def kubernetes_of(live: Live, driver: Driver, settings: Settings, audit: Audit |
         cluster.kinds,
         inflight=Inflight(limits.max_requests_inflight, limits.max_mutating_requests_inflight),
         audit=audit,
+        up=lambda: cluster.endpoint.up,
     )
 
 

@@ -210,6 +210,10 @@ class Connection(asyncio.Protocol):
         if answer.upgrade is not None:
             self._hand_over(incoming, answer)
             return
+        if answer.hang_up:
+            self._closing = True
+            self._transport.close()
+            return
         whole = answer.pieces is None and answer.stream is None
         head = [f"HTTP/1.1 {answer.code} {REASONS.get(answer.code, 'Status')}\r\n"]
         head += [f"{key}: {value}\r\n" for key, value in answer.headers]

@@ -179,6 +179,8 @@ class Client:
         self._connected = False
         self.on_lost: Callable[[Request, Unreachable], None] | None = None
         """Also told of each request that got no answer."""
+        self.elsewhere = ""
+        """An address at which it looks for the API server and finds nobody; empty: it knows the right one."""
 
     def call(self, request: Request) -> Steps:
         """Sends a request and returns the Response, whatever its code. Raises Unreachable."""
@@ -201,10 +203,11 @@ class Client:
                 yield clock.sleep(way.latency_us)  # as _cross does, which hardly any message needs
             else:
                 yield from self._cross(self.host, self._endpoint.host, deadline)
-            if not self._endpoint.up:
+            if self.elsewhere or not self._endpoint.up:
                 self._connected = False
                 yield from self._cross(self._endpoint.host, self.host, deadline)
-                raise Unreachable(f"dial tcp {self._endpoint.host}:6443: connect: connection refused", refused=True)
+                address = self.elsewhere or f"{self._endpoint.host}:6443"
+                raise Unreachable(f"dial tcp {address}: connect: connection refused", refused=True)
             response = yield from self._endpoint.serve(request, self._wiring)
             way = self._topology.way(self._endpoint.host, self.host)
             if way is not None and way.passes == 1.0:

@@ -43,6 +43,10 @@ NODE_RESOLVER = "10.0.2.3"
 USER_AGENT = "kubelet/v1.37.2 (linux/amd64) kubernetes/2d9a1bd"
 
 
+STATIC_PODS_ALONE_US = 500_000
+"""How long static pods wait for the list of the other pods."""
+
+
 class Kubelet:
     """One kubelet process. ``start`` and ``stop`` may follow each other; the runtime goes on meanwhile."""
 
@@ -96,6 +100,7 @@ class Kubelet:
         self.workers.clear()
         self._relisted: dict[str, None] = {}
         self._relist: Timer | None = None
+        self._patience: Timer | None = None
         self.node: Object | None = None
 
     # Component
@@ -111,6 +116,8 @@ class Kubelet:
         self.runtime.on_change = self._container_changed
         self.recorder.start()
         self.statuses.start()
+        alone_us = self.settings.pods_after_us + STATIC_PODS_ALONE_US
+        self._patience = self.clock.after(alone_us, self._static_pods, periodic=True)
         self._processes = [self.spawn(self._run(), self.name)]
 
     def stop(self) -> None:
@@ -123,6 +130,9 @@ class Kubelet:
             worker.stop()
         for process in self._processes:
             process.kill()
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         self.static_pods.stop()
         self.references.stop()
         self.statuses.stop()
@@ -156,8 +166,15 @@ class Kubelet:
         self._processes.append(self.spawn(self.pod_informer.run(), f"{self.name}/pods"))
         while not self.pod_informer.synced:
             yield self.pod_informer.changed.wait(100_000, periodic=True)
-        self.static_pods.start()
+        self._static_pods()
         self._orphans()
+
+    def _static_pods(self) -> None:
+        """Pods from files, which may be the API server itself, do not wait for it longer than a moment."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+            self.static_pods.start()
 
     def registered(self, node: Object) -> None:
         """The node object, as last seen: pods are admitted against it."""

@@ -111,7 +111,7 @@ class StaticPods:
         key = key_of(mirror)
         self._mirrors[key] = mirror["metadata"]["uid"]
         worker = self._worker(key)
-        if worker is None or mirror["metadata"].get("deletionTimestamp") is not None:
+        if worker is None or mirror["metadata"].get("deletionTimestamp") is not None or not _of(mirror, worker):
             name = f"{self.kubelet.name}/unmirror/{key}"
             self._processes[name] = self.kubelet.spawn(self._delete(mirror), name)
             return
@@ -164,11 +164,24 @@ class StaticPods:
             yield kubelet.clock.sleep(RETRY_US, periodic=True)
 
     def _delete(self, pod: Object) -> Generator[Any, Any, None]:
+        """Deletes a mirror, however long the API server does not take it."""
         metadata = pod["metadata"]
         options = {"gracePeriodSeconds": 0}
-        try:
-            yield from self.kubelet.client.delete(
-                self.kubelet.pods, metadata.get("namespace", "default"), metadata["name"], options
-            )
-        except (ApiError, Unreachable):
-            return
+        while True:
+            try:
+                yield from self.kubelet.client.delete(
+                    self.kubelet.pods, metadata.get("namespace", "default"), metadata["name"], options
+                )
+                return
+            except ApiError as error:
+                if error.code < 500:
+                    return
+            except Unreachable:
+                pass
+            yield self.kubelet.clock.sleep(RETRY_US, periodic=True)
+
+
+def _of(mirror: Object, worker: PodWorker) -> bool:
+    """Whether a mirror shows what the manifest says now (IsMirrorPodOf)."""
+    annotations = mirror["metadata"].get("annotations") or {}
+    return bool(annotations.get(f"{PREFIX}.mirror") == worker.uid)

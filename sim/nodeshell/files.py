@@ -134,7 +134,7 @@ def control_plane(machine: Machine, fs: FileSystem, at: int) -> None:
     fs.make_dir("/var/lib/etcd/member/snap", parents=True)
     fs.put("/var/lib/etcd/member/snap/db", File(mode=0o600, mtime_us=at))
     if site.spec.addons:
-        for file, pod in machine.node.kubelet.static_pods.manifests.items():
+        for file, pod in addons.static_pods(site.spec, machine.address).items():
             _write(fs, f"{MANIFESTS}/{file}", yaml.safe_dump(dict(pod), sort_keys=True), 0o600)
 
 
@@ -207,6 +207,22 @@ def kubelet_config(machine: Machine) -> str:
     if spec.pods != 110:
         value["maxPods"] = spec.pods
     return yaml.safe_dump(value, sort_keys=True)
+
+
+UNIT_PLACES: Final = ("/usr/lib/systemd/system", "/etc/systemd/system")
+
+
+def unit_text(fs: FileSystem) -> str:
+    """The kubelet's unit: its file, then the drop-ins by name; what lies under /etc wins."""
+    main, drop_ins = "", {}
+    for place in UNIT_PLACES:
+        if fs.exists(f"{place}/kubelet.service"):
+            main = fs.read(f"{place}/kubelet.service").decode(errors="replace")
+        directory = f"{place}/kubelet.service.d"
+        for name in sorted(fs.directory(directory)) if fs.exists(directory) else ():
+            if name.endswith(".conf"):
+                drop_ins[name] = fs.read(f"{directory}/{name}").decode(errors="replace")
+    return "\n".join([main, *(drop_ins[name] for name in sorted(drop_ins))])
 
 
 def network_plugin(cidr: str) -> str:

@@ -12,6 +12,7 @@ from seatrial.sim.apiserver.client import Unreachable
 from seatrial.sim.apiserver.request import Request
 from seatrial.sim.faults.machines import KubeletStop
 from seatrial.sim.nodeshell import unitlog
+from seatrial.sim.nodeshell.manifests import Manifests
 from seatrial.sim.nodeshell.site import Site
 from seatrial.sim.nodeshell.unitlog import UnitLog
 from seatrial.sim.nodeshell.units import ACTIVE, INACTIVE, WAITING, Systemd, Unit
@@ -55,14 +56,15 @@ class Machine:
             Unit(
                 "kubelet",
                 "kubelet: The Kubernetes Node Agent",
-                KUBELET_COMMAND,
+                f"{KUBELET_COMMAND} --node-ip={self.address}",
                 drop_in="10-kubeadm.conf",
                 documentation="https://kubernetes.io/docs/",
                 memory=36 * 1024 * 1024,
                 state=INACTIVE,
-                start=self.node.start,
+                start=self._retry,
             )
         )
+        self.manifests = Manifests(self)
         self._userland: Userland | None = None
         self._failing = False
         self.node.on_kubelet = self._kubelet
@@ -94,6 +96,7 @@ class Machine:
             from seatrial.sim.nodeshell.userland import Userland
 
             self._userland = Userland(self)
+            self._userland.begin()
         return self._userland
 
     @property
@@ -120,13 +123,18 @@ class Machine:
         self.systemd.failed(unit, problem.status)
         return False
 
+    def _retry(self) -> None:
+        """systemd starts the kubelet again, unless somebody stopped it meanwhile."""
+        if not self.site.seams.holds(("kubelet", self.name)):
+            self.node.start()
+
     def _kubelet(self, begins: bool) -> None:
         if not begins:
             if not self._failing:
                 self.systemd.ended(self.kubelet)
             return
         self.systemd.began(self.kubelet)
-        say = self._klog
+        say = self.say
         version = self.site.spec.kubernetes_version
         say("I", "server.go:525", f'"Kubelet version" kubeletVersion="{version}"')
         say("I", "server.go:527", '"Golang settings" GOGC="" GOMAXPROCS="" GOTRACEBACK=""')
@@ -136,21 +144,23 @@ class Machine:
         say("I", "kubelet.go:2430", '"Starting kubelet main sync loop"')
         say("I", "kubelet_node_status.go:75", f'"Attempting to register node" node="{self.name}"')
 
-    def _klog(self, severity: str, source: str, text: str) -> None:
+    def say(self, severity: str, source: str, text: str) -> None:
+        """A line of the kubelet in the journal."""
         self.log.klog(self.kubelet.pid, severity, source, text)
 
     def _heard(self, about: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
         severity, source, text = unitlog.of_event(self.name, about, kind, reason, message)
         if severity:
-            self._klog(severity, source, text)
+            self.say(severity, source, text)
         elif about.get("kind") == "Node" and reason == "Starting":
-            self._klog("I", "kubelet_node_status.go:78", f'"Successfully registered node" node="{self.name}"')
+            self.say("I", "kubelet_node_status.go:78", f'"Successfully registered node" node="{self.name}"')
 
     def _lost(self, request: Request, lost: Unreachable) -> None:
-        address = f"{self.site.api_address}:6443"
-        reason = lost.reason.replace(f"{self.site.control_plane}:6443", address)
+        right = f"{self.site.api_address}:6443"
+        address = self.node.kubelet.client.elsewhere or right
+        reason = lost.reason.replace(f"{self.site.control_plane}:6443", right)
         url = f"https://{address}{request.path}"
-        self._klog(*unitlog.of_lost_request(self.name, request.method, url, reason))
+        self.say(*unitlog.of_lost_request(self.name, request.method, url, reason))
 
     def kill(self, unit: Unit, signal: str, number: int) -> None:
         """A signal ends a daemon's process; systemd starts it again."""

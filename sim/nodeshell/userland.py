@@ -121,6 +121,8 @@ class Userland(Container):
         self._looking = False
         self._written = False
         self._watched: list[tuple[Callable[[], Any], Callable[[], None], list[Any]]] = []
+        self.unit_text = ""
+        """The kubelet's unit with its drop-ins, as systemd last read them."""
         files.install(machine, self.fs)
         self._seen = self.fs.changes
 
@@ -128,7 +130,23 @@ class Userland(Container):
         """Nothing is mounted over the machine's own files."""
         self._covered = False
 
+    def begin(self) -> None:
+        """From now on files that mean something are heeded."""
+        machine = self.machine
+        machine.manifests.begin(files.MANIFESTS, taken=True)
+        self.watch(machine.manifests.files, lambda: machine.manifests.look() if machine.node.running else None)
+        self.reload_units()
+        self.watch(lambda: files.unit_text(self.fs), self._units_changed)
+
     # Files that mean something
+
+    def reload_units(self) -> None:
+        """systemd reads the units' files (daemon-reload)."""
+        self.unit_text = files.unit_text(self.fs)
+        self.machine.systemd.reload_needed = False
+
+    def _units_changed(self) -> None:
+        self.machine.systemd.reload_needed = files.unit_text(self.fs) != self.unit_text
 
     def watch(self, look: Callable[[], Any], changed: Callable[[], None]) -> None:
         """Calls ``changed`` when ``look``, which reads files, gives something else than before."""

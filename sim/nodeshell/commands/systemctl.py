@@ -39,7 +39,7 @@ def systemctl(proc: Proc) -> Steps | int:
     if verb in ("list-units", "list-unit-files"):
         return _list(proc, machine, verb, names)
     if verb == "daemon-reload":
-        machine.systemd.reload_needed = False
+        machine.userland.reload_units()
         return 0
     if verb in ("reboot", "poweroff", "halt"):
         return reboot(proc, machine) if verb == "reboot" else power_off(proc, machine)
