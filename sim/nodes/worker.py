@@ -78,6 +78,8 @@ class PodWorker:
         self._deadline: Timer | None = None
         self._syncs = 0
         self._synced_us = 0
+        self._regular_us = 0
+        """From when on its regular syncs count: the last sync, or one that was passed over."""
 
     @property
     def key(self) -> str:
@@ -149,13 +151,13 @@ class PodWorker:
         Regular syncs that would have changed nothing were not executed: their times are counted now.
         """
         settings, now = self.kubelet.settings, self.kubelet.clock.now
-        due = self._synced_us
+        due = self._regular_us
         if not due:
             # The first sync is still to come: it reads the objects as they are then.
             return
         while due <= now:
             due += self._jitter(settings.sync_frequency_us)
-        self._synced_us = due
+        self._regular_us = due
         when = self.kubelet.next_tick(due)
         if self._process is None and (self._timer is None or self._timer.due > when):
             self._unset_timer()
@@ -197,7 +199,7 @@ class PodWorker:
                 self.record = kubelet.runtime.record(self.uid)
             self._pending = False
             again, periodic = yield from SYNCS[self.state](self)
-            self._synced_us = kubelet.clock.now
+            self._synced_us = self._regular_us = kubelet.clock.now
             if self.state == FINISHED:
                 self._process = None
                 self.kubelet.finished(self)

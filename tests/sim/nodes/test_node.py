@@ -390,6 +390,21 @@ def test_change_of_a_reference_during_the_first_sync_counts_no_syncs_before_it()
     cluster = Cluster(ClusterSpec(nodes=1, metrics_server=False), seed=3)
     cluster.settle()
     worker = next(iter(cluster.nodes["w1-k8s"].kubelet.workers.values()))
-    worker._synced_us, before = 0, worker._syncs
+    worker._regular_us, before = 0, worker._syncs
     worker.refresh_due()
     assert worker._syncs == before, "it would count them from 1970 on"
+
+
+def test_pod_that_waits_for_a_configmap_starts_at_the_next_retry_once_it_is_there() -> None:
+    cluster = Cluster(ClusterSpec(nodes=1, metrics_server=False), seed=3)
+    cluster.settle()
+    container = {"name": "c", "image": "nginx", "envFrom": [{"configMapRef": {"name": "late"}}]}
+    cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [container]}})
+    cluster.advance("30s")
+    assert cluster.get("pod", "a")["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == CONFIG_ERROR
+    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}, "data": {"a": "b"}})
+    cluster.advance("17s")
+    assert cluster.get("pod", "a")["status"]["phase"] == "Running"
+
+
+CONFIG_ERROR = "CreateContainerConfigError"
