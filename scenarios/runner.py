@@ -26,6 +26,8 @@ from seatrial.sim.written import duration_us
 READY_MAX_US = 900 * S
 """How long a cluster may take until everything runs that is there before the scenario begins."""
 LOOK_US = 250_000
+REST_US = 3 * S
+"""Between the moment in which everything runs and time 0."""
 READS = ("GET", "HEAD", "OPTIONS")
 QUIET = ("run", "answer", "note", "certificate", "fault", "load", "clock", "skip")
 """Entries of the journal that are no doing of a user."""
@@ -64,6 +66,9 @@ class Run:
         if self.scenario.manifests:
             self.cluster.apply(self.scenario.manifests)
         yield from self._await(self.scenario.ready, "what the scenario begins with runs")
+        # What follows from readiness, such as rules on every node, takes a moment more.
+        yield REST_US
+        yield from self._await(self.scenario.ready, "what the scenario begins with goes on running")
 
     def _await(self, source: str, what: str) -> Iterator[int]:
         predicate: Predicate = self.grader.compile(source)

@@ -135,7 +135,15 @@ def _without_unused(spec: Mapping[str, Any], before: Mapping[str, Any] | None) -
         for name in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
             if kept.get(name) == before.get(name):
                 kept.pop(name, None)
+    if _is_reached_from_outside(before) and not _is_reached_from_outside(kept):
+        if kept.get("externalTrafficPolicy") == before.get("externalTrafficPolicy"):
+            kept.pop("externalTrafficPolicy", None)
     return kept
+
+
+def _is_reached_from_outside(spec: Mapping[str, Any]) -> bool:
+    """Whether it has a policy for traffic from outside (service.ExternallyAccessible)."""
+    return spec.get("type") in NODE_PORT_TYPES or (spec.get("type") == "ClusterIP" and bool(spec.get("externalIPs")))
 
 
 def _needs_address(spec: Mapping[str, Any]) -> bool:

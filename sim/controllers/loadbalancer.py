@@ -66,7 +66,7 @@ def reconcile(turn: Turn) -> Steps:
 
 def _free(turn: Turn, service: Object) -> str | None:
     """The address the service asks for, or the first that nobody has."""
-    taken = {ip for each in turn.view("services").list() for ip in ingress_of(each)}
+    taken = {ip for each in turn.view("services").list() if is_ours(each) for ip in ingress_of(each)}
     taken |= set(turn.memory["held"].values())
     annotations = service["metadata"].get("annotations") or {}
     wanted = annotations.get(WANTED) or service["spec"].get("loadBalancerIP")

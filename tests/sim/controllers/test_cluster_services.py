@@ -123,6 +123,19 @@ class TestVolumes:
 
 
 class TestServices:
+    def test_address_of_a_service_that_is_no_balancer_any_more_goes_to_one_that_waits(self, with_addons: Stage) -> None:
+        first, last = with_addons.cluster.spec.network.load_balancer_pool
+        count = int(last.rpartition(".")[2]) - int(first.rpartition(".")[2]) + 1
+        for number in range(count + 1):
+            spec = {**service()["spec"], "type": "LoadBalancer"}
+            with_addons.apply({**service(), "metadata": {"name": f"s{number}"}, "spec": spec})
+            with_addons.sleep(1)
+        waiting = f"s{count}"
+        assert "ingress" not in with_addons.get("services", waiting)["status"]["loadBalancer"]
+        with_addons.patch("services", "s0", {"spec": {"type": "ClusterIP"}})
+        with_addons.sleep(2)
+        assert with_addons.get("services", waiting)["status"]["loadBalancer"]["ingress"][0]["ip"] == first
+
     def test_balancers_get_addresses_of_their_own(self, with_addons: Stage) -> None:
         wanted = service()
         for name in ("a", "b"):
