@@ -114,17 +114,19 @@ def _fault(value: dict[str, Any], path: Path, document: Document) -> Iterator[Mi
     try:
         fault_of(value)
     except ValueError as problem:
-        field = next((key for key in value if key != "kind" and f"{key}:" in str(problem)), "kind")
-        known = meant(field, list(CATALOGUE[kind].model_fields)) if field != "kind" else ""
-        yield Mistake(*document.place((*path, field), key=True), str(problem), known)
+        yield Mistake(*document.place((*path, _field(value, str(problem))), key=True), str(problem))
+
+
+def _field(value: dict[str, Any], said: str) -> str:
+    """Which of its fields an objection is about."""
+    return next((key for key in value if key != "kind" and (f"{key}:" in said or f"'{key}'" in said)), "kind")
 
 
 def _load(value: dict[str, Any], path: Path, document: Document) -> Iterator[Mistake]:
     try:
         load_of(value)
     except ValueError as problem:
-        field = next((key for key in value if key != "kind" and key in str(problem)), "kind")
-        yield Mistake(*document.place((*path, field), key=True), str(problem))
+        yield Mistake(*document.place((*path, _field(value, str(problem))), key=True), str(problem))
 
 
 def _manifest(text: str, document: Document, path: Path) -> Iterator[Mistake]:

@@ -64,7 +64,8 @@ def test_an_unknown_fault_and_a_wrong_parameter_are_told() -> None:
         f"my.yaml:{line_of(GOOD, '    run: |')}:19: there is no fault 'node-crush' (did you mean node-crash?)"
     ]
     lines = told(GOOD.replace(event, "    fault: {kind: node-crash, nod: w1-k8s}\n"))
-    assert "did you mean node?" in lines[0]
+    assert lines[0].startswith(f"my.yaml:{line_of(GOOD, '    run: |')}:31: ")
+    assert "did you mean 'node'?" in lines[0]
     lines = told(GOOD.replace(event, "    heal: f1\n"))
     assert "no fault before is named 'f1'" in lines[0]
     lines = told(GOOD.replace(event, "    fault: {kind: node-crash, node: w1-k8s}\n    heal: f1\n"))
