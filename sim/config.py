@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 US = 1
 MS = 1_000
@@ -110,6 +110,26 @@ class AutoscalingSpec(_Spec):
     """--horizontal-pod-autoscaler-sync-period."""
 
 
+class ProvisionStep(_Spec):
+    """One thing to do with a cluster that has just been made: manifests to apply, or lines for a shell on machines. The
+    command line does it; the simulation knows nothing of it."""
+
+    apply: str = ""
+    """A file or folder of manifests, beside the specification's file."""
+    shell: str = ""
+    """Lines for a shell on machines, run as root."""
+    nodes: tuple[str, ...] = ()
+    """The machines for ``shell``; all of them if none is named."""
+
+    @model_validator(mode="after")
+    def _one(self) -> ProvisionStep:
+        if bool(self.apply) == bool(self.shell):
+            raise ValueError("a step has either apply: or shell:")
+        if self.nodes and not self.shell:
+            raise ValueError("nodes: is for steps with shell:")
+        return self
+
+
 class ClusterSpec(_Spec):
     """A whole cluster."""
 
@@ -139,3 +159,5 @@ class ClusterSpec(_Spec):
     autoscaling: AutoscalingSpec = AutoscalingSpec()
     scheduler_config: str = ""
     """The text of the scheduler's KubeSchedulerConfiguration file (--config); empty for its defaults."""
+    provision: tuple[ProvisionStep, ...] = ()
+    """What is done after the first start."""

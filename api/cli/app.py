@@ -20,7 +20,10 @@ from seatrial.api.problem import Problem
 
 COMMANDS: Mapping[str, str] = {
     "up": "seatrial.api.cli.up",
+    "init": "seatrial.api.cli.provision",
     "halt": "seatrial.api.cli.lifecycle",
+    "reload": "seatrial.api.cli.lifecycle",
+    "provision": "seatrial.api.cli.provision",
     "destroy": "seatrial.api.cli.lifecycle",
     "status": "seatrial.api.cli.show",
     "list": "seatrial.api.cli.show",

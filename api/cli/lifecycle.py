@@ -10,7 +10,8 @@ import click
 
 from seatrial.api.cli import kubeconfig
 from seatrial.api.cli.app import home_text
-from seatrial.api.cli.up import DEFAULT_NAME, checked_name
+from seatrial.api.cli.here import default_name
+from seatrial.api.cli.up import checked_name
 from seatrial.api.problem import Problem
 from seatrial.api.server import state
 from seatrial.api.server.detached import stop
@@ -36,7 +37,7 @@ def forget_context(name: str, files: list[Path]) -> None:
 
 
 @click.command(short_help="Stop a cluster; `up` brings it back.")
-@click.argument("name", default=DEFAULT_NAME)
+@click.argument("name", default=default_name)
 @click.option("--kubeconfig", "kubeconfig_file", metavar="FILE", help="Where an ephemeral cluster's context is.")
 def halt(name: str, kubeconfig_file: str | None) -> None:
     """Stop the cluster NAME as if its machines were switched off. Its objects stay; `seatrial up` goes on from here.
@@ -64,8 +65,46 @@ def halt(name: str, kubeconfig_file: str | None) -> None:
         click.echo(f"Cluster {name} is halted. Start it again with: seatrial up {name}")
 
 
+@click.command(short_help="Stop a cluster and start it with what its Seatrial.yaml says now.")
+@click.argument("name", default=default_name)
+@click.option("--file", "-f", "file", metavar="FILE", help="Its Seatrial.yaml.  [default: that it was made from]")
+@click.option("--provision", is_flag=True, help="Do the steps of that file, too.")
+@click.pass_context
+def reload(ctx: click.Context, name: str, file: str | None, provision: bool) -> None:
+    """Stop the cluster NAME and start it again, as `halt` and `up` do, with what has changed in its Seatrial.yaml. A
+    mistake in the file is told before anything is stopped.
+
+    \b
+    Examples:
+      seatrial reload
+      seatrial reload lab --provision
+    """
+    from seatrial.api.cli.here import read_spec, spec_file
+    from seatrial.api.cli.up import changed, up
+
+    home = state.find(checked_name(name), os.environ)
+    if not home.exists:
+        raise Problem(f"cluster {name}", "there is none of that name", f"make it with: seatrial up {name}")
+    settings = home.load()
+    if settings.ephemeral:
+        raise Problem(f"cluster {name}", "it is ephemeral: stopping it would be its end", "use halt and up")
+    path = spec_file(file or settings.file or None, name)
+    if path is not None:
+        changed(name, settings.spec, read_spec(path, name))
+    if home.running:
+        stop(home)
+        click.echo(f"Cluster {name} is halted.")
+    ctx.invoke(
+        up,
+        name=name,
+        file=str(path) if path is not None else None,
+        provision=provision,
+        kubeconfig_file=settings.kubeconfig or None,
+    )
+
+
 @click.command(short_help="Remove a cluster and everything in it.")
-@click.argument("name", default=DEFAULT_NAME)
+@click.argument("name", default=default_name)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--kubeconfig", "kubeconfig_file", metavar="FILE", help="Where the cluster's context is.")
 def destroy(name: str, yes: bool, kubeconfig_file: str | None) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
+from seatrial.api.cli.here import default_name
 from seatrial.api.cli.show import FORMATS
-from seatrial.api.cli.up import DEFAULT_NAME
 from seatrial.api.control import durations
 
-cluster_option = click.option("--cluster", "name", default=DEFAULT_NAME, show_default=True, help="Which cluster.")
+cluster_option = click.option("--cluster", "name", default=default_name, show_default="seatrial", help="Which cluster.")
 output_option = click.option("--output", "-o", type=FORMATS, default="text", help="json for programs.")
 
 

@@ -33,7 +33,8 @@ back as rebooted machines would. Its calendar goes on at the wall clock, or as f
 
 ## Seatrial.yaml
 
-`seatrial up --spec FILE` makes a cluster of which everything that has a default can be said; fields and their units are
+`seatrial init` writes one with comments; `seatrial up` in its directory, or `seatrial up --file FILE`, makes a cluster
+of which everything that has a default can be said; fields and their units are
 those of `ClusterSpec` in `sim/config.py`, which Python code gives to `Cluster(…)`:
 
 ```yaml

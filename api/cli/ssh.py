@@ -84,10 +84,12 @@ def _as_it_is() -> Iterator[None]:
 class Session:
     """Standard input to the machine, its output to ours, until the program there ends."""
 
-    def __init__(self, socket: WebSocket, terminal: bool) -> None:
+    def __init__(self, socket: WebSocket, terminal: bool, reads: bool = True) -> None:
         self._socket = socket
         self._terminal = terminal
-        self._input: int | None = sys.stdin.fileno() if not sys.stdin.closed else None
+        self._input: int | None = sys.stdin.fileno() if reads and not sys.stdin.closed else None
+        if not reads:
+            socket.send(bytes([CLOSE, STDIN]))
 
     def run(self) -> int:
         """The exit code."""

@@ -18,14 +18,18 @@ import click
 
 from seatrial.api.cli import kubeconfig, progress
 from seatrial.api.cli.app import home_text
+from seatrial.api.cli.here import default_name, read_spec, spec_file
 from seatrial.api.problem import Problem
 from seatrial.api.server import detached, state
 from seatrial.api.server.state import Home, Settings
 from seatrial.sim.config import ClusterSpec
 
-DEFAULT_NAME = "seatrial"
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 START_TIMEOUT_S = 60.0
+CHANGEABLE = frozenset(
+    {"nodes", "node", "latency", "apiserver", "client", "autoscaling", "scheduler_config", "provision", "epoch_us"}
+)
+"""What of a specification another start may change: sizes and settings, but nothing that stored objects hang on."""
 LOG_TAIL_LINES = 5
 NEXT = """\
 You can now use the cluster:
@@ -71,7 +75,7 @@ def checked_pattern(_: click.Context, __: click.Parameter, value: str | None) ->
 
 
 @click.command(short_help="Start a cluster and point kubectl at it.")
-@click.argument("name", default=DEFAULT_NAME)
+@click.argument("name", default=default_name)
 @click.option("--nodes", type=click.IntRange(0, 5000), help="Workers next to the control plane node.  [default: 3]")
 @click.option(
     "--node-names",
@@ -96,12 +100,6 @@ def checked_pattern(_: click.Context, __: click.Parameter, value: str | None) ->
     help="book: also serve what Kubernetes 1.18 served, e.g. extensions/v1beta1.  [default: today's versions alone]",
 )
 @click.option(
-    "--spec",
-    metavar="FILE",
-    help="A Seatrial.yaml: everything about a cluster that has a default, such as machines, latencies and client "
-    "limits. Options given here win.",
-)
-@click.option(
     "--scheduler-config",
     metavar="FILE",
     help="A KubeSchedulerConfiguration for the scheduler; kept for later starts, until another is given.",
@@ -116,6 +114,19 @@ def checked_pattern(_: click.Context, __: click.Parameter, value: str | None) ->
     metavar="LEVEL",
     type=click.Choice(["Metadata", "Request", "RequestResponse"]),
     help="What is written of them: Metadata, Request or RequestResponse.  [default: Metadata]",
+)
+@click.option(
+    "--file",
+    "-f",
+    "file",
+    metavar="FILE",
+    help="A Seatrial.yaml: everything about a cluster that has a default. Options given here win, when it is made.  "
+    "[default: Seatrial.yaml here]",
+)
+@click.option(
+    "--provision/--no-provision",
+    default=None,
+    help="Do the steps of that file, or not.  [default: when the cluster is made]",
 )
 @click.option("--kubeconfig", "kubeconfig_file", metavar="FILE", help="Write there instead of your kubeconfig.")
 @click.option(
@@ -133,11 +144,21 @@ def checked_pattern(_: click.Context, __: click.Parameter, value: str | None) ->
 @click.option("--ephemeral", is_flag=True, help="Keep nothing on disk: halt forgets the cluster.")
 @click.option("--foreground", is_flag=True, help="Stay in the terminal and log there; Ctrl-C stops the cluster.")
 def up(
-    name: str, kubeconfig_file: str | None, ephemeral: bool, foreground: bool, port: int | None, **options: Any
+    name: str,
+    file: str | None,
+    provision: bool | None,
+    kubeconfig_file: str | None,
+    ephemeral: bool,
+    foreground: bool,
+    port: int | None,
+    **options: Any,
 ) -> None:
     """Start the cluster NAME (default: seatrial) and make it kubectl's current context.
 
     A cluster that was halted comes back as rebooted machines would: its objects are there, its containers start again.
+
+    In a directory with a Seatrial.yaml (seatrial init writes one) the cluster is made of what that says, and takes over
+    what has changed there: number and size of the nodes, limits, latencies, the autoscaler's and scheduler's settings.
 
     \b
     Examples:
@@ -156,7 +177,11 @@ def up(
         raise Problem(f"cluster {name}", "it is already running", mend + "or choose another name")
     target = kubeconfig.chosen(kubeconfig_file, os.environ)
     kubeconfig.check(target, kubeconfig.context_name(name))
-    home, settings, is_new = prepare(home, ephemeral, port, options)
+    path = spec_file(file, name)
+    spec = read_spec(path, name) if path is not None else None
+    home, settings, is_new = prepare(home, ephemeral, port, options, spec)
+    if path is not None:
+        settings = settings.model_copy(update={"file": str(path)})
     settings = settings.model_copy(update={"kubeconfig": str(target)})
     starting = f"Starting cluster {name} ..." if is_new else f"Starting cluster {name} again ..."
     click.echo(starting)
@@ -172,6 +197,10 @@ def up(
         if is_new and not home.running and not isinstance(problem, Defect):
             home.remove()
         raise
+    if (is_new if provision is None else provision) and spec is not None and path is not None:
+        from seatrial.api.cli.provision import carry_out
+
+        carry_out(home, settings, spec.provision, path.parent)
 
 
 def launch(home: Home, foreground: bool, ready: Callable[[dict[str, Any]], None]) -> None:
@@ -187,7 +216,9 @@ def launch(home: Home, foreground: bool, ready: Callable[[dict[str, Any]], None]
         raise
 
 
-def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, Any]) -> tuple[Home, Settings, bool]:
+def prepare(
+    home: Home, ephemeral: bool, port: int | None, options: dict[str, Any], base: ClusterSpec | None = None
+) -> tuple[Home, Settings, bool]:
     """The directory and settings to start with, and whether the cluster is new. Raises Problem."""
     name = home.name
     if home.exists and home.settings_file.exists() is False and not (home.database.exists() or home.pki.exists()):
@@ -195,7 +226,6 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
     given = {key: value for key, value in options.items() if value is not None}
     if "scheduler_config" in given:
         given["scheduler_config"] = scheduler_config(given["scheduler_config"])
-    written = cluster_spec(given.pop("spec"), name) if "spec" in given else None
     if "audit_log" in given:
         given["audit_log"] = str(Path(given["audit_log"]).absolute())
     if home.exists:
@@ -204,16 +234,15 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
             why = "it is kept on disk, so it cannot be ephemeral"
             raise Problem(f"cluster {name}", why, f"choose another name, or first: seatrial destroy {name}")
         check_unchanged(name, settings, given)
-        if written is not None and written != settings.spec:
-            mend = f"start it without --spec, choose another name, or first: seatrial destroy {name}"
-            raise Problem(f"cluster {name}", "it was made otherwise than the file of --spec says", mend)
+        if base is not None and not home.beginning.exists():
+            settings = settings.model_copy(update={"spec": changed(name, settings.spec, base)})
         changes: dict[str, Any] = {"port": port} if port else {}
         changes |= {key: given[key] for key in ("fsync", "audit_log", "audit_level", "addresses") if key in given}
         if "scheduler_config" in given:
             changes["spec"] = settings.spec.model_copy(update={"scheduler_config": given["scheduler_config"]})
         return home, settings.model_copy(update=changes), False
-    base = written if written is not None else ClusterSpec(name=name)
-    spec = base.model_copy(update={key: given[key] for key in SPEC_OPTIONS if key in given})
+    asked = {key: given[key] for key in SPEC_OPTIONS if key in given}
+    spec = ClusterSpec.model_validate({**(base or ClusterSpec(name=name)).model_dump(), **asked})
     if ephemeral:
         home = Home(state.roots(os.environ)[1] / name)
         home.remove()
@@ -228,28 +257,6 @@ def prepare(home: Home, ephemeral: bool, port: int | None, options: dict[str, An
         ephemeral=ephemeral,
     )
     return home, settings, True
-
-
-def cluster_spec(filename: str, name: str) -> ClusterSpec:
-    """The cluster that a Seatrial.yaml describes. Raises Problem that names what is wrong with it."""
-    import yaml
-    from pydantic import ValidationError
-
-    subject = f"--spec {filename}"
-    try:
-        value = yaml.safe_load(Path(filename).read_text())
-        if not isinstance(value, dict):
-            raise ValueError("it is not a mapping of fields")
-        return ClusterSpec(**{**value, "name": name})
-    except (OSError, UnicodeDecodeError) as problem:
-        why = getattr(problem, "strerror", None) or str(problem)
-        raise Problem(subject, f"it cannot be read ({why})", "give the path of a Seatrial.yaml") from None
-    except ValidationError as problem:
-        wrong = problem.errors()[0]
-        where = ".".join(map(str, wrong["loc"]))
-        raise Problem(subject, f"{where}: {wrong['msg']}", "docs/cli.md shows such a file") from None
-    except (ValueError, TypeError, yaml.YAMLError) as problem:
-        raise Problem(subject, str(problem), "docs/cli.md shows such a file") from None
 
 
 def scheduler_config(filename: str) -> str:
@@ -269,6 +276,17 @@ def scheduler_config(filename: str) -> str:
         mend = "mend the file; docs/scheduler.md shows one, and kube-scheduler --config would say the same of it"
         raise Problem(f"--scheduler-config {filename}", str(problem), mend) from None
     return text
+
+
+def changed(name: str, made: ClusterSpec, wanted: ClusterSpec) -> ClusterSpec:
+    """A cluster's specification with what its file says now. Raises Problem for what a restart cannot change."""
+    for key in ClusterSpec.model_fields:
+        before, after = getattr(made, key), getattr(wanted, key)
+        if before != after and key not in CHANGEABLE:
+            why = f"its Seatrial.yaml has another {key} ({after}) than it was made with ({before}), which cannot change"
+            raise Problem(f"cluster {name}", why, f"change it back, or make it anew: seatrial destroy {name}")
+    config = wanted.scheduler_config or made.scheduler_config
+    return wanted.model_copy(update={"scheduler_config": config})
 
 
 def check_unchanged(name: str, settings: Settings, given: dict[str, Any]) -> None:

@@ -53,6 +53,8 @@ class Settings(BaseModel):
     audit_level: Literal["Metadata", "Request", "RequestResponse"] = "Metadata"
     addresses: bool = True
     """Whether the cluster's addresses have twins on this machine, and a forward proxy."""
+    file: str = ""
+    """The Seatrial.yaml that it was made from."""
     kubeconfig: str = ""
     """The file that the context was last written to."""
     boots: int = 0
