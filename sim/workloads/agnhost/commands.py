@@ -11,6 +11,7 @@ from seatrial.sim.kernel.clock import stamp_of
 from seatrial.sim.workloads.agnhost.guestbook import guestbook
 from seatrial.sim.workloads.agnhost.mounttest import mounttest
 from seatrial.sim.workloads.agnhost.netexec import netexec
+from seatrial.sim.workloads.agnhost.openid import issuer_discovery
 from seatrial.sim.workloads.agnhost.site import (
     JSON,
     Datagrams,
@@ -274,6 +275,7 @@ COMMANDS: Mapping[str, Command] = {
     "port-forward-tester": port_forward_tester,
     "porter": porter,
     "serve-hostname": serve_hostname,
+    "test-service-account-issuer-discovery": issuer_discovery,
     "test-webserver": web_server,
     "webhook": webhook,
 }

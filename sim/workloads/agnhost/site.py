@@ -147,12 +147,13 @@ def serving(
     return 0
 
 
-def ask(proc: Proc, host: str, port: int, path: str) -> str:
+def ask(proc: Proc, host: str, port: int, path: str, headers: Mapping[str, str] | None = None) -> str:
     """The body of a GET from this container. Raises OSError."""
     network, sandbox = proc.container.world.network, proc.container.sandbox
     address = network.resolve(sandbox, host)[0]
     listener = network.connect(sandbox, address, port)
-    return listener.http(HttpRequest("GET", path, {"Host": f"{host}:{port}"}, b"", sandbox.ip)).body.decode()
+    request = HttpRequest("GET", path, {"Host": f"{host}:{port}", **(headers or {})}, b"", sandbox.ip)
+    return listener.http(request).body.decode()
 
 
 def datagram(proc: Proc, host: str, port: int, text: str) -> str:

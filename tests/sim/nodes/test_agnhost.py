@@ -280,3 +280,24 @@ def test_porter_over_tls_and_json(cluster: Cluster) -> None:
     cluster.apply(pod("porter", "porter", "--json-response", env={"SERVE_PORT_80": "foo", "SERVE_TLS_PORT_443": "x"}))
     cluster.run(5 * S)
     assert json.loads(get(cluster, "porter", "/").body) == {"Method": "GET", "Body": "foo"}
+
+
+@pytest.mark.parametrize(("audience", "phase"), [("oidc-discovery-test", "Succeeded"), ("nobody", "Failed")])
+def test_a_token_is_what_the_issuer_says(cluster: Cluster, audience: str, phase: str) -> None:
+    token = {"serviceAccountToken": {"path": "token", "audience": "oidc-discovery-test", "expirationSeconds": 7200}}
+    name = f"oidc-{phase.lower()}"
+    cluster.apply(
+        pod(
+            name,
+            "test-service-account-issuer-discovery",
+            "--token-path",
+            "/v/token",
+            "--audience",
+            audience,
+            container={"volumeMounts": [{"name": "v", "mountPath": "/v"}]},
+            volumes=[{"name": "v", "projected": {"sources": [token]}}],
+            restartPolicy="Never",
+        )
+    )
+    cluster.run(10 * S)
+    assert cluster.get("pods", name)["status"]["phase"] == phase, logs(cluster, name)
