@@ -61,6 +61,13 @@ A change in the cluster is noticed at the load's next step, at most a second lat
 kept for the next request, so that a load spreads over new endpoints at once; containers that compete for a machine's
 cores; an access log's line for each single request.
 
+## An example: the autoscaler
+
+A load of 290m on an autoscaler with 50m per pod: from one pod to four, to six, and after the load has gone down to 60m
+five minutes of waiting before it scales in (`seatrial.scenarios.autoscaling` plays and draws it).
+
+![replicas and CPU over time](autoscaling.svg)
+
 This page is made from the kinds of loads: `python -m seatrial.sim.loads.document > docs/loads.md`.
 """
 
