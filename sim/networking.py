@@ -6,9 +6,10 @@ Neither of nodes, workloads and network knows the others; here they meet.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from seatrial.sim import programs
+from seatrial.sim import ports, programs
 from seatrial.sim.apiserver.context import ExternalCall
 from seatrial.sim.apiserver.kubelets import Answer
 from seatrial.sim.apiserver.wiring import External, Steps, Wiring
@@ -34,6 +35,7 @@ from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.world import World
 
 API_PORT = 6443
+CONTROL_PORTS = {"kube-controller-manager": ports.MANAGER_PORT, "kube-scheduler": ports.SCHEDULER_PORT}
 
 
 class Networking(NamedTuple):
@@ -132,6 +134,7 @@ def build(
     )
     api_server = plane.services[control_plane, "TCP", API_PORT] = ApiServerPort(wiring)
     proxies = {host.name: KubeProxy(wiring, host.name, host.address, host.packets) for host in hosts}
+    listen_on_machines(plane, wiring, nodes, proxies, control, control_plane)
     makers = _Addons(wiring, plane, control_plane, control)
 
     for node in nodes:
@@ -159,6 +162,40 @@ def build(
     return Networking(
         plane, world, requests, connections, api_server, [policies, announcer], proxies, makers.name_servers
     )
+
+
+def listen_on_machines(
+    plane: DataPlane,
+    wiring: Wiring,
+    nodes: Sequence[Node],
+    proxies: Mapping[str, KubeProxy],
+    control: Mapping[str, Any],
+    control_plane: str,
+) -> None:
+    """Opens the ports of what runs on machines beside containers."""
+    server, services = wiring.endpoint.server, plane.services
+    for node in nodes:
+        name, proxy = node.host, proxies[node.host]
+        kubelet = ports.of_kubelet(server, name, node.server.get)
+        services[name, "TCP", ports.KUBELET_PORT] = ports.Port("kubelet", kubelet, partial(_runs, node))
+        for port, answer in (
+            (ports.PROXY_METRICS_PORT, ports.of_proxy(proxy.metrics)),
+            (ports.PROXY_HEALTH_PORT, ports.of_proxy_health(partial(_ready, proxy))),
+        ):
+            services[name, "TCP", port] = ports.Port("kube-proxy", answer, partial(_runs, proxy), None)
+    for name, port in CONTROL_PORTS.items():
+        component = control.get(name)
+        if component is not None:
+            answer = ports.of_component(server, component.metrics)
+            services[control_plane, "TCP", port] = ports.Port(name, answer, partial(_runs, component))
+
+
+def _runs(component: Any) -> bool:
+    return bool(component.running)
+
+
+def _ready(proxy: KubeProxy) -> bool:
+    return proxy.ready
 
 
 def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: External) -> External:
@@ -216,8 +253,12 @@ class ApiServerPort:
         self.name = "kube-apiserver"
         self._endpoint = wiring.endpoint
         self._page = programs.api_server(wiring.endpoint.server)
+        self.certificate = programs.own_certificate
         self.beyond: tuple[str, int] | None = None
         """Where the same API server answers on the machine that the simulation runs on."""
+
+    def listening(self) -> bool:
+        return self._endpoint.up
 
     def http(self, request: Any) -> HttpResponse:
         if not self._endpoint.up:

@@ -10,7 +10,7 @@ from seatrial.api.addresses.gate import Gate
 from seatrial.api.addresses.proxy import Proxied
 from seatrial.api.addresses.secure import Secure
 from seatrial.api.addresses.table import page, row
-from seatrial.api.addresses.twins import PLAIN, Twins, claim
+from seatrial.api.addresses.twins import PLAIN, Machines, Twins, claim
 from seatrial.api.server.assembly import Live
 from seatrial.api.server.driver import Driver
 from seatrial.api.server.listener import PortInUse
@@ -33,10 +33,10 @@ class Served:
     async def start(self) -> None:
         """Opens everything. What cannot be had is told in the log and in the table."""
         gate = Gate(self._driver, self._network.connections, Secure())
-        machines: dict[str, dict[int, str]] = {}
+        machines: Machines = {}
         for (host, protocol, port), listener in self._network.plane.services.items():
             if protocol == "TCP":
-                machines.setdefault(host, {})[port] = listener.name
+                machines.setdefault(host, {})[port] = (listener.name, listener.certificate is not None)
         try:
             block, listening = claim()
         except PortInUse as problem:

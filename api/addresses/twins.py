@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, cast
 
@@ -32,6 +32,8 @@ LOOK_S = 0.05
 """After a change others are waited for before sockets are opened."""
 SOCKETS_MAX = 2000
 SERVICES, NODES, INGRESSES, PODS = "services", "nodes", "ingresses.networking.k8s.io", "pods"
+Machines = dict[str, dict[int, tuple[str, bool]]]
+"""What listens on a machine itself, by its name and port: what it is, and whether it speaks TLS."""
 Key = tuple[str, int]
 """An address of the cluster and a port."""
 
@@ -56,7 +58,7 @@ class Book:
     def __init__(
         self,
         store: Store,
-        machines: Mapping[str, Mapping[int, str]],
+        machines: Machines,
         knows: Callable[[str], bool],
         changed: Callable[[], None],
     ) -> None:
@@ -99,7 +101,7 @@ class Book:
 class Twins:
     """The sockets of one cluster. All methods are for the loop's thread."""
 
-    def __init__(self, gate: Gate, store: Store, machines: Mapping[str, Mapping[int, str]], block: int) -> None:
+    def __init__(self, gate: Gate, store: Store, machines: Machines, block: int) -> None:
         self._gate, self._block = gate, block
         self._open: dict[Key, tuple[Twin, Any]] = {}
         self._taken: dict[str, str] = {}

@@ -23,6 +23,7 @@ from seatrial.sim.kernel.listeners import Listeners
 from seatrial.sim.kernel.topology import Topology
 from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.kinds import Resource
+from seatrial.sim.machinery.metrics import Meters
 
 Steps = Generator[Any, Any, Any]
 
@@ -30,6 +31,8 @@ DIAL_TIMEOUT_US: Final = 30_000_000
 """Of net.Dialer in k8s.io/client-go/transport/cache.go."""
 PING_TIMEOUT_US: Final = 45_000_000
 """HTTP2_READ_IDLE_TIMEOUT_SECONDS (30) and HTTP2_PING_TIMEOUT_SECONDS (15) of k8s.io/apimachinery/pkg/util/net."""
+SERVER: Final = "kubernetes.default.svc:443"
+"""The label by which components' metrics name the API server."""
 RETRANSMIT_US: Final = 200_000
 """TCP's least time to a retransmission, doubled each time (Linux TCP_RTO_MIN)."""
 
@@ -175,6 +178,8 @@ class Client:
         self.user_agent = user_agent
         self._bucket = TokenBucket(qps, burst) if qps > 0 else None
         self._timeout_us = timeout_us
+        self.meters: Meters | None = None
+        """Where its requests are counted, of a component that tells of them."""
         self._luck: Random | None = None
         self._connected = False
         self.on_lost: Callable[[Request, Unreachable], None] | None = None
@@ -184,6 +189,21 @@ class Client:
 
     def call(self, request: Request) -> Steps:
         """Sends a request and returns the Response, whatever its code. Raises Unreachable."""
+        if self.meters is None:
+            return self._call(request)
+        return self._counted(request, self.meters)
+
+    def _counted(self, request: Request, meters: Meters) -> Steps:
+        began, code = self._clock.now, "<error>"
+        try:
+            response = yield from self._call(request)
+            code = str(response.code)
+            return response
+        finally:
+            meters.count("rest_client_requests_total", (code, SERVER, request.method))
+            meters.observe("rest_client_request_duration_seconds", self._clock.now - began, (SERVER, request.method))
+
+    def _call(self, request: Request) -> Steps:
         clock = self._clock
         frozen = self._wiring.frozen
         while frozen is not None and frozen(self.host, self.user_agent):

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from seatrial.sim.apiserver.metrics import page as metrics_page
 from seatrial.sim.apiserver.options import first
 from seatrial.sim.apiserver.representation import JSON, negotiate
 from seatrial.sim.apiserver.request import Request, Response, User
 from seatrial.sim.apiserver.routing import RequestInfo
 from seatrial.sim.apiserver.tokens import ISSUER
 from seatrial.sim.machinery import discovery, errors, openapi
+from seatrial.sim.machinery.metrics import TEXT as METRICS
 
 if TYPE_CHECKING:
     from seatrial.sim.apiserver.server import Apiserver
@@ -313,7 +315,7 @@ def root(asked: Asked) -> Response:
 
 def metrics(asked: Asked) -> Response:
     """/metrics: what the parts of the server count."""
-    return text(asked.server.metrics())
+    return Response(200, metrics_page(asked.server), METRICS)
 
 
 PAGES: Mapping[str, Page] = {

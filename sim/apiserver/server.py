@@ -27,6 +27,7 @@ from seatrial.sim.apiserver.context import Context, ExternalCall, Steps
 from seatrial.sim.apiserver.customresource_conversion import converting
 from seatrial.sim.apiserver.flowcontrol import FlowControl
 from seatrial.sim.apiserver.kubelets import Kubelets
+from seatrial.sim.apiserver.metrics import Counted
 from seatrial.sim.apiserver.molds import Molds
 from seatrial.sim.apiserver.options import first
 from seatrial.sim.apiserver.representation import media_of_refusal
@@ -79,8 +80,9 @@ class Apiserver:
         self.tokens = Tokens(store, clock, streams)
         self.flow_control = FlowControl(store)
         self.molds = Molds(store, streams)
-        self.metrics: Callable[[], str] = str
-        """What /metrics answers, in Prometheus' text format."""
+        self.counted = Counted()
+        """What /metrics tells of requests."""
+        self.began_us = clock.now
         self.kubelets = kubelets if kubelets is not None else Kubelets(Topology(), "")
         self.customresources = customresources.CustomResources(self)
         self.customresources.restore()
@@ -118,6 +120,13 @@ class Apiserver:
 
     def serve(self, request: Request) -> Generator[ExternalCall, Any, Response]:
         """The pipeline: yields the calls that leave the simulation and is sent their answers."""
+        began = self.clock.now
+        response = yield from self._answer(request)
+        info = parse(request.method, request.path, _watches(request))
+        self.counted.add(info, request, response.code, self.clock.now - began)
+        return response
+
+    def _answer(self, request: Request) -> Generator[ExternalCall, Any, Response]:
         warnings: list[str] = []
         headers: dict[str, str] = {}
         try:
@@ -135,8 +144,7 @@ class Apiserver:
 
     def _serve(self, request: Request, warnings: list[str], headers: dict[str, str]) -> Steps[Response]:
         user = self.user_of(request)
-        watch = bool(request.query.get("watch")) and request.query["watch"][0] not in ("0", "false")
-        info = parse(request.method, request.path, watch)
+        info = parse(request.method, request.path, _watches(request))
         if request.user is None:
             # Components of the simulation do not look at them.
             headers.update(self.flow_control.headers(user, info))
@@ -192,6 +200,10 @@ class Apiserver:
             asked = Asked(info.verb, path=info.path)
         if not self.authorizer.allowed(user, asked):
             raise refusal(user, asked, self.authorizer.objection(user, asked))
+
+
+def _watches(request: Request) -> bool:
+    return bool(request.query.get("watch")) and request.query["watch"][0] not in ("0", "false")
 
 
 def unreachable(call: ExternalCall) -> OSError:

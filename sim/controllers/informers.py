@@ -114,6 +114,16 @@ class Informers:
         informer = self._all.get(storage)
         return self.of(storage).view if informer is None else informer.view
 
+    @property
+    def client(self) -> Client:
+        """What the informers ask with."""
+        return self._client
+
+    def known(self, storage: str) -> View:
+        """The view of a kind that is followed already; an empty one of others."""
+        informer = self._all.get(storage)
+        return informer.view if informer is not None else View()
+
     def items(self) -> list[tuple[str, Informer]]:
         return list(self._all.items())
 

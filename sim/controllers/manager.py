@@ -1,7 +1,7 @@
 """kube-controller-manager: the process that runs all controllers, once it leads.
 
-Source: k8s.io/kubernetes/cmd/kube-controller-manager/app/controllermanager.go. *Not modelled*: its own HTTP endpoints,
-which the metrics module answers for it.
+Source: k8s.io/kubernetes/cmd/kube-controller-manager/app/controllermanager.go. *Not modelled*: its own HTTP endpoints
+beyond ``/metrics`` and health.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from seatrial.sim.apiserver.client import Client
 from seatrial.sim.apiserver.leases import RESTART_US, Election, Elector
 from seatrial.sim.apiserver.request import User
 from seatrial.sim.apiserver.wiring import Wiring
+from seatrial.sim.controllers import metrics
 from seatrial.sim.controllers.garbagecollector import IGNORED
 from seatrial.sim.controllers.informers import MANAGER_USER, USER_AGENT, Informers
 from seatrial.sim.controllers.registry import CONTROLLERS
 from seatrial.sim.controllers.shell import Controller, Shell
 from seatrial.sim.kernel.clock import Process
 from seatrial.sim.machinery.kinds import Resource
+from seatrial.sim.machinery.metrics import Meters
 
 NAME = "kube-controller-manager"
 CUSTOM_KINDS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -46,6 +48,9 @@ class ControllerManager:
         self.shells: list[Shell] = []
         self._processes: list[Process] = []
         self.leads = False
+        self.meters = Meters(NAME)
+        """The requests of this process."""
+        self._began_us = 0
 
     @property
     def running(self) -> bool:
@@ -54,6 +59,8 @@ class ControllerManager:
     def start(self) -> None:
         """Starts the process; the controllers follow when it leads."""
         if not self._processes:
+            self.meters, self._began_us = Meters(NAME), self._wiring.clock.now
+            self._client.meters = self.meters
             self._processes.append(self._wiring.clock.spawn(self._main(), NAME))
 
     def stop(self) -> None:
@@ -71,6 +78,14 @@ class ControllerManager:
             stands_by = self._elector is not None and self._elector.stands_by
             return [] if stands_by else [f"{NAME}: waits for its lease"]
         return [each for shell in self.shells for each in shell.busy()]
+
+    def metrics(self) -> bytes:
+        """What /metrics tells."""
+        wiring, informers = self._wiring, self._informers
+        queues = {shell.name: shell.queue for shell in self.shells}
+        view = informers.known if informers is not None else None
+        version = wiring.spec.kubernetes_version
+        return metrics.page(version, self._began_us, wiring.clock.now, self.meters, queues, self.leads, view)
 
     _elector: Elector | None = None
 
@@ -92,7 +107,9 @@ class ControllerManager:
         informers = self._informers = Informers(wiring, self.host)
         settings = wiring.spec
         self.shells = [Shell(each, wiring, self.host, informers, settings, self._shared) for each in self._controllers]
+        informers.client.meters = self.meters
         for shell in self.shells:
+            shell.client.meters = self.meters
             if shell.controller.every_kind is not None:
                 self._follow_all(shell, informers)
         self.leads = True

@@ -166,7 +166,7 @@ class Shell:
         limits = wiring.spec.client
         qps = limits.controller_manager_qps * controller.qps_factor
         burst = limits.controller_manager_burst * controller.burst_factor
-        self._client = Client(wiring, host, controller.user, user_agent, qps, burst)
+        self.client = Client(wiring, host, controller.user, user_agent, qps, burst)
         self._rng = wiring.streams(f"controllers/{controller.name}")
         component = controller.component or controller.account or controller.name
         self._recorder = Recorder(component, self._rng.randrange(1000), self._send_events)
@@ -396,14 +396,14 @@ class Shell:
         return self._wiring.kinds.resource(resource) if isinstance(resource, str) else resource
 
     def _create(self, action: Create, cause: Any) -> Generator[Any, Any, Any]:
-        return self._client.create(self._resource(action.resource), action.obj, action.subresource, cause)
+        return self.client.create(self._resource(action.resource), action.obj, action.subresource, cause)
 
     def _update(self, action: Update, cause: Any) -> Generator[Any, Any, Any]:
-        return self._client.update(self._resource(action.resource), action.obj, action.subresource, cause)
+        return self.client.update(self._resource(action.resource), action.obj, action.subresource, cause)
 
     def _patch(self, action: Patch, cause: Any) -> Generator[Any, Any, Any]:
         resource = self._resource(action.resource)
-        return self._client.patch(
+        return self.client.patch(
             resource, action.namespace, action.name, action.patch, action.content_type, action.subresource, cause
         )
 
@@ -412,33 +412,31 @@ class Shell:
         if action.uid:
             options["preconditions"] = {**options.get("preconditions", {}), "uid": action.uid}
         resource = self._resource(action.resource)
-        return self._client.delete(resource, action.namespace, action.name, options, cause)
+        return self.client.delete(resource, action.namespace, action.name, options, cause)
 
     def _evict(self, action: Evict, cause: Any) -> Generator[Any, Any, Any]:
         metadata = {"namespace": action.namespace, "name": action.name}
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
         if action.options:
             eviction["deleteOptions"] = dict(action.options)
-        return self._client.create(self._resource("pods"), eviction, "eviction", cause)
+        return self.client.create(self._resource("pods"), eviction, "eviction", cause)
 
     def _get(self, action: Get, cause: Any) -> Generator[Any, Any, Any]:
         resource = self._resource(action.resource)
         if not action.subresource:
-            return self._client.get(resource, action.namespace, action.name)
+            return self.client.get(resource, action.namespace, action.name)
         base = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
         where = f"/namespaces/{action.namespace}" if action.namespace else ""
         return self._call(Call("GET", f"{base}{where}/{resource.plural}/{action.name}/{action.subresource}"), cause)
 
     def _list(self, action: ListAll, cause: Any) -> Generator[Any, Any, Any]:
         resource = self._resource(action.resource)
-        items, _ = yield from self._client.list(
-            resource, action.namespace, action.label_selector, action.field_selector
-        )
+        items, _ = yield from self.client.list(resource, action.namespace, action.label_selector, action.field_selector)
         return items
 
     def _call(self, action: Call, cause: Any) -> Generator[Any, Any, Any]:
         request = Request(action.method, action.path, action.query, action.body, cause=cause)
-        response = yield from self._client.call(request)
+        response = yield from self.client.call(request)
         if response.code >= 400:
             body = response.body if isinstance(response.body, dict) else {}
             message = body.get("message") or str(response.body)
@@ -454,7 +452,7 @@ class Shell:
 
     def _sender(self) -> Working:
         try:
-            yield from self._recorder.send(self._client, self._resource("events"), self._now)
+            yield from self._recorder.send(self.client, self._resource("events"), self._now)
         except Unreachable:
             self._recorder.pending.clear()
         finally:

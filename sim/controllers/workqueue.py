@@ -12,6 +12,7 @@ from collections.abc import Callable
 from seatrial.sim.config import MS, S
 from seatrial.sim.controllers.actions import Key
 from seatrial.sim.kernel.clock import Clock, Timer
+from seatrial.sim.machinery.metrics import Distribution, families
 
 BACKOFF_BASE_US = 5 * MS
 """First delay of a failing key; it doubles with every failure."""
@@ -19,6 +20,7 @@ BACKOFF_MAX_US = 1000 * S
 BUCKET_INTERVAL_US = 100 * MS
 """One requeue in this time, all keys together (10 per second)."""
 BUCKET_BURST = 100
+WAITS, WORKS = "workqueue_queue_duration_seconds", "workqueue_work_duration_seconds"
 
 
 class WorkQueue:
@@ -36,8 +38,17 @@ class WorkQueue:
         self._backoff_base_us = backoff_base_us
         self._backoff_max_us = backoff_max_us
         self._ready: deque[Key] = deque()
-        self._dirty: dict[Key, None] = {}
-        self._processing: dict[Key, None] = {}
+        self._dirty: dict[Key, int] = {}
+        """Keys that wait, with the time since when."""
+        self._processing: dict[Key, int] = {}
+        """Keys that are worked on, with the time since when."""
+        self.adds = self.retries = 0
+        """How often a key was put in, and how often because it had failed."""
+        known = families("kube-controller-manager")
+        self.waits = Distribution(known[WAITS].buckets)
+        """How long keys waited."""
+        self.works = Distribution(known[WORKS].buckets)
+        """How long keys were worked on."""
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, tuple[int, Timer]] = {}
         self._bucket_at = 0
@@ -49,10 +60,20 @@ class WorkQueue:
     def __contains__(self, key: Key) -> bool:
         return key in self._dirty or key in self._processing
 
+    @property
+    def depth(self) -> int:
+        """Keys that wait."""
+        return len(self._ready)
+
+    def since(self) -> list[int]:
+        """Since when each key is worked on that is."""
+        return list(self._processing.values())
+
     def add(self, key: Key) -> None:
         if key in self._dirty:
             return
-        self._dirty[key] = None
+        self._dirty[key] = self._clock.now
+        self.adds += 1
         if key not in self._processing:
             self._ready.append(key)
             self._on_ready()
@@ -62,12 +83,15 @@ class WorkQueue:
         if not self._ready:
             return None
         key = self._ready.popleft()
-        self._processing[key] = None
-        del self._dirty[key]
+        now = self._clock.now
+        self.waits.add((now - self._dirty.pop(key)) / S)
+        self._processing[key] = now
         return key
 
     def done(self, key: Key) -> None:
-        self._processing.pop(key, None)
+        since = self._processing.pop(key, None)
+        if since is not None:
+            self.works.add((self._clock.now - since) / S)
         if key in self._dirty:
             self._ready.append(key)
             self._on_ready()
@@ -92,6 +116,7 @@ class WorkQueue:
     def add_rate_limited(self, key: Key) -> None:
         """After the longer of the key's own back-off and the bucket's delay (MaxOfRateLimiter)."""
         failures = self._failures.get(key, 0)
+        self.retries += 1
         self._failures[key] = failures + 1
         backoff = min(self._backoff_base_us << min(failures, 40), self._backoff_max_us)
         self.add_after(key, max(backoff, self._bucket_delay()))

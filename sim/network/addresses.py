@@ -38,10 +38,10 @@ def reachable(
     services: Iterable[Object],
     ingresses: Iterable[Object],
     pods: Iterable[Object] = (),
-    machines: Mapping[str, Mapping[int, str]] | None = None,
+    machines: Mapping[str, Mapping[int, tuple[str, bool]]] | None = None,
 ) -> list[Reachable]:
     """Everything that is reachable from outside: Ingresses, then balancers, then nodes. ``pods`` are those with ports
-    of their machines; ``machines`` says what else listens on a machine, by name and port."""
+    of their machines; ``machines`` says what else listens on a machine, by name and port, and whether it speaks TLS."""
     services = list(services)
     on_nodes = list(_node_ports(services))
     host_ports: dict[str, list[tuple[int, str, Scheme]]] = {}
@@ -51,8 +51,8 @@ def reachable(
     for node in nodes:
         name = node["metadata"]["name"]
         ports = {port: (behind, scheme) for port, behind, scheme in on_nodes}
-        for port, what in sorted(((machines or {}).get(name) or {}).items()):
-            ports.setdefault(port, (what, "https"))
+        for port, (what, is_secure) in sorted(((machines or {}).get(name) or {}).items()):
+            ports.setdefault(port, (what, "https" if is_secure else "http"))
         for port, behind, scheme in sorted(host_ports.get(name, ())):
             ports.setdefault(port, (behind, scheme))
         for entry in (node.get("status") or {}).get("addresses") or ():

@@ -120,7 +120,8 @@ class DataPlane:
         self.tracing: list[Step] | None = None
         """Where connections that somebody else makes on behalf of a traced one note their steps."""
         self.services: dict[tuple[str, str, int], Any] = {}
-        """What listens on (machine, protocol, port) beside containers: kubelets, an API server."""
+        """What listens on (machine, protocol, port) beside containers: kubelets, an API server; each has a ``name`` and
+        says whether it is ``listening``."""
         self._by_address = {host.address: host for host in self.hosts.values()}
 
     # Names
@@ -363,6 +364,8 @@ class _Trip:
         found = plane.sandboxes.listeners_on(host.name).get((self.protocol, port))
         if found is None:
             found = plane.services.get((host.name, self.protocol, port))
+            if found is not None and not found.listening():
+                found = None
         if found is None:
             raise self.lost(host.name, f"nothing listens on {port}: connection refused", refused())
         self.note(host.name, f"{host.address}:{port} answers")

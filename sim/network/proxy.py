@@ -2,7 +2,7 @@
 
 Source: k8s.io/kubernetes/pkg/proxy/iptables/proxier.go and pkg/proxy/runner (one sync at once, then at most one per
 ``--iptables-min-sync-period``). The rules stay when the process ends: they are the kernel's. Not modelled: full syncs
-every hour that rewrite what is there already, and its health and metrics servers.
+every hour that rewrite what is there already.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 from seatrial.sim.apiserver.informer import Informer
 from seatrial.sim.apiserver.wiring import Wiring
-from seatrial.sim.kernel.clock import Timer
+from seatrial.sim.kernel.clock import Timer, parse_stamp
+from seatrial.sim.machinery.metrics import Meters, Rows, standing
 from seatrial.sim.network.agent import Agent, Steps, service_account
 from seatrial.sim.network.iptables import Ruleset
 from seatrial.sim.network.netfilter import PacketFilter
@@ -28,6 +29,7 @@ from seatrial.sim.network.servicemap import (
 )
 
 Object = Mapping[str, Any]
+TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 MIN_SYNC_US = 1_000_000
 """--iptables-min-sync-period."""
 MONITOR_US = 30_000_000
@@ -55,6 +57,8 @@ class KubeProxy(Agent):
         super().__init__(wiring, f"kube-proxy/{node}", node, user, USER_AGENT)
         self.packets = packets
         self.syncs = 0
+        self.meters = Meters("kube-proxy")
+        """What this process counted."""
         self._place = Place(node, wiring.spec.network.pod_cidr, address)
         self._forget()
 
@@ -62,6 +66,7 @@ class KubeProxy(Agent):
         self._known: dict[str, Known] = {}
         self._fragments: dict[str, tuple[Known, list[Fragment]]] = {}
         self._dirty: dict[str, None] = {}
+        self._triggers: dict[str, None] = {}
         self._timer: Timer | None = None
         self._monitor: Timer | None = None
         self._synced_us: int | None = None
@@ -69,6 +74,7 @@ class KubeProxy(Agent):
 
     def _begin(self) -> None:
         self._forget()
+        self.meters = self.client.meters = Meters("kube-proxy")
         self._services = self.watch("services", self._service_changed, NOT_HEADLESS)
         self._slices = self.watch(
             "endpointslices.discovery.k8s.io",
@@ -98,17 +104,36 @@ class KubeProxy(Agent):
         """Whether it has written rules since its start (/healthz)."""
         return self.running and self._synced_us is not None
 
+    def metrics(self) -> bytes:
+        """What /metrics tells."""
+        synced = self._synced_us
+        values: dict[str, Rows | float] = {
+            **standing(self.wiring.spec.kubernetes_version, self._began_us if self.running else 0),
+            "kubeproxy_sync_proxy_rules_last_timestamp_seconds": (synced + SYNC_US) / 1e6 if synced is not None else 0,
+            "kubeproxy_sync_proxy_rules_service_changes_pending": len(self._dirty),
+        }
+        return self.meters.text(values)
+
     def busy(self) -> list[str]:
         return [f"{self.name}: sync of rules"] if self._timer is not None else []
 
     def _service_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
         metadata = (new or old or {})["metadata"]
+        self.meters.count("kubeproxy_sync_proxy_rules_service_changes_total")
         self._mark(f"{metadata['namespace']}/{metadata['name']}")
 
     def _slice_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
+        self.meters.count("kubeproxy_sync_proxy_rules_endpoint_changes_total")
+        self._note_trigger(new)
         for piece in (new, old):
             if piece is not None:
                 self._mark(service_of(piece))
+
+    def _note_trigger(self, piece: Object | None) -> None:
+        """Remembers when what a slice tells had happened, until it is in the rules."""
+        stamp = ((piece or {}).get("metadata", {}).get("annotations") or {}).get(TRIGGER)
+        if stamp:
+            self._triggers[stamp] = None
 
     def _flushed(self) -> None:
         """Somebody took the rules away: the monitor's next look finds its canary chain missing."""
@@ -153,6 +178,11 @@ class KubeProxy(Agent):
                 self._known[key] = (service, tuple(self._slices.view.indexed("service", key)))
         self._synced_us = self.clock.now - SYNC_US
         self.syncs += 1
+        self.meters.observe("kubeproxy_sync_proxy_rules_duration_seconds", SYNC_US)
+        for stamp in self._triggers:
+            took = max(self.clock.now - parse_stamp(stamp), 0)
+            self.meters.observe("kubeproxy_network_programming_duration_seconds", took)
+        self._triggers = {}
         known, place, made = dict(self._known), self._place, self._fragments
         self.packets.install(lambda: _written(known, place, made))
 

@@ -13,6 +13,7 @@ from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process, Signal
 from seatrial.sim.machinery.quantity import of, parse
 from seatrial.sim.machinery.usage import pod_amounts
+from seatrial.sim.nodes import metrics
 from seatrial.sim.nodes.cri import RUNNING
 from seatrial.sim.nodes.statistics import NODE_MEMORY
 from seatrial.sim.nodes.worker import FINISHED, SYNC, TERMINATED, PodWorker
@@ -147,5 +148,6 @@ class Eviction:
                     f"Container {record.name} was using {used}, request is {asked}, has larger consumption of memory. "
                 )
         worker.event(None, "Warning", "Evicted", text)
+        metrics.evicted(self.kubelet.meters, "memory.available")
         worker.disruption = ("TerminationByKubelet", text)
         worker.end(("Evicted", text), grace_us=0)

@@ -8,6 +8,7 @@ changed and sync loop ticks at which nothing is due; they have no effect and are
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from functools import partial
 from typing import Any
 
 from seatrial.sim.apiserver.client import Client
@@ -15,7 +16,8 @@ from seatrial.sim.apiserver.informer import Informer
 from seatrial.sim.apiserver.request import Request, User
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import Process, Timer, parse_stamp
-from seatrial.sim.nodes import admission
+from seatrial.sim.machinery.metrics import Meters
+from seatrial.sim.nodes import admission, metrics
 from seatrial.sim.nodes.backoff import Backoff
 from seatrial.sim.nodes.conditions import OWNED
 from seatrial.sim.nodes.environment import service_environment
@@ -84,6 +86,8 @@ class Kubelet:
         self.shutting_down = False
         self.workers: dict[str, PodWorker] = {}
         self._processes: list[Process] = []
+        self.meters = Meters("kubelet")
+        """What this process counted."""
         self._reset()
 
     def _reset(self) -> None:
@@ -111,6 +115,8 @@ class Kubelet:
         self.running = True
         self._reset()
         self.begun_us = self.clock.now
+        self.meters = self.client.meters = Meters("kubelet")
+        self.runtime.on_operation = partial(metrics.operated, self.meters)
         self._relist_offset = self.clock.now
         self._tick_offset = self.clock.now + self.settings.sync_loop_delay_us
         self.runtime.on_change = self._container_changed
@@ -311,6 +317,8 @@ class Kubelet:
         for uid in changed:
             worker = self.workers.get(uid)
             record = self.runtime.record(uid)
+            if worker is not None:
+                metrics.started(self.meters, worker, record.containers, self.clock.now)
             if worker is None or worker.record is record:
                 continue
             worker.record = record

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.config import MS, S
 from seatrial.sim.kernel.clock import TIMEOUT, Process, Signal
+from seatrial.sim.nodes import metrics
 from seatrial.sim.nodes.cri import RUNNING, ContainerRecord
 from seatrial.sim.nodes.spec import is_sidecar
 from seatrial.sim.nodes.status import TERMINAL, Probed
@@ -129,6 +130,7 @@ class Probe:
         return self.worker.started(self.container, record) == (self.kind != "startup")
 
     def _count(self, result: str) -> None:
+        metrics.probed(self.worker.kubelet.meters, self.worker, self.container["name"], self.kind, result)
         self.run = self.run + 1 if result == self.last else 1
         self.last = result
         threshold = "failureThreshold" if result == "failure" else "successThreshold"

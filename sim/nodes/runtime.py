@@ -118,6 +118,8 @@ class Runtime:
         self.sandboxes: dict[str, Sandbox] = {}
         self.live: dict[str, Live] = {}
         self.on_change: Callable[[str], None] = _nobody
+        self.on_operation: Callable[[str], None] = _nobody
+        """Told of each thing that the runtime is asked for, by the name that the kubelet counts it under."""
         self._silence = ""
         """What its clients hear instead of an answer; empty: it answers."""
         self._answers = Signal(clock)
@@ -160,6 +162,7 @@ class Runtime:
         """Gives the pod its network namespace and address. Raises RuntimeError when there is no address left or nobody
         answers."""
         self._check()
+        self.on_operation("run_podsandbox")
         if not sandbox.host_network:
             if self.addresses is None or not self.plugged:
                 raise RuntimeError("network plugin is not ready: cni config uninitialized")
@@ -174,6 +177,7 @@ class Runtime:
         record = self.record(uid)
         if record.sandbox is None or not record.sandbox.ready:
             return
+        self.on_operation("stop_podsandbox")
         self._set(uid, record._replace(sandbox=record.sandbox._replace(ready=False)))
         sandbox = self.sandboxes[uid]
         if not sandbox.host_network and self.addresses is not None:
@@ -197,6 +201,7 @@ class Runtime:
     def create_container(self, config: ContainerConfig, attempt: int, resources: Mapping[str, Any], asked: str) -> str:
         """Returns the new container's id. Raises Unavailable."""
         self._check()
+        self.on_operation("create_container")
         uid = config.sandbox.uid
         made = ContainerRecord(
             self.new_id(),
@@ -224,6 +229,7 @@ class Runtime:
 
     def start_container(self, container_id: str) -> None:
         """Starts the main process. Raises StartError; the container has then ended with code 128."""
+        self.on_operation("start_container")
         live = self.live[container_id]
         now = self.clock.now
         live.ended = Signal(self.clock)
@@ -257,6 +263,7 @@ class Runtime:
             # The kubelet asks until it is answered.
             self._stops.append((container_id, grace_us))
             return
+        self.on_operation("stop_container")
         process = live.process
         if live.kill_timer is not None:
             live.kill_timer.cancel()

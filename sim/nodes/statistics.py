@@ -1,4 +1,4 @@
-"""What a kubelet tells of its pods' consumption: /stats/summary, /metrics/resource, /metrics/cadvisor, /pods.
+"""What a kubelet tells of its pods' consumption: /stats/summary, /metrics/resource, /pods; the table of its pages.
 
 Source: k8s.io/kubelet/pkg/apis/stats/v1alpha1, k8s.io/kubernetes/pkg/kubelet/metrics/collectors/resource_metrics.go,
 github.com/google/cadvisor. Figures are computed when somebody asks. Not modelled: file system and network counters of
@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from seatrial.sim.kernel.clock import stamp_of
+from seatrial.sim.machinery import quantity
+from seatrial.sim.machinery.metrics import TEXT
+from seatrial.sim.nodes import metrics
 from seatrial.sim.nodes.cri import RUNNING
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.kubelet import Kubelet
 
-JSON, TEXT = "application/json", "text/plain; version=0.0.4; charset=utf-8"
+JSON = "application/json"
 NODE_CPU_NANO, NODE_MEMORY = 60_000_000, 350 * 1024 * 1024
 """What a node's own processes take beside the pods."""
 PAGE = 4096
@@ -36,13 +39,21 @@ class Consumer(NamedTuple):
     cpu_nano: int
     memory: int
     cpu_total_ns: int
+    age_us: int
+    ooms: int
+    """How often a container of this name ended for want of memory."""
+    cpu_limit_milli: int
+    """0: none."""
+    cpu_shares: int
+    memory_limit: int
+    """0: none."""
 
 
 def consumers(kubelet: Kubelet) -> Iterator[Consumer]:
     """Every running container with what it uses now."""
     for uid, worker in kubelet.workers.items():
-        metadata = worker.pod["metadata"]
-        for record in reversed(kubelet.runtime.record(uid).containers):
+        metadata, records = worker.pod["metadata"], kubelet.runtime.record(uid).containers
+        for record in reversed(records):
             live = kubelet.runtime.live.get(record.id)
             if record.state != RUNNING or live is None or live.process is None:
                 continue
@@ -59,7 +70,18 @@ def consumers(kubelet: Kubelet) -> Iterator[Consumer]:
                 cpu,
                 memory,
                 live.process.cpu_total_ns(),
+                kubelet.clock.now - record.started_us,
+                sum(each.reason == "OOMKilled" and each.name == record.name for each in records),
+                (live.config.cpu_limit or 0) // 1_000_000,
+                _shares(record.resources),
+                live.config.memory_limit or 0,
             )
+
+
+def _shares(resources: Mapping[str, Any]) -> int:
+    """The cgroup's weight of what a container asks for (MilliCPUToShares)."""
+    asked = (resources.get("requests") or {}).get("cpu")
+    return max(quantity.parse(asked).milli_value() * 1024 // 1000, 2) if asked else 2
 
 
 def _usage(now: int, cpu_nano: int, memory: int, total_ns: int) -> dict[str, Any]:
@@ -168,46 +190,8 @@ def resource(kubelet: Kubelet) -> tuple[str, bytes]:
 
 
 def cadvisor(kubelet: Kubelet) -> tuple[str, bytes]:
-    """/metrics/cadvisor: the families that dashboards and rules use."""
-    found = list(consumers(kubelet))
-
-    def rows(value: Callable[[Consumer], Any], **more: str) -> list[tuple[Mapping[str, str], Any]]:
-        return [
-            (
-                {
-                    "container": used.container,
-                    "id": f"/kubepods/pod{used.uid}/{used.container_id}",
-                    "image": used.image,
-                    "name": used.container_id,
-                    "namespace": used.namespace,
-                    "pod": used.pod,
-                    **more,
-                },
-                value(used),
-            )
-            for used in found
-        ]
-
-    parts = [
-        _series(
-            "container_cpu_usage_seconds_total",
-            "counter",
-            "Cumulative cpu time consumed in seconds.",
-            rows(lambda used: used.cpu_total_ns / 1e9, cpu="total"),
-        ),
-        _series(
-            "container_memory_working_set_bytes", "gauge", "Current working set in bytes.", rows(lambda u: u.memory)
-        ),
-        _series("container_memory_usage_bytes", "gauge", "Current memory usage in bytes.", rows(lambda u: u.memory)),
-        _series("container_memory_rss", "gauge", "Size of RSS in bytes.", rows(lambda u: u.memory * 9 // 10)),
-        _series(
-            "container_start_time_seconds",
-            "gauge",
-            "Start time of the container since unix epoch in seconds.",
-            rows(lambda used: used.started_us / 1e6),
-        ),
-    ]
-    return TEXT, "".join(parts).encode()
+    """/metrics/cadvisor."""
+    return TEXT, metrics.cadvisor(kubelet, consumers(kubelet))
 
 
 def pods(kubelet: Kubelet) -> tuple[str, bytes]:
@@ -222,6 +206,8 @@ def healthy(kubelet: Kubelet) -> tuple[str, bytes]:
 
 PAGES: Mapping[str, Callable[[Kubelet], tuple[str, bytes]]] = {
     "/stats/summary": summary,
+    "/metrics": metrics.metrics,
+    "/metrics/probes": metrics.probes,
     "/metrics/resource": resource,
     "/metrics/cadvisor": cadvisor,
     "/pods": pods,

@@ -59,6 +59,8 @@ class PodWorker:
         self.resize_conditions: tuple[dict[str, Any], ...] = ()
         self.failure: tuple[str, str] | None = None
         self.grace_us: int | None = None
+        self.counted = False
+        """The kubelet's metrics know how long it took to run."""
         self.static = False
         """Comes from a file of the node; ``mirror`` is what the API server has of it."""
         self.mirror: Object | None = None

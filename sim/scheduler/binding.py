@@ -13,6 +13,7 @@ from seatrial.sim.apiserver.client import Unreachable
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process
 from seatrial.sim.machinery.errors import ApiError
+from seatrial.sim.scheduler import metrics
 from seatrial.sim.scheduler.decide import Framework
 from seatrial.sim.scheduler.framework import Rejected
 from seatrial.sim.scheduler.labels import Object
@@ -78,6 +79,7 @@ class Binder:
         except (ApiError, Unreachable, TimeoutError) as problem:
             self._forget(queued, framework, f"{running}: {problem}")
             return
+        metrics.scheduled(scheduler.meters, framework.profile.name, queued, self._clock.now)
         note = f"Successfully assigned {info.namespace}/{info.name} to {node}"
         scheduler.recorder.event(framework.profile.name, info.pod, "Normal", "Scheduled", "Binding", note)
 

@@ -24,6 +24,8 @@ from seatrial.sim.apiserver.request import User
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process, Signal
+from seatrial.sim.machinery.metrics import Meters
+from seatrial.sim.scheduler import metrics
 from seatrial.sim.scheduler.binding import Binder
 from seatrial.sim.scheduler.cache import Cache
 from seatrial.sim.scheduler.config import NAME, SchedulerConfig, default_config, frameworks
@@ -62,6 +64,9 @@ class Scheduler:
         self.leads = False
         """Whether it decides, or stands by while another does."""
         self._elector: Elector | None = None
+        self.meters = Meters(NAME)
+        """What this process counted."""
+        self._began_us = 0
         self._rng: Random = wiring.streams(f"scheduler/{host}")
 
     @property
@@ -72,6 +77,7 @@ class Scheduler:
     def start(self) -> None:
         """Begin with an empty memory."""
         if self._main is None:
+            self.meters, self._began_us = Meters(NAME), self.wiring.clock.now
             self._begin()
             self._main = self.wiring.clock.spawn(self._live(), self.name)
 
@@ -107,6 +113,7 @@ class Scheduler:
         qps = limits.scheduler_qps if config.qps is None else config.qps
         burst = limits.scheduler_burst if config.burst is None else config.burst
         self.client = Client(wiring, self.host, USER, AGENT, max(qps, 0), burst)
+        self.client.meters = self.meters
         sender = Client(wiring, self.host, USER, AGENT, max(qps, 0), burst)
         kinds = wiring.kinds
         events = kinds.find("events.k8s.io", "v1", "events")
@@ -138,6 +145,7 @@ class Scheduler:
         """The informers, wired to the cache and the queue."""
         intake = Intake(self)
         unlimited = Client(self.wiring, self.host, USER, AGENT)
+        unlimited.meters = self.meters
         informers = []
         for storage in ("pods", "nodes", *OTHER_KINDS):
             selector = LIVE_PODS if storage == "pods" else ""
@@ -161,6 +169,12 @@ class Scheduler:
         self._processes = []
         self.binder.processes.clear()
         self.recorder.stop()
+
+    def metrics(self) -> bytes:
+        """What /metrics tells."""
+        queued = list(self.queue.pods()) if self.running else []
+        version, cache = self.wiring.spec.kubernetes_version, self.cache if self.running else None
+        return metrics.page(version, self._began_us, self.meters, queued, cache, self.leads)
 
     def busy(self) -> list[str]:
         """What it is about to do."""
@@ -231,6 +245,7 @@ class Scheduler:
             try:
                 decision = yield from self._decide_with(interested, framework, info)
             except ExtenderError as problem:
+                self.meters.count(metrics.ATTEMPTS, (framework.profile.name, "error"))
                 self.back_to_queue(queued, framework, [], str(problem), "SchedulerError")
                 return
         else:
@@ -266,6 +281,7 @@ class Scheduler:
 
     def _failed(self, queued: QueuedPod, framework: Framework, decision: Decision) -> None:
         """No node suits: see whether others can make room, and put the pod back."""
+        metrics.failed(self.meters, framework.profile.name)
         outcome = self.post_filter(queued.info, framework, decision, self._rng)
         decision.post_filter = outcome.message
         node: str | None = None
@@ -275,6 +291,7 @@ class Scheduler:
             node = ""
         self.back_to_queue(queued, framework, decision.plugins, decision.message, "Unschedulable", node)
         if outcome.candidate is not None:
+            metrics.preempted(self.meters, len(outcome.candidate.victims))
             self.binder.evict(queued.info, framework, outcome.candidate)
 
     @staticmethod

@@ -3,8 +3,7 @@
     python -m seatrial.sim.machinery.data.compile DIRECTORY
 
 The directory holds ``v2.json.gz``, ``v3.json.gz``, ``discovery.json.gz``, ``protobuf.json.gz``,
-``table_columns.json.gz``, ``initial_objects.json.gz`` and ``component_metrics_v1.37.json.gz``. The same input gives the
-same bytes.
+``table_columns.json.gz`` and ``initial_objects.json.gz``. The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ AS_THEY_ARE = {
     "table_columns": "table_columns",
     "initial_objects": "initial_objects",
     "discovery": "discovery",
-    "component_metrics": "component_metrics_v1.37",
 }
 """Files that are packed and otherwise left alone: name to the name of the source."""
 SPECIAL = {

@@ -33,7 +33,6 @@ def get(path: str, accept: str = "application/json", **headers: str) -> Response
         spec=ClusterSpec(),
         store=SimpleNamespace(list=lambda storage: APISERVICES),
         tokens=SimpleNamespace(jwks={"keys": [{"kid": "k", "alg": "ES256"}]}),
-        metrics=lambda: "up 1\n",
     )
     request = Request("GET", route, pairs, accept=accept, headers=headers)
     return nonresource.answer(cast(Any, server), request, routing.parse("GET", route), User("anyone"))
@@ -125,7 +124,3 @@ def test_the_root_names_every_path() -> None:
     paths = value(get("/"))["paths"]
     assert paths == sorted(paths)
     assert {"/apis/apps/v1", "/readyz/etcd", "/version", "/metrics"} <= set(paths)
-
-
-def test_metrics_come_from_the_server() -> None:
-    assert get("/metrics").body == b"up 1\n"

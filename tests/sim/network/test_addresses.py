@@ -24,7 +24,7 @@ POD = {
 
 
 def test_nodes_balancers_and_hosts() -> None:
-    assert reachable([NODE], [SERVICE], [INGRESS], [POD], {"w1": {10250: "kubelet"}}) == [
+    assert reachable([NODE], [SERVICE], [INGRESS], [POD], {"w1": {10250: ("kubelet", True)}}) == [
         Reachable("ingress", "a.org", "192.168.1.11", 80, "shop/web"),
         Reachable("ingress", "a.org", "192.168.1.11", 443, "shop/web", "https"),
         Reachable("ingress", "*.b.org", "192.168.1.11", 80, "shop/web"),
