@@ -84,7 +84,7 @@ class HostWorld:
 
     def __init__(self, world: World, programs: Mapping[str, Program]) -> None:
         self._world, self._programs = world, programs
-        self.clock, self.seed = world.clock, world.seed
+        self.clock, self.seed, self.full = world.clock, world.seed, world.full
 
     @property
     def network(self) -> Any:
