@@ -39,6 +39,7 @@ KINDS = {
     "secret": "secrets",
     "claim": "persistentvolumeclaims",
     "volume": "persistentvolumes",
+    "trustbundle": "clustertrustbundles.certificates.k8s.io",
 }
 NODE_RESOLVER = "10.0.2.3"
 """The machines' own name server, as VirtualBox gives it to its guests."""

@@ -1,4 +1,5 @@
-"""ConfigMaps and Secrets that the pods of a node refer to: watched one by one, while a pod needs them.
+"""ConfigMaps and Secrets that the pods of a node refer to: watched one by one, while a pod needs them. Trust bundles,
+which pods choose by their labels, are watched together.
 
 Claims and their volumes are asked for when they are mounted; kubelets may not watch them. Source:
 k8s.io/kubernetes/pkg/kubelet/util/manager (watch_based_manager.go) and
@@ -44,11 +45,16 @@ class References:
         watched = self._informers.get((kind, namespace, name))
         return None if watched is None else watched[0].view.get(namespace, name)
 
+    def trust_bundles(self) -> list[Object]:
+        """All that are known."""
+        watched = self._informers.get(("trustbundle", "", ""))
+        return [] if watched is None else watched[0].view.list()
+
     def fetch(self, uid: str, namespace: str, names: list[tuple[str, str]]) -> Generator[Any, Any, None]:
         """Waits until (kind, name) of a pod's namespace are known."""
         waiting = []
         for kind, name in names:
-            key = (kind, namespace, name)
+            key = (kind, namespace if name else "", name)
             self._users.setdefault(key, {})[uid] = None
             if kind in ASKED:
                 yield from self._ask(key)
@@ -91,7 +97,8 @@ class References:
         kind, namespace, name = key
         kubelet = self.kubelet
         resource = kubelet.kinds[kind]
-        informer = Informer(kubelet.wiring, kubelet.client, resource, namespace, field_selector=f"metadata.name={name}")
+        selector = f"metadata.name={name}" if name else ""
+        informer = Informer(kubelet.wiring, kubelet.client, resource, namespace, field_selector=selector)
 
         def changed(verb: str, new: Object | None, old: Object | None) -> None:
             if informer.synced:

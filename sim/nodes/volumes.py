@@ -11,6 +11,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from seatrial.sim.nodes import trustbundles
 from seatrial.sim.nodes.cri import Mount, Volume
 from seatrial.sim.nodes.environment import ConfigError, expand, field_value, resource_value
 
@@ -34,12 +35,14 @@ class PodVolumes:
         self.payloads: dict[str, Files] = {}
 
     def references(self) -> list[tuple[str, str]]:
-        """(kind, name) of every ConfigMap and Secret that the pod's volumes and variables mention."""
+        """(kind, name) of every ConfigMap and Secret that the pod's volumes mention; trust bundles have no name."""
         found: dict[tuple[str, str], None] = {}
         for volume in self.pod["spec"].get("volumes") or ():
             for source in (volume, *((volume.get("projected") or {}).get("sources") or ())):
                 if "configMap" in source:
                     found["configmap", source["configMap"].get("name", "")] = None
+                if "clusterTrustBundle" in source:
+                    found["trustbundle", ""] = None
                 if "secret" in source:
                     secret = source["secret"]
                     found["secret", secret.get("secretName") or secret.get("name", "")] = None
@@ -178,6 +181,12 @@ def _projected(volumes: PodVolumes, source: Object) -> Files:
         if "serviceAccountToken" in part:
             token = part["serviceAccountToken"]
             files[token["path"]] = (volumes.kubelet.token_of(volumes.pod, token), mode)
+        if "clusterTrustBundle" in part:
+            bundle = part["clusterTrustBundle"]
+            try:
+                files[bundle["path"]] = (trustbundles.anchors(volumes.kubelet.references.trust_bundles(), bundle), mode)
+            except trustbundles.NoAnchors as missing:
+                raise MountError(str(missing)) from None
         for kind, payload in SOURCES.items():
             if kind in part:
                 files.update(payload(volumes, part[kind], mode))
