@@ -1,8 +1,9 @@
 """Attaching and expanding volumes of CSI drivers: the control plane's side of it.
 
 Source: k8s.io/kubernetes/pkg/controller/volume/attachdetach, pkg/volume/csi/csi_attacher.go and
-pkg/controller/volume/expand. *Not modelled*: volumes that in-tree plug-ins attach, and the pause before a volume is
-detached by force; a driver's own attacher has to say that a volume is attached.
+pkg/controller/volume/expand. *Not modelled*: volumes that in-tree plug-ins attach, the pause before a volume is
+detached by force, and the names of the pods in a Multi-Attach error; a driver's own attacher has to say that a volume
+is attached, and kubelets do not wait for it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from hashlib import sha256
 from typing import Any
 
 from seatrial.sim.apiserver.request import Object
-from seatrial.sim.controllers.actions import Create, Record, Steps, Turn, delete_of, ignoring
+from seatrial.sim.controllers.actions import Create, Outcome, Record, Steps, Turn, delete_of, ignoring
 from seatrial.sim.controllers.informers import claims
 from seatrial.sim.controllers.podstate import is_terminal, phase
 from seatrial.sim.controllers.shell import Controller, Seen, object_key
 from seatrial.sim.controllers.volume_match import storage
 
 ATTACHMENTS, DRIVERS = "volumeattachments.storage.k8s.io", "csidrivers.storage.k8s.io"
+SHARED_MODES = ("ReadWriteMany", "ReadOnlyMany")
+EXCLUSIVE = "Volume is already exclusively attached to one node and can't be attached to another"
+LOOK_US = 1_000_000
+"""How often it is looked whether another node has let go. Upstream's reconciler looks ten times as often."""
 CLAIMS, VOLUMES, CLASSES = "persistentvolumeclaims", "persistentvolumes", "storageclasses.storage.k8s.io"
 
 
@@ -46,6 +51,19 @@ def wanted_on(turn: Turn, node: str) -> dict[str, tuple[Object, Object]]:
     return found
 
 
+def held_by(turn: Turn, volume: Object, node: str) -> Object | None:
+    """The attachment to another node of a volume that only one node may have (isMultiAttachForbidden)."""
+    modes = volume["spec"].get("accessModes") or ()
+    if not modes or any(mode in SHARED_MODES for mode in modes):
+        return None
+    name = volume["metadata"]["name"]
+    for each in turn.view(ATTACHMENTS).list():
+        spec = each["spec"]
+        if (spec.get("source") or {}).get("persistentVolumeName") == name and spec["nodeName"] != node:
+            return each
+    return None
+
+
 def reconcile_attach(turn: Turn) -> Steps:
     """Keys are ``node`` and a node's name."""
     _, node = turn.key
@@ -54,9 +72,17 @@ def reconcile_attach(turn: Turn) -> Steps:
         each["metadata"]["name"]: each for each in turn.view(ATTACHMENTS).list() if each["spec"]["nodeName"] == node
     }
     told: dict[str, None] = turn.memory.setdefault("told", {})
+    waits = False
     for name, (volume, pod) in wanted.items():
         attachment = there.get(name)
-        if attachment is None:
+        if attachment is None and held_by(turn, volume, node) is not None:
+            waits = True
+            if f"{name}/held" not in told:
+                told[f"{name}/held"] = None
+                text = f'Multi-Attach error for volume "{volume["metadata"]["name"]}" {EXCLUSIVE}'
+                yield Record(pod, "Warning", "FailedAttachVolume", text)
+        elif attachment is None:
+            told.pop(f"{name}/held", None)
             spec = {"attacher": volume["spec"]["csi"]["driver"], "nodeName": node}
             source = {"persistentVolumeName": volume["metadata"]["name"]}
             kind = {"apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": {"name": name}}
@@ -66,10 +92,10 @@ def reconcile_attach(turn: Turn) -> Steps:
             text = f'AttachVolume.Attach succeeded for volume "{volume["metadata"]["name"]}"'
             yield Record(pod, "Normal", "SuccessfulAttachVolume", text)
     for name, attachment in there.items():
-        if name not in wanted:
+        if name not in wanted and not attachment["metadata"].get("deletionTimestamp"):
             told.pop(name, None)
             yield from ignoring(delete_of(ATTACHMENTS, attachment), 404)
-    return None
+    return Outcome(LOOK_US, periodic=True) if waits else None
 
 
 def pod_keys(seen: Seen) -> Iterable[tuple[str, str]]:

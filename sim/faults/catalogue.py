@@ -16,11 +16,12 @@ from seatrial.sim.faults.links import LINKS
 from seatrial.sim.faults.machines import MACHINES
 from seatrial.sim.faults.processes import PROCESSES
 from seatrial.sim.faults.seams import Heal, Judge, Seams
+from seatrial.sim.faults.volumes import VOLUMES
 from seatrial.sim.kernel.clock import Timer
 from seatrial.sim.machinery import values
 
 CATALOGUE: Mapping[str, type[Fault]] = {
-    each.kind: each for each in (*MACHINES, *CONTROL, *PROCESSES, *LINKS, *CONTAINERS)
+    each.kind: each for each in (*MACHINES, *CONTROL, *PROCESSES, *LINKS, *CONTAINERS, *VOLUMES)
 }
 
 

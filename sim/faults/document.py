@@ -14,6 +14,7 @@ from seatrial.sim.faults.control import CONTROL
 from seatrial.sim.faults.links import LINKS
 from seatrial.sim.faults.machines import MACHINES
 from seatrial.sim.faults.processes import PROCESSES
+from seatrial.sim.faults.volumes import VOLUMES
 
 GROUPS = (
     ("Machines", MACHINES),
@@ -21,6 +22,7 @@ GROUPS = (
     ("Processes and what they see", PROCESSES),
     ("Network", LINKS),
     ("Containers and images", CONTAINERS),
+    ("Volumes", VOLUMES),
 )
 HEAD = """# Faults
 
@@ -31,6 +33,35 @@ Everything that can break in a cluster, and what is seen of it. A fault is a val
 name = cluster.add_fault({"kind": "node-crash", "node": "w1-k8s"}, lasts="10m")
 cluster.remove_fault(name)
 ```
+
+With a live cluster:
+
+    seatrial fault kinds
+    seatrial fault describe node-crash
+    seatrial fault add node-crash --on w1-k8s --for 10m
+    seatrial fault add api-fault --set verb=create --set resource=pods --set code=503 --set share=0.3
+    seatrial fault add partition --on w1-k8s --set b=m-k8s --set one_way=true --after 30s --name cut
+    seatrial fault list
+    seatrial fault remove cut
+    seatrial fault add -f plan.yaml
+
+A plan is a list of values with `after` or `at` (a moment), `for` and `name`; all of its entries are taken or none:
+
+```yaml
+faults:
+- {kind: node-crash, node: w1-k8s, after: 30s, for: 10m}
+- {kind: dns-stop, after: 1m, for: 30s, name: no-names}
+```
+
+The same over HTTP: `GET`, `POST` and `DELETE` of `/seatrial/v1/faults`, `/seatrial/v1/faults/NAME` and
+`/seatrial/v1/faults/kinds`.
+
+A fault enters at the moment at which it is added, and goes into the journal, so that a replay has it too. It outlives
+`seatrial halt`: what was broken is broken again after `seatrial up`, for as long as it would have lasted, and what was
+to come still comes; what was over by itself is not done again. The same goes for loads.
+
+Of several faults on one thing the last one to be removed heals it. Where a fault that is to begin later finds nothing
+to break (a machine that there is not, a pod that does not run), `fault list` says so.
 
 This page is made from the catalogue: `python -m seatrial.sim.faults.document > docs/faults.md`.
 """

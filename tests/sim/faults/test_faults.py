@@ -278,8 +278,8 @@ ONCE = {
     "leader-failover": Case({}, "60s", holder_changed, ""),
     "component-restart": Case({"component": "kube-scheduler"}, "1m", lambda cluster: True, ""),
 }
-ELSEWHERE = ("watch-duplicate", "webhook-down", "component-cut", "stale-views")
-"""With tests of their own, here and in test_processes.py."""
+ELSEWHERE = ("volume-detach-stuck", "watch-duplicate", "webhook-down", "component-cut", "stale-views")
+"""With tests of their own, here, in test_processes.py and in test_volumes.py."""
 
 
 @pytest.fixture(scope="module")

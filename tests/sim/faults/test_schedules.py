@@ -81,6 +81,20 @@ def drawn(rng: Random) -> dict[str, Any]:
             {"kind": "watch-drop"},
             {"kind": "container-kill", "selector": "app=web"},
             {"kind": "registry-down"},
+            {"kind": "runtime-stop", "node": node},
+            {"kind": "runtime-hang", "node": node},
+            {"kind": "disk-full", "node": node},
+            {"kind": "clock-skew", "node": node, "by_s": rng.randint(-4000, 4000)},
+            {"kind": "etcd-down"},
+            {"kind": "certificate-expiry", "user": f"system:node:{node}"},
+            {"kind": "component-hang", "component": rng.choice(["kube-scheduler", "kube-controller-manager"])},
+            {"kind": "leader-failover", "component": rng.choice(["kube-scheduler", "kube-controller-manager"])},
+            {"kind": "watch-stall", "component": rng.choice(["kubelet", "kube-proxy", "kube-controller-manager"])},
+            {"kind": "watch-duplicate"},
+            {"kind": "dns-slow", "delay_ms": rng.randint(10, 8000)},
+            {"kind": "container-exit", "selector": "app=web", "code": rng.randint(0, 3)},
+            {"kind": "container-hang", "selector": "app=web"},
+            {"kind": "container-leak", "selector": "app=web", "mb_per_s": 4},
         ]
     )
     return {"fault": value, "after": rng.randint(1, 120) * 1_000_000, "lasts": rng.randint(1, 240) * 1_000_000}
