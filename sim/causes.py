@@ -82,9 +82,15 @@ def _trace(store: Store, kinds: Kinds, change: Change | None, found: dict[int, S
     """Adds a change and all that it follows from."""
     while change is not None and change.revision not in found:
         before = _before(store, kinds, change)
-        because = before.revision if before is not None else None
-        found[change.revision] = Step(change, _author(change), _what(change), because)
+        source = before.revision if before is not None else None
+        found[change.revision] = Step(change, author(change), _what(change), source)
         change = before
+
+
+def because(store: Store, kinds: Kinds, change: Change) -> int | None:
+    """The revision that a change follows from, if the log knows."""
+    before = _before(store, kinds, change)
+    return None if before is None else before.revision
 
 
 def _before(store: Store, kinds: Kinds, change: Change) -> Change | None:
@@ -106,7 +112,8 @@ def _before(store: Store, kinds: Kinds, change: Change) -> Change | None:
     return None
 
 
-def _author(change: Change) -> str:
+def author(change: Change) -> str:
+    """Who made a change: a component, or a user with a client."""
     if change.cause is not None:
         return str(change.cause[0])
     old = (change.old or {}).get("metadata", {}).get("managedFields") or ()

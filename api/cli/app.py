@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "load": "seatrial.api.cli.load",
     "trace-route": "seatrial.api.cli.traceroute",
     "why": "seatrial.api.cli.why",
+    "timeline": "seatrial.api.cli.timeline",
     "scenario": "seatrial.api.cli.scenario",
     "ssh": "seatrial.api.cli.ssh",
     "crosscheck": "seatrial.api.cli.crosscheck",
