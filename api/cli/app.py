@@ -43,6 +43,8 @@ COMMANDS: Mapping[str, str] = {
     "ssh": "seatrial.api.cli.ssh",
     "crosscheck": "seatrial.api.cli.crosscheck",
     "kubectl": "seatrial.api.cli.kubectl",
+    "shell": "seatrial.api.cli.shell",
+    "completion": "seatrial.api.cli.completion",
     "explain": "seatrial.api.cli.explain",
     "bench": "seatrial.api.cli.bench",
 }

@@ -134,12 +134,17 @@ class HttpsSession:
     # configuration
 
     def open(self, flags: Flags) -> None:
-        from seatrial.scenarios.kubectl.commands import duration
-
         explicit = flags.get("kubeconfig") or ""
         paths = config_paths(explicit, self.environment)
         self.path = next((path for path in paths if path.is_file()), paths[-1])
         self.config = loaded(paths, bool(explicit))
+        self.choose(flags)
+
+    def choose(self, flags: Flags) -> None:
+        """Server and credentials of the configuration as it is."""
+        from seatrial.scenarios.kubectl.commands import duration
+
+        self._held = None
         chosen = flags.get("context") or self.config.get("current-context") or ""
         context = named(self.config, "contexts", chosen)
         if flags.get("context") and not any(row.get("name") == chosen for row in self.config.get("contexts") or ()):

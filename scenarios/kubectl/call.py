@@ -27,6 +27,8 @@ class Call:
         self.warned: list[str] = []
         self.show: Callable[[Any], str] | None = None
         self.is_chosen = False
+        self.is_typed = False
+        """Whether objects are printed as Go's structs, not as maps."""
 
     @cached_property
     def client(self) -> Client:

@@ -79,7 +79,8 @@ def container_for(call: Call, pod: Object, quiet: bool = False) -> str:
     asked = call.flags.get("container") or ""
     if asked:
         if asked not in every:
-            raise Failure(f"container {asked} not found in pod {pod['metadata']['name']}")
+            listed = ", ".join(every)
+            raise Failure(f"container {asked} is not valid for pod {pod['metadata']['name']} out of: {listed}")
         return str(asked)
     preferred = (pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER)
     if preferred in every:

@@ -78,6 +78,7 @@ def created(call: Call, target: Target, verb: str = "created") -> None:
 
 def made(call: Call, obj: Object, failing: str = "", verb: str = "created") -> int:
     """Creates an object that flags made, and tells."""
+    call.is_typed = True
     show = printing.printer(call)
     if call.flags.get("save-config"):
         obj = annotated(obj)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from seatrial.scenarios.kubectl.applying import annotated, patch_for
+from seatrial.scenarios.kubectl.applying import patch_for
 from seatrial.scenarios.kubectl.builder import Target, from_files
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.client import PATCH_TYPES
@@ -31,7 +31,14 @@ def run(call: Call) -> int:
     differs = False
     for target in found.targets:
         live, merged = _states(call, target)
-        text = difference(target, live, merged, call.now(), bool(call.flags["show-managed-fields"]))
+        text = difference(
+            target,
+            live,
+            merged,
+            call.now(),
+            bool(call.flags["show-managed-fields"]),
+            call.session.environment.get("TMPDIR") or "/tmp",
+        )
         if text:
             differs = True
             call.write(text)
@@ -53,14 +60,16 @@ def _states(call: Call, target: Target) -> tuple[Object | None, Object]:
         raw = orjson.dumps(target.object)
         return live, call.client.send("PATCH", target.path, {**asked, "force": force}, raw, PATCH_TYPES["apply"])
     if live is None:
-        return None, call.client.send("POST", target.kind.path(target.namespace), asked, annotated(target.object))
-    patch = patch_for(target, live, annotated(target.object))
+        return None, call.client.send("POST", target.kind.path(target.namespace), asked, target.object)
+    patch = patch_for(target, live, target.object)
     kind = target.kind
     name = "merge" if type_of_kind(kind.group, kind.version, kind.kind) is None else "strategic"
     return live, call.client.send("PATCH", target.path, asked, patch, PATCH_TYPES[name])
 
 
-def difference(target: Target, live: Object | None, merged: Object, now_us: int, managed: bool = False) -> str:
+def difference(
+    target: Target, live: Object | None, merged: Object, now_us: int, managed: bool = False, directory: str = "/tmp"
+) -> str:
     """What ``diff -u -N`` prints of the two, in YAML; empty when they are the same."""
     kind = target.kind
     name = f"{kind.group + '.' if kind.group else ''}{kind.version}.{kind.kind}.{target.namespace}.{target.name}"
@@ -71,7 +80,7 @@ def difference(target: Target, live: Object | None, merged: Object, now_us: int,
     from datetime import UTC, datetime
 
     stamp = datetime.fromtimestamp(now_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f000 +0000")
-    places = [f"/tmp/{side}-{now_us % 10**10:010d}/{name}" for side in ("LIVE", "MERGED")]
+    places = [f"{directory}/{side}-{now_us % 10**10:010d}/{name}" for side in ("LIVE", "MERGED")]
     lines = list(difflib.unified_diff(before, after, places[0], places[1], stamp, stamp, lineterm=""))
     if not lines:
         return ""

@@ -143,12 +143,26 @@ def cluster_dump(call: Call) -> int:
     return 0
 
 
+VERSION = (
+    "major",
+    "minor",
+    "gitVersion",
+    "gitCommit",
+    "gitTreeState",
+    "buildDate",
+    "goVersion",
+    "compiler",
+    "platform",
+)
+
+
 def version(call: Call) -> int:
     flags = call.flags
     if flags["output"] not in ("", "yaml", "json"):
         raise Failure("--output must be 'yaml' or 'json'")
     own = data()["version"]
-    found: dict[str, Any] = {"clientVersion": own["clientVersion"], "kustomizeVersion": own["kustomizeVersion"]}
+    client = {name: own["clientVersion"][name] for name in VERSION}
+    found: dict[str, Any] = {"clientVersion": client, "kustomizeVersion": own["kustomizeVersion"]}
     problem: Failure | None = None
     if not flags["client"]:
         try:
@@ -156,7 +170,7 @@ def version(call: Call) -> int:
         except Failure as refused:
             problem = refused
     if flags["output"] == "yaml":
-        call.write(yaml_text(found))
+        call.out(yaml_text(found))
     elif flags["output"] == "json":
         call.out(json.dumps(found, indent=2))
     else:

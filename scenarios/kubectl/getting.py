@@ -273,6 +273,8 @@ def order(expression: str, objects: Sequence[Any]) -> list[int]:
 
 
 def _less(a: Any, b: Any) -> int:
+    if a is None or b is None:
+        return (a is not None) - (b is not None)
     if isinstance(a, str) and isinstance(b, str):
         left, right = _quantity(a), _quantity(b)
         if left is not None and right is not None:

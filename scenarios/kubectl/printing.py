@@ -13,7 +13,7 @@ from seatrial.scenarios.kubectl import jsonpath
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.failures import Failure
 from seatrial.scenarios.kubectl.tabwriter import table
-from seatrial.scenarios.kubectl.values import pretty, yaml_text
+from seatrial.scenarios.kubectl.values import as_struct, pretty, yaml_text
 
 Object = Mapping[str, Any]
 Print = Callable[[Object], str]
@@ -58,6 +58,8 @@ def _printer(call: Call, name: str, argument: str, given: str) -> Print | None:
 
     match name:
         case "json":
+            if call.is_typed:
+                return lambda obj: pretty(as_struct(shown(obj)), sort=False) + "\n"
             return lambda obj: pretty(shown(obj)) + "\n"
         case "yaml":
             return _with_separators(lambda obj: yaml_text(shown(obj)))

@@ -73,6 +73,8 @@ class Columns:
         return out
 
 
-def table(rows: Iterable[Sequence[Any]], minimum: int = 6, padding: int = 3) -> str:
-    """Rows in columns, each line ended."""
+def table(rows: Iterable[Sequence[Any]], minimum: int = 6, padding: int = 3, ended: bool = False) -> str:
+    """Rows in columns, each line ended; ``ended``: the last column is as wide as the others are."""
+    if ended:
+        rows = [[*row, ""] for row in rows]
     return "".join(line + "\n" for line in Columns(minimum, padding).lines(rows))

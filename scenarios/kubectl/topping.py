@@ -83,7 +83,7 @@ def nodes(call: Call) -> int:
                  _memory(memory), _share(memory.value(), quantity.parse(whole.get("memory", "0")).value())]  # fmt: skip
         rows.append(((name,), cpu, memory, cells))
     head = [] if call.flags["no-headers"] else [["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"]]
-    call.write(table(head + _order(call, rows)))
+    call.write(table(head + _order(call, rows), ended=True))
     return 0
 
 
@@ -128,7 +128,7 @@ def pods(call: Call) -> int:
     if flags["sum"]:
         blank = [""] * (len(head) - 1)
         lines += [[*blank, "", "________", "________"], [*blank, "", _cpu(total_cpu), _memory(total_memory)]]
-    call.write(table(lines))
+    call.write(table(lines, ended=True))
     return 0
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 import yaml
 
+from seatrial.sim.machinery.schema import Field, Type, type_of_kind
+
 ESCAPED = re.compile("[<>&\u2028\u2029]")
 LETTERS = re.compile(r"[A-Za-z]+")
 NOT_TEXT = re.compile(
@@ -35,14 +37,37 @@ def compact(value: Any) -> str:
     return _escape(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
 
 
-def pretty(value: Any) -> str:
-    """json.MarshalIndent with four blanks."""
-    raw = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).decode()
+def pretty(value: Any, sort: bool = True) -> str:
+    """json.MarshalIndent with four blanks; maps in order, structs (``sort`` off) as they are."""
+    raw = orjson.dumps(value, option=(orjson.OPT_SORT_KEYS if sort else 0) | orjson.OPT_INDENT_2).decode()
     lines = []
     for line in raw.split("\n"):
         stripped = line.lstrip(" ")
         lines.append("  " * (len(line) - len(stripped)) + stripped)
     return _escape("\n".join(lines))
+
+
+def as_struct(obj: Any) -> Any:
+    """An object of a known kind with its fields in the order in which Go's struct has them."""
+    group, _, version = str(obj.get("apiVersion", "")).rpartition("/")
+    type_ = type_of_kind(group, version, str(obj.get("kind", "")))
+    head = {name: obj[name] for name in ("kind", "apiVersion") if name in obj}
+    return {**head, **_of_type(obj, type_)}
+
+
+def _of_type(value: Any, type_: Type | None) -> Any:
+    if type_ is None or not isinstance(value, dict):
+        return {name: value[name] for name in sorted(value)} if isinstance(value, dict) else value
+    found = {name: _of_field(value[name], field) for name, field in type_.fields.items() if name in value}
+    return {**found, **{name: value[name] for name in sorted(value) if name not in found}}
+
+
+def _of_field(value: Any, field: Field | None) -> Any:
+    if field is not None and field.kind == "list" and isinstance(value, list):
+        return [_of_field(each, field.element) for each in value]
+    if field is not None and field.kind == "map" and isinstance(value, dict):
+        return {name: _of_field(value[name], field.element) for name in sorted(value)}
+    return _of_type(value, field.type if field is not None else None)
 
 
 def _less(left: str, right: str) -> int:

@@ -177,6 +177,7 @@ Target = tuple[str, tuple[str, ...], tuple[str, ...]]
 def rule_rows(rules: Iterable[Object]) -> list[tuple[str, str, str, str]]:
     """Rules taken apart and put together again by what they are about (rbac.CompactRules)."""
     rows: dict[Target, list[str]] = {}
+    plain: list[tuple[Target, list[str]]] = []
     for rule in rules:
         names, urls = tuple(rule.get("resourceNames") or ()), tuple(rule.get("nonResourceURLs") or ())
         whats = [
@@ -185,11 +186,11 @@ def rule_rows(rules: Iterable[Object]) -> list[tuple[str, str, str, str]]:
             for resource in rule.get("resources") or ()
         ]
         targets: list[Target] = [(what, (), (name,) if name else ()) for what in whats for name in names or ("",)]
-        targets += [("", (url,), ()) for url in urls]
+        plain += [(("", (url,), ()), list(rule.get("verbs") or ())) for url in urls]
         for key in targets:
             held = rows.setdefault(key, [])
             held += [verb for verb in rule.get("verbs") or () if verb not in held]
-    ordered = sorted(rows.items(), key=lambda row: _as_go(row[0], row[1]))
+    ordered = sorted([*rows.items(), *plain], key=lambda row: _as_go(row[0], row[1]))
     return [
         (what, f"[{' '.join(urls)}]", f"[{' '.join(names)}]", f"[{' '.join(verbs)}]")
         for (what, urls, names), verbs in ordered
