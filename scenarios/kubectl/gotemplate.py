@@ -232,6 +232,8 @@ def _inner(value: Any) -> str:
 def _pieces(text: str) -> Iterator[tuple[bool, str]]:
     """Text and actions in turn, blanks trimmed where ``{{-`` and ``-}}`` ask for it."""
     trim = False
+    if text.count("{{") > text.count("}}"):
+        raise _bad("unclosed action")
     for position, part in enumerate(re.split(r"\{\{(.*?)\}\}", text, flags=re.DOTALL)):
         if position % 2 == 0:
             rest = text_after(text, position)

@@ -226,6 +226,10 @@ def find(steps: tuple[Step, ...], values: list[Any], root: Any, strict: bool) ->
         elif step.op == "recursive":
             rest = steps[position + 1 :]
             return [each for value in values for each in _recursive(rest, value, root)]
+        elif step.op == "names":
+            values = [
+                each for name in step.value for value in values for each in find(path(f".{name}"), [value], root, False)
+            ]
         else:
             values = [each for value in values for each in _next(step, value, root, strict)]
     return values
@@ -252,8 +256,6 @@ def _next(step: Step, value: Any, root: Any, strict: bool) -> Iterator[Any]:
                 yield value[step.value]
             elif strict:
                 raise NotThere(f"{step.value} is not found")
-        case "names":
-            yield from (value[name] for name in step.value if isinstance(value, dict) and name in value)
         case "wildcard":
             if isinstance(value, dict):
                 yield from (value[key] for key in sorted(value))

@@ -60,7 +60,7 @@ def test_ages_follow_simulated_time(typist: Typist) -> None:
 
 def test_the_same_commands_give_the_same_history() -> None:
     def digest() -> str:
-        cluster = Cluster(seed=3)
+        cluster = Cluster(ClusterSpec(nodes=1, addons=False), seed=3)
         cluster.settle()
         typist = Typist(cluster)
         typist.out("apply -f -", WEB % (2, "1.27"))
