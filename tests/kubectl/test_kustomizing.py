@@ -23,7 +23,8 @@ spec:
 """
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n"
 BASE = {
-    "base/kustomization.yaml": "resources: [web.yaml, service.yaml]\nconfigMapGenerator: [{name: cfg, literals: [a=b]}]",
+    "base/kustomization.yaml": "resources: [web.yaml, service.yaml]\n"
+    "configMapGenerator: [{name: cfg, literals: [a=b]}]\n",
     "base/web.yaml": DEPLOYMENT,
     "base/service.yaml": SERVICE,
 }
