@@ -67,7 +67,9 @@ def running(*options: str) -> Iterator[Server]:
         environment = {**os.environ, "XDG_STATE_HOME": f"{folder}/state", "XDG_RUNTIME_DIR": folder}
         environment["KUBECONFIG"] = str(kubeconfig)
         up = [SEATRIAL, "up", "bench", "--ephemeral", "--kubeconfig", kubeconfig, *options]
-        subprocess.run(up, env=environment, check=True, capture_output=True)
+        started = subprocess.run(up, env=environment, check=False, capture_output=True, text=True)
+        if started.returncode:
+            raise RuntimeError(f"the server did not start: {started.stderr}")
         try:
             yield _connected(kubeconfig, environment)
         finally:

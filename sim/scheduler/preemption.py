@@ -164,7 +164,7 @@ def choose(memory: Memory, candidates: Rows, rng: Random) -> Candidate:
 def dry_run(plan: Plan, pod: PodInfo, row: int, budgets: Sequence[Object]) -> Candidate | Status:
     """The fewest and least important pods that would have to leave a node (SelectVictimsOnNode)."""
     cache = plan.cache
-    lesser = [other for other in cache.nodes[row].pods.values() if other.priority < pod.priority]
+    lesser = [other for other in cache.nodes[row].pods.values() if outranks(pod, other)]
     if not lesser:
         return NO_VICTIMS
     expected = cache.nominated_on(row, pod.priority, pod.uid)
@@ -196,6 +196,11 @@ def _candidate(node: str, victims: list[PodInfo], violations: int) -> Candidate:
     starts = [v.start for v in victims if v.priority == highest and v.start != NOT_STARTED]
     started = min(map(parse_stamp, starts)) if starts else JUST_NOW
     return Candidate(node, tuple(victims), violations, (violations, highest, total, len(victims), -started))
+
+
+def outranks(pod: PodInfo, other: PodInfo) -> bool:
+    """Whether the pod may make the other one go: only lower priorities ever do."""
+    return other.priority < pod.priority
 
 
 def importance(pod: PodInfo) -> tuple[int, str]:

@@ -11,12 +11,15 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from seatrial.sim.scheduler import preemption
-from seatrial.sim.scheduler.columns import LabelColumn
+from seatrial.sim.scheduler.cache import Cache
+from seatrial.sim.scheduler.columns import LabelColumn, Rows
 from seatrial.sim.scheduler.plan import Plan
 from seatrial.sim.scheduler.plugins import (
     interpodaffinity,
+    nodeaffinity,
     nodeports,
     noderesources,
+    nodeunschedulable,
     podtopologyspread,
     tainttoleration,
 )
@@ -34,6 +37,15 @@ def _forgets_changes(plan: Plan) -> Any:
 
 def _nothing(self: Any, position: int, sums: Any) -> int:
     return 0
+
+
+def _wants_nothing(self: Any, cache: Cache, wanted: Any) -> None:
+    self.cache, self.wanted = cache, []
+
+
+def _all(cache: Cache, rows: Rows | None) -> Any:
+    """The verdict of a filter to which every node is right."""
+    return np.zeros(len(cache.nodes) if rows is None else len(rows), dtype=np.int64)
 
 
 def _no_sums(self: LabelColumn, column: Any) -> Any:
@@ -63,10 +75,31 @@ VERDICTS: dict[str, Patch] = {
         "sums",
         lambda self, column: np.zeros(self.size, dtype=np.int64),
     ),
+    "requests are of no interest": ("room", noderesources._FitFilter, "__init__", _wants_nothing),
+    "selectors of nodes are ignored": (
+        "anything",
+        nodeaffinity,
+        "required_mask",
+        lambda cache, selector, required, rows=None: _all(cache, rows) == 0,
+    ),
+    "cordoned nodes are open": (
+        "anything",
+        nodeunschedulable._UnschedulableFilter,
+        "column",
+        lambda self, rows=None: _all(self.cache, rows),
+    ),
+    "company is not wanted": (
+        "company",
+        interpodaffinity._AffinityFilter,
+        "_with_others",
+        lambda self, together: np.ones(len(self.cache.nodes), dtype=np.bool_),
+    ),
     "what changed is forgotten": ("room", Plan, "local_pass", _forgets_changes),
 }
 PREEMPTIONS: dict[str, tuple[Any, str, Any]] = {
     "nobody is spared": (preemption, "_by_budget", lambda pods, budgets: ([], [])),
+    "equals make each other go": (preemption, "outranks", lambda pod, other: other.priority <= pod.priority),
+    "anybody makes anybody go": (preemption, "outranks", lambda pod, other: True),
     "the important go first": (preemption, "importance", lambda pod: (pod.priority, pod.start)),
 }
 

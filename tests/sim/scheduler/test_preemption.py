@@ -39,11 +39,14 @@ def room_is_made(data: st.DataObject) -> None:
         pair.set_node(data.draw(strategies.nodes(name)))
     for number in range(data.draw(st.integers(2, 10))):
         given_pod = data.draw(strategies.pods(f"p{number}", about))
+        if data.draw(st.integers(0, 3)) == 0:
+            given_pod = {**given_pod, "spec": {**given_pod["spec"], "priority": 20}}
         where = data.draw(st.sampled_from(names))
         if plain.rejection(pair.plain, given_pod, pair.plain.nodes[where]) is None:
             pair.place(given_pod, where)
     wanted = data.draw(strategies.pods("wanted", about))
-    wanted = {**wanted, "spec": {**wanted["spec"], "priority": 15}}
+    priority = data.draw(st.sampled_from((10, 15)))
+    wanted = {**wanted, "spec": {**wanted["spec"], "priority": priority}}
     info = pair.world.info(wanted)
     decision = pair.world.framework.decide(info, Random(0))
     if decision.node is not None:
@@ -53,7 +56,7 @@ def room_is_made(data: st.DataObject) -> None:
         assert outcome.message.startswith("preemption: 0/")
         return
     victims = outcome.candidate.victims
-    assert victims and all(victim.priority < 15 for victim in victims)
+    assert victims and all(victim.priority < priority for victim in victims)
     assert list(victims) == sorted(victims, key=lambda victim: -victim.priority)
     target = pair.plain.nodes[outcome.candidate.node]
     kept = {uid: entry for uid, entry in pair.plain.pods.items() if uid not in {v.uid for v in victims}}
