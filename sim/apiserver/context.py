@@ -62,15 +62,15 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     cast: Cast | None = None
     """Of a new pod that says what others said before it."""
+    namespace: str = field(init=False)
+    """Where the object is stored; empty for a kind without namespaces, whatever the URL's parts look like."""
+
+    def __post_init__(self) -> None:
+        self.namespace = self.info.namespace if self.resource.namespaced else ""
 
     def for_info(self, info: RequestInfo) -> Context:
         """The same request about another object, as a collection's deletion takes them one by one."""
         return replace(self, info=info)
-
-    @property
-    def namespace(self) -> str:
-        """Where the object is stored; empty for a kind without namespaces, whatever the URL's parts look like."""
-        return self.info.namespace if self.resource.namespaced else ""
 
     @property
     def manager(self) -> str:

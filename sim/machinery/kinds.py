@@ -84,6 +84,12 @@ class Resource:
     list_kind: str = ""
     legacy: Legacy | None = None
     """Of a version that only clusters with an API profile serve."""
+    api_version: str = field(init=False)
+    """Group and version as objects name them. Kept, because every request asks for it a dozen times."""
+
+    def __post_init__(self) -> None:
+        api_version = f"{self.group}/{self.version}" if self.group else self.version
+        object.__setattr__(self, "api_version", api_version)
 
     @property
     def scale_paths(self) -> ScalePaths | None:
@@ -99,10 +105,6 @@ class Resource:
     def selectable_fields(self) -> Sequence[str]:
         """The paths of a custom kind's selectableFields, without the leading dot."""
         return self.custom.selectable_fields if self.custom is not None else ()
-
-    @property
-    def api_version(self) -> str:
-        return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def type(self) -> Type | None:
