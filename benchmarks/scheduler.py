@@ -7,15 +7,12 @@ limits lifted.
 
 from __future__ import annotations
 
-import cProfile
-import math
-import pstats
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.harness import Figure
+from benchmarks.harness import Figure, Sampler
 from seatrial.scenarios.scheduler_perf import Workload, read_workloads
-from seatrial.scenarios.scheduler_report import bars
+from seatrial.scenarios.scheduler_report import growth, power_of
 from seatrial.scenarios.scheduler_targets import run
 from seatrial.scenarios.traces import generate, replay
 from seatrial.sim.kernel.garbage import spare_the_collector
@@ -39,43 +36,33 @@ def measure() -> Iterator[Figure]:
     for whole in (False, True):
         for workload in read_workloads(WORKLOADS, label="performance"):
             yield _placed(workload, whole)
-    yield _growth()
+    yield from _growth()
     trace = replay(generate(), default_config())
     yield Figure(f"openb-like trace, {trace.nodes} nodes, {trace.pods} tasks", trace.seconds, "s", TRACE_AIM_S, True)
 
 
 def _placed(workload: Workload, whole: bool) -> Figure:
-    result = run(workload, default_config(), whole=whole)
+    with Sampler() as sampler:
+        result = run(workload, default_config(), whole=whole)
     aim = AIMS[workload.title][whole]
-    latency = result.row()["attempt_ms_p99"]
-    note = f"attempt p99 {latency} ms; upstream asks {workload.threshold:.0f}/s of itself"
+    note = f"upstream asks {workload.threshold:.0f}/s of itself"
+    if result.waiting:
+        note += f"; {result.waiting} pods found no node"
     if result.per_second < aim:
-        note += f"; most time in {_most_time(workload, whole)}"
+        note += f"; most time in {sampler.most()}"
     return Figure(f"{workload.title}, {result.mode}", result.per_second, "pods/s", aim, note=note)
 
 
-def _most_time(workload: Workload, whole: bool) -> str:
-    """The functions in which a workload spends its time."""
-    profiler = cProfile.Profile()
-    profiler.enable()
-    run(workload, default_config(), whole=whole)
-    profiler.disable()
-    found = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
-    total = sum(own for _, _, own, _, _ in found.values())
-    most = sorted(found.items(), key=lambda item: -item[1][2])[:6]
-    return ", ".join(f"{Path(file).name}:{name} {100 * entry[2] / total:.0f} %" for (file, _, name), entry in most)
-
-
-def _growth() -> Figure:
+def _growth() -> Iterator[Figure]:
     """The cost per pod as a power of the number of nodes, fitted from 100 to 5,000; plotted."""
-    costs = []
-    for workload in read_workloads(WORKLOADS, "^Basic/"):
-        result = run(workload, default_config())
-        costs.append((result.nodes, 1e6 / result.per_second))
-    logs = [(math.log(nodes), math.log(cost)) for nodes, cost in costs]
-    mean_x, mean_y = (sum(values) / len(logs) for values in zip(*logs, strict=True))
-    slope = sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum((x - mean_x) ** 2 for x, _ in logs)
+    series = []
+    for whole, name in ((False, "decisions"), (True, "whole path")):
+        points = []
+        for workload in read_workloads(WORKLOADS, "^Basic/"):
+            result = run(workload, default_config(), whole=whole)
+            points.append((float(result.nodes), 1e6 / result.per_second))
+        series.append((name, points))
+        note = ", ".join(f"{nodes:.0f} nodes {cost:.0f} µs" for nodes, cost in points)
+        yield Figure(f"cost per pod grows as nodes to the power of, {name}", power_of(points), "", note=note)
     PLOT.parent.mkdir(exist_ok=True)
-    PLOT.write_text(bars("µs per pod by number of nodes", [(f"{nodes} nodes", cost) for nodes, cost in costs]))
-    note = ", ".join(f"{nodes} nodes {cost:.0f} µs" for nodes, cost in costs)
-    return Figure("cost of a decision grows as nodes to the power of", slope, "", note=note)
+    PLOT.write_text(growth("µs per pod by number of nodes", series))

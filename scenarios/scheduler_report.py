@@ -87,6 +87,46 @@ def lines(title: str, series: Sequence[tuple[str, Sequence[float]]]) -> str:
     return _svg(title, height + 30 + ROW * len(series), parts)
 
 
+Points = Sequence[tuple[float, float]]
+
+
+def power_of(points: Points) -> float:
+    """The exponent of the power law that fits best: the slope of a line through the logarithms."""
+    logs = [(math.log(x), math.log(y)) for x, y in points]
+    mean_x, mean_y = (sum(values) / len(logs) for values in zip(*logs, strict=True))
+    slope: float = sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum((x - mean_x) ** 2 for x, _ in logs)
+    return slope
+
+
+def growth(title: str, series: Sequence[tuple[str, Points]]) -> str:
+    """Points on logarithmic scales, each series with the power law that fits it best, as SVG."""
+    xs, ys = zip(*(point for _, points in series for point in points), strict=True)
+    height, parts = 340, []
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = math.log(x / min(xs)) / (math.log(max(xs) / min(xs)) or 1.0)
+        up = math.log(y / min(ys)) / (math.log(max(ys) / min(ys)) or 1.0)
+        return 70 + across * (WIDTH - 120), 40 + (height - 80) * (1 - up)
+
+    for index, (name, points) in enumerate(series):
+        colour, power = COLOURS[index % len(COLOURS)], power_of(points)
+        middle = math.exp(sum(math.log(y) - power * math.log(x) for x, y in points) / len(points))
+        ends = [place(x, middle * x**power) for x in (min(xs), max(xs))]
+        (x1, y1), (x2, y2) = ends
+        parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>')
+        for x, y in points:
+            cx, cy = place(x, y)
+            parts.append(f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="3" fill="{colour}"/>')
+            parts.append(f'<text x="{cx + 5:.1f}" y="{cy - 5:.1f}">{y:,.0f}</text>')
+        fitted = f"{name}: grows as nodes to the power of {power:.2f}"
+        parts.append(f'<text x="70" y="{height + 20 + index * ROW}" fill="{colour}">{escape(fitted)}</text>')
+    parts += [
+        f'<text x="{place(x, min(ys))[0]:.1f}" y="{height - 15}" text-anchor="middle">{x:,.0f}</text>'
+        for x in sorted(dict.fromkeys(xs))
+    ]
+    return _svg(title, height + 30 + ROW * len(series), parts)
+
+
 def _svg(title: str, height: int, parts: Sequence[str]) -> str:
     style = "font: 12px sans-serif"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" style="{style}">'

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from seatrial.scenarios.scheduler_perf import read_workloads
-from seatrial.scenarios.scheduler_report import write_csv, write_plots
+from seatrial.scenarios.scheduler_report import growth, power_of, write_csv, write_plots
 from seatrial.scenarios.scheduler_targets import run
 from seatrial.scenarios.traces import generate, read_openb, replay
 from seatrial.sim.scheduler.config import default_config
@@ -137,3 +137,11 @@ def test_openb_files_are_read(tmp_path: Path) -> None:
     pods.write_text(f"{head}p2,many,100,1,500,20,30\n")
     with pytest.raises(ValueError, match=r"pods\.csv:2"):
         read_openb(nodes, pods)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_growth_is_fitted_and_plotted(power: float) -> None:
+    points = [(float(nodes), 7 * nodes**power) for nodes in (100, 300, 1000, 5000)]
+    assert power_of(points) == pytest.approx(power)
+    plot = growth("cost", [("decisions", points), ("whole path", [(x, 2 * y) for x, y in points])])
+    assert plot.startswith("<svg") and f"to the power of {power:.2f}" in plot
