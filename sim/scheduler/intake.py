@@ -79,7 +79,7 @@ class Intake:
         if before is not None:
             known = before.pod
             same_labels = known["metadata"].get("labels") is pod["metadata"].get("labels")
-            if known["spec"] is pod["spec"] and same_labels and held_resources(pod) == before.traits.held:
+            if same_labels and same_wishes(known["spec"], pod["spec"]) and held_resources(pod) == before.traits.held:
                 return PodInfo(pod, before.traits)
         return self._intern.info(pod, placed=True)
 
@@ -155,6 +155,17 @@ class Intake:
     def _move(self, events: list[str], old: Any, new: Any) -> None:
         if events:
             self._queue.move(events, old, new, self._clock.now)
+
+
+def same_wishes(before: Object, after: Object) -> bool:
+    """Whether nothing in a pod's spec changed, or nothing but the node that it was given: parts that stayed are the
+    very same."""
+    if before is after:
+        return True
+    given = "nodeName" in after and "nodeName" not in before
+    return len(after) == len(before) + given and all(
+        before.get(name) is value for name, value in after.items() if name != "nodeName" or not given
+    )
 
 
 def _labels(obj: Object) -> Any:

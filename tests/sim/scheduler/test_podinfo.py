@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from seatrial.sim.scheduler.intake import same_wishes
 from seatrial.sim.scheduler.podinfo import Intern, pod_requests, traits_key
 from tests.sim.scheduler.building import pod
 
@@ -80,3 +81,22 @@ def test_host_ports_of_containers_and_sidecars_count() -> None:
     once = {"name": "i", "ports": [{"hostPort": 82}]}
     info = Intern().info(pod("p", containers=[{"name": "c", "ports": ports}], initContainers=[sidecar, once]))
     assert info.traits.host_ports == (("127.0.0.1", "TCP", 81), ("0.0.0.0", "TCP", 80), ("0.0.0.0", "UDP", 53))
+
+
+CONTAINERS: list[Any] = [{"name": "c"}]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ({"containers": CONTAINERS}, {"containers": CONTAINERS}, True),
+        ({"containers": CONTAINERS}, {"containers": CONTAINERS, "nodeName": "n"}, True),
+        ({"containers": CONTAINERS}, {"nodeName": "n", "containers": CONTAINERS}, True),
+        ({"containers": CONTAINERS, "nodeName": "n"}, {"containers": CONTAINERS, "nodeName": "m"}, False),
+        ({"containers": CONTAINERS}, {"containers": [{"name": "d"}], "nodeName": "n"}, False),
+        ({"containers": CONTAINERS}, {"containers": CONTAINERS, "priority": 1}, False),
+        ({"containers": CONTAINERS, "priority": 1}, {"containers": CONTAINERS, "nodeName": "n"}, False),
+    ],
+)
+def test_a_pod_that_got_its_node_wishes_what_it_wished(before: Any, after: Any, same: bool) -> None:
+    assert same_wishes(before, after) == same
