@@ -221,7 +221,12 @@ def of_control_plane(authority: Authority, at_us: int) -> Iterator[tuple[str, La
         yield from _pair(f"{base}/{path}", lambda name=name: authority.authority(name), at_us)  # type: ignore[misc]
     for row in ROWS:
         if not row.conf:
-            yield from _pair(f"{base}/{row.path}", lambda row=row: authority.leaf(row, at_us), at_us)  # type: ignore[misc]
+            yield from pair(f"{base}/{row.path}", authority, row, at_us)
+
+
+def pair(path: str, authority: Authority, row: Row, at_us: int) -> Iterator[tuple[str, LazyFile]]:
+    """The files of one certificate that is made at ``at_us``."""
+    return _pair(path, lambda: authority.leaf(row, at_us), at_us)
 
 
 def _pair(path: str, make: Callable[[], Made], at_us: int) -> Iterator[tuple[str, LazyFile]]:

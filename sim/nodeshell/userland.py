@@ -80,15 +80,17 @@ class HostNetwork:
 
 
 class HostWorld:
-    """What a machine's programs find around them (world.World, as far as a container needs it)."""
+    """What a machine's programs find around them: the containers' world with other programs."""
 
     def __init__(self, world: World, programs: Mapping[str, Program]) -> None:
         self._world, self._programs = world, programs
+<<<<<<< HEAD
         self.clock, self.seed, self.full = world.clock, world.seed, world.full
+=======
+>>>>>>> 182baab (kubeadm on the machines: certificates, tokens, reset and join; openssl x509)
 
-    @property
-    def network(self) -> Any:
-        return self._world.network
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
 
     def program(self, name: str, image: Image) -> Program:
         found = self._programs.get(name) or PROGRAMS.get(name) or COMMANDS.get(name)

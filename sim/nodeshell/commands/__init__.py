@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from seatrial.sim.nodeshell.commands import binaries, crictl, journalctl, network, packets, processes, system, systemctl
+from seatrial.sim.nodeshell.commands import (
+    binaries,
+    crictl,
+    journalctl,
+    kubeadm,
+    network,
+    openssl,
+    packets,
+    processes,
+    system,
+    systemctl,
+)
 from seatrial.sim.workloads.process import Proc
 
-MODULES = (binaries, systemctl, journalctl, crictl, system, processes, network, packets)
+MODULES = (binaries, systemctl, journalctl, crictl, kubeadm, openssl, system, processes, network, packets)
 PROGRAMS: Mapping[str, Callable[[Proc], Any]] = {
     name: program for module in MODULES for name, program in module.COMMANDS.items()
 }
