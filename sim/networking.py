@@ -16,7 +16,7 @@ from seatrial.sim.apiserver.wiring import External, Steps, Wiring
 from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.machinery.defaults import default
-from seatrial.sim.network import addons
+from seatrial.sim.network import addons, behind
 from seatrial.sim.network.announcer import Announcer
 from seatrial.sim.network.connections import Connections
 from seatrial.sim.network.coredns import CoreDNS
@@ -158,6 +158,7 @@ def build(
     requests = Requests(plane, wiring.clock, HttpRequest, addons.dns_address(network.service_cidr))
     sessions = wiring.kubelets.sessions
     assert sessions is not None
+    behind.follow(wiring, outside, HttpResponse)
     connections = Connections(requests, wiring.clock, sessions, network.dns_domain, network.node_subnet)
     return Networking(
         plane, world, requests, connections, api_server, [policies, announcer], proxies, makers.name_servers
@@ -204,8 +205,14 @@ def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: Ex
     def perform(call: ExternalCall) -> Steps:
         for place in call.addresses:
             address, _, port = place.rpartition(":")
-            owner = plane.owner(address) if address.count(".") == 3 else None
-            if owner is None or not port.isdigit():
+            if not port.isdigit() or address.count(".") != 3:
+                continue
+            standing = plane.outside.listeners.get((address, "TCP", int(port)))
+            if standing is not None and getattr(standing, "beyond", None):
+                # TLS and all: the process sees the call as the API server made it.
+                where = ":".join(map(str, standing.beyond))
+                return (yield from beyond(call._replace(addresses=(where,))))
+            if plane.owner(address) is None:
                 continue
             try:
                 found = Routed(plane.reach(plane.of_host(control_plane), address, int(port)))

@@ -34,6 +34,8 @@ COMMANDS: Mapping[str, str] = {
     "journal": "seatrial.api.cli.journal",
     "replay": "seatrial.api.cli.journal",
     "addresses": "seatrial.api.cli.addresses",
+    "connect": "seatrial.api.cli.connect",
+    "disconnect": "seatrial.api.cli.connect",
     "fault": "seatrial.api.cli.fault",
     "load": "seatrial.api.cli.load",
     "trace-route": "seatrial.api.cli.traceroute",

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import click
 
 from seatrial.api.cli import kubeconfig, remote
+from seatrial.api.cli.connect import listens
 from seatrial.api.problem import Problem
 from seatrial.api.server import state
 from seatrial.sim.config import ClusterSpec
@@ -94,6 +95,7 @@ def clusters() -> Iterator[Finding]:
             if home.running:
                 facts = remote.ask(home, "GET", "/status")
                 yield Finding(what, f"runs on port {facts['port']}")
+                yield from services(home)
             elif taken(settings.port):
                 mend = f"free the port, or: seatrial up {home.name} --port PORT"
                 yield Finding(what, f"halted, and its port {settings.port} is taken by another program", mend)
@@ -101,6 +103,25 @@ def clusters() -> Iterator[Finding]:
                 yield Finding(what, "halted")
         except Problem as problem:
             yield Finding(what, problem.why, problem.mend)
+
+
+def services(home: state.Home) -> Iterator[Finding]:
+    """Webhooks that nobody serves, and processes behind Services that do not answer."""
+    view = remote.ask(home, "GET", "/connections")
+    for each in view["connections"]:
+        where = f"{each['host']}:{each['port']}"
+        well = listens(each["host"], each["port"])
+        namespace, _, name = each["name"].partition("/")
+        mend = "" if well else f"start it, or: seatrial disconnect svc/{name} -n {namespace} --cluster {home.name}"
+        yield Finding(f"service {each['name']}", f"{where} {'serves it' if well else 'does not answer'}", mend)
+    for hook in view["unserved"]:
+        service = f"{hook['namespace']}/{hook['service']}"
+        yield Finding(
+            f"webhook {hook['webhook']} of {hook['kind']}/{hook['configuration']}",
+            f"nobody serves {service}, and its failurePolicy is Fail: what it is asked about is refused",
+            f"deploy it, or: seatrial connect svc/{hook['service']} -n {hook['namespace']} --to localhost:PORT "
+            f"--cluster {home.name}; or: kubectl delete {hook['kind']} {hook['configuration']}",
+        )
 
 
 def taken(port: int) -> bool:

@@ -18,7 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.api.addresses.served import Served
-from seatrial.api.control import addresses, clock, explain, faults, history, loads, ssh, timeline, trace, why
+from seatrial.api.control import (
+    addresses,
+    clock,
+    connections,
+    explain,
+    faults,
+    history,
+    loads,
+    ssh,
+    timeline,
+    trace,
+    why,
+)
 from seatrial.api.control.app import Control, Front, make_app
 from seatrial.api.kubernetes.audit import Audit
 from seatrial.api.kubernetes.inflight import Inflight
@@ -253,6 +265,7 @@ def _paths(live: Live, driver: Driver) -> tuple[Callable[[FastAPI], None], ...]:
         partial(why.add_to, cluster, driver),
         partial(explain.add_to, live, driver),
         partial(timeline.add_to, cluster, driver),
+        partial(connections.add_to, live, driver),
         partial(faults.add_to, live, driver),
         partial(loads.add_to, live, driver),
         partial(trace.add_to, cluster, driver),

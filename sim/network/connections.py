@@ -175,7 +175,8 @@ class Connection:
         self._there = _Way(connections, arrival, self._fail)
         self._back = back = _Way(connections, arrival, self._fail)
         self._say("connected", arrival.listener)
-        if not self._alive:
+        if not self._alive or getattr(arrival.listener, "beyond", None) is not None:
+            # What is elsewhere in truth is reached there.
             return
         try:
             self._inner = Routed(arrival).open(

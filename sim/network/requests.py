@@ -140,6 +140,8 @@ class Requests:
             raise
         yield clock.sleep(3 * arrival.latency_us)
         answer = self.ask(arrival, target, method, headers, body)
+        if answer.later is not None:
+            answer = yield answer.later.wait()
         yield clock.sleep(arrival.latency_us + _worked_us(answer))
         return answer
 

@@ -6,11 +6,12 @@ pipelining beyond answering in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
-from seatrial.sim.kernel.clock import Clock
+from seatrial.sim.kernel.clock import Clock, Signal
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse, Listener
 
 HEAD_BYTES_MAX = 64 * 1024
@@ -64,6 +65,10 @@ class HttpConnection:
                 return
             request, ends = found
             response = self._listener.http(request)
+            if response.later is not None and self._clock is not None:
+                self._busy = True
+                self._clock.spawn(self._wait(response.later, ends, request.method == "HEAD"), "answer")
+                return
             send, work = partial(self._send, response, ends, request.method == "HEAD"), response.work
             if work is None or self._clock is None:
                 send()
@@ -71,6 +76,10 @@ class HttpConnection:
             self._busy = True
             if work.waits:
                 self._clock.after(work.waits[0][1], partial(self._done, send))
+
+    def _wait(self, later: Signal, ends: bool, head_only: bool) -> Generator[Any, Any, None]:
+        response = yield later.wait()
+        self._done(partial(self._send, response, ends, head_only))
 
     def _done(self, send: Callable[[], None]) -> None:
         """The work for a request is done."""

@@ -52,6 +52,8 @@ class HttpResponse(NamedTuple):
     body: bytes
     work: Work | None = None
     """What it took; None: no time."""
+    later: Any = None
+    """Fires (kernel.clock.Signal) with the answer itself, which somebody outside has to give first."""
 
 
 NEVER_US = 1 << 62

@@ -70,9 +70,13 @@ def _follow(proc: Proc, listener: Listener, request: HttpRequest, host: str) -> 
     """The answer. Raises Failed when whoever held the port does not run."""
     yield proc.clock.sleep(REQUEST_US)
     try:
-        return listener.http(request)
+        response = listener.http(request)
     except ConnectionRefusedError:
         raise Failed("refused", host) from None
+    if response.later is not None:
+        later: HttpResponse = yield response.later.wait()
+        return later
+    return response
 
 
 def wget(proc: Proc) -> Steps:
