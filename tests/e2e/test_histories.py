@@ -80,3 +80,28 @@ def test_a_halted_cluster_is_saved_and_restored(machine: Machine) -> None:
     assert "none of that name" in machine.refused("seatrial", "snapshot", "delete", "cold")
     assert "no snapshots" in machine.must("seatrial", "snapshot", "list")
     assert "cannot be read" in machine.refused("seatrial", "snapshot", "restore", "cold")
+
+
+def test_a_whole_cluster_goes_back_with_all_that_is_inside(machine: Machine) -> None:
+    machine.must("seatrial", "up", "--nodes", "1")
+    machine.kubectl("create", "deployment", "web", "--image=nginx")
+    machine.must("seatrial", "clock", "until", "deploy/web", "--for=condition=Available", "--timeout", "5m")
+    machine.kubectl("exec", "deploy/web", "--", "sh", "-c", "echo kept > /tmp/note")
+    before = machine.read("pods")["items"][0]
+    machine.must("seatrial", "clock", "advance", "10m")
+    assert " 10m" in machine.kubectl("get", "pods", "--no-headers")
+    pod = before["metadata"]["name"]
+    scheduled = next(line for line in machine.kubectl("describe", "pod", pod).splitlines() if " Scheduled " in line)
+    assert " 10m " in scheduled
+    assert "10m" in machine.kubectl("get", "events", "--field-selector", "reason=ScalingReplicaSet", "--no-headers")
+    machine.kubectl("delete", "deployment", "web")
+    machine.must("seatrial", "clock", "until", f"pod/{pod}", "--for=delete", "--timeout", "5m")
+    machine.must("seatrial", "clock", "rewind", before["metadata"]["resourceVersion"], "--yes")
+    machine.must("seatrial", "clock", "until", f"pod/{pod}", "--for=condition=Ready")
+    after = machine.read("pods")["items"][0]
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert "10m" not in machine.kubectl("get", "pods", "--no-headers")
+    machine.kubectl("scale", "deployment", "web", "--replicas=2")
+    machine.must("seatrial", "clock", "until", "deploy/web", "--for=jsonpath={.status.readyReplicas}=2")
+    machine.must("seatrial", "journal", "save", "whole.journal")
+    assert json.loads(machine.must("seatrial", "replay", "whole.journal", "-o", "json"))["same"]
