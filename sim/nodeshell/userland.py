@@ -84,10 +84,6 @@ class HostWorld:
 
     def __init__(self, world: World, programs: Mapping[str, Program]) -> None:
         self._world, self._programs = world, programs
-<<<<<<< HEAD
-        self.clock, self.seed, self.full = world.clock, world.seed, world.full
-=======
->>>>>>> 182baab (kubeadm on the machines: certificates, tokens, reset and join; openssl x509)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._world, name)
