@@ -14,9 +14,10 @@ from seatrial.sim.kernel.clock import Signal, stamp_of
 from seatrial.sim.workloads.agnhost import agnhost
 from seatrial.sim.workloads.commands.network import listen
 from seatrial.sim.workloads.commands.options import parsed, say
+from seatrial.sim.workloads.cost import ANNOTATION, Cost, charged, mebibytes
 from seatrial.sim.workloads.filesystem import Dir
 from seatrial.sim.workloads.http import HttpConnection
-from seatrial.sim.workloads.net import HttpRequest, HttpResponse, Work
+from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import SIGNALS, Proc
 
 Steps = Generator[Any, Any, int]
@@ -27,8 +28,6 @@ TYPES = {
     "html": "text/html", "htm": "text/html", "txt": "text/plain", "json": "application/json", "css": "text/css",
     "js": "application/javascript", "png": "image/png", "svg": "image/svg+xml", "yaml": "application/yaml",
 }  # fmt: skip
-ANNOTATION = "workload.seatrial.dev/"
-"""Prefix of pod annotations that change what an image's service does."""
 
 
 class Service:
@@ -55,14 +54,17 @@ class Service:
         self.memory_mb: float | None = row.get("memory_mb")
         self.leak_mb_per_s: float = row.get("leak_mb_per_s", 0)
         self.cpu_m: float = row.get("cpu_m", 1)
-        self.request_cpu_us: int = row.get("request_cpu_us", 300)
-        self.request_memory_kb: float = row.get("request_memory_kb", 32)
-        self.queue: int = row.get("queue", 511)
-        """Requests that may wait; what comes beyond is dropped."""
+        usual = Cost()
+        self.cost = Cost(
+            row.get("request_cpu_us", usual.cpu_us),
+            row.get("request_memory_kb", usual.memory_kb),
+            row.get("queue", usual.places),
+        )
 
     def annotated(self, annotations: Mapping[str, str], container: str) -> Service:
         """The service as the pod's annotations have it: ``workload.seatrial.dev/exit-after: 30s``."""
-        changes: dict[str, Any] = {}
+        cost = self.cost.annotated(annotations, container)
+        changes: dict[str, Any] = {} if cost is self.cost else {"cost": cost}
         for key, text in annotations.items():
             if not key.startswith(ANNOTATION):
                 continue
@@ -87,18 +89,6 @@ def _milliseconds(text: str) -> int:
     return (duration_us(text) or 0) // 1000
 
 
-def _microseconds(text: str) -> int:
-    """``40ms``, ``300us``, ``0.1s``; a bare number is of seconds."""
-    for unit, us in (("us", 1), ("ms", 1000), ("s", 1_000_000)):
-        if text.endswith(unit):
-            return round(float(text.removesuffix(unit)) * us)
-    return round(float(text) * 1_000_000)
-
-
-def _mebibytes(text: str) -> float:
-    return float(text.removesuffix("Mi"))
-
-
 def _milli(text: str) -> float:
     return float(text.removesuffix("m"))
 
@@ -108,12 +98,9 @@ ANNOTATIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "stop-after": ("stop_ms", _milliseconds),
     "exit-after": ("exit_after_ms", _milliseconds),
     "exit-code": ("exit_code", int),
-    "memory": ("memory_mb", _mebibytes),
-    "leak-per-second": ("leak_mb_per_s", _mebibytes),
+    "memory": ("memory_mb", mebibytes),
+    "leak-per-second": ("leak_mb_per_s", mebibytes),
     "cpu": ("cpu_m", _milli),
-    "cpu-per-request": ("request_cpu_us", lambda text: _microseconds(text)),
-    "memory-per-request": ("request_memory_kb", lambda text: _mebibytes(text) * 1024),
-    "queue": ("queue", int),
     "body": ("body", str),
     "log": ("log", lambda text: text.split("\n")),
     "ports": ("ports", lambda text: [int(part) for part in text.split(",")]),
@@ -131,15 +118,12 @@ class Server:
     def http(self, request: HttpRequest) -> HttpResponse:
         if self._answer is None:
             raise ConnectionResetError(104, "Connection reset by peer")
-        container, service = self.proc.container, self.service
-        container.request_bytes = round(service.request_memory_kb * 1024)
-        cost_ns = service.request_cpu_us * 1000
-        taken = container.work(request.copies, cost_ns, request.over_us, request.window, service.queue)
+        service = self.service
         response = self._answer(self.proc, service, request)
         if service.access_log:
             # One line for what a load sends alike in one moment.
             self.proc.out(_access_line(self.proc, request, response))
-        return response._replace(work=Work(*taken, lambda: container.ended_us))
+        return charged(self.proc, service.cost, request, response)
 
     def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
         if self.service.banner:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from seatrial.sim.kernel.clock import Signal, stamp_of
 from seatrial.sim.workloads.commands.network import listen
+from seatrial.sim.workloads.cost import Cost, charged
 from seatrial.sim.workloads.http import HttpConnection
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse, Work
 from seatrial.sim.workloads.process import Proc
@@ -62,6 +63,7 @@ class Site:
 
     def __init__(self, proc: Proc, routes: Mapping[str, Handler], certificate: tuple[str, str] | None = None) -> None:
         self._proc, self._routes = proc, routes
+        self._cost = Cost().annotated(proc.container.sandbox.annotations, proc.container.config.name)
         self.certificate: Certificate | None = None if certificate is None else lambda host: certificate
         """For whoever ends TLS, of a server that speaks it."""
 
@@ -69,8 +71,9 @@ class Site:
         path, _, query = request.path.partition("?")
         handler = self._routes.get(path) or self._routes.get("")
         if handler is None:
-            return said("404 page not found\n", 404)
-        return handler(request, dict(parse_qsl(query, keep_blank_values=True)))
+            return charged(self._proc, self._cost, request, said("404 page not found\n", 404))
+        response = handler(request, dict(parse_qsl(query, keep_blank_values=True)))
+        return charged(self._proc, self._cost, request, response)
 
     def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
         return HttpConnection(self, on_data, on_close, client, self._proc.clock)
