@@ -282,11 +282,11 @@ def changed(name: str, made: ClusterSpec, wanted: ClusterSpec) -> ClusterSpec:
     """A cluster's specification with what its file says now. Raises Problem for what a restart cannot change."""
     for key in ClusterSpec.model_fields:
         before, after = getattr(made, key), getattr(wanted, key)
-        if before != after and key not in CHANGEABLE:
+        if before != after and key not in CHANGEABLE and key != "name":
             why = f"its Seatrial.yaml has another {key} ({after}) than it was made with ({before}), which cannot change"
             raise Problem(f"cluster {name}", why, f"change it back, or make it anew: seatrial destroy {name}")
     config = wanted.scheduler_config or made.scheduler_config
-    return wanted.model_copy(update={"scheduler_config": config})
+    return wanted.model_copy(update={"scheduler_config": config, "name": made.name})
 
 
 def check_unchanged(name: str, settings: Settings, given: dict[str, Any]) -> None:
