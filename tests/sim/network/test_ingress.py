@@ -169,3 +169,11 @@ def test_a_load_on_a_host_spreads_over_the_pods_and_the_canary(cluster: Cluster)
         if (each := live.process) is not None and each.sandbox.name.startswith("web-")
     ]
     assert max(served) - min(served) <= 10
+
+
+def test_a_walk_goes_on_behind_the_controller(cluster: Cluster) -> None:
+    cluster.advance("5s")
+    walk = cluster.trace_route("outside", "http://web.example.com/hostname")
+    assert walk.outcome == "HTTP 200"
+    pods = [step.where for step in walk.steps if step.where.startswith("pod ")]
+    assert pods[0].startswith("pod ingress-nginx/") and pods[-1].startswith("pod default/web-")
