@@ -25,13 +25,14 @@ from seatrial.sim.workloads.container import Container
 from seatrial.sim.workloads.filesystem import FileSystem
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import Proc
+from seatrial.sim.workloads.shell.parser import parse
+from seatrial.sim.workloads.shell.syntax import SyntaxProblem
 from seatrial.sim.workloads.world import World
 
 BASE = "tools"
 """The row of the image catalogue whose programs the desk has as well."""
 REMEMBER = "__remember"
 """The program at the end of each line that keeps directory and exported variables for the next."""
-EXITED = -1
 TEXT_US = 3_600_000_000
 """How long a line may keep the desk's own clock busy: ``sleep`` is the longest that there is."""
 
@@ -92,6 +93,8 @@ class Desk:
         self.clock = Clock(EPOCH_US)
         self._env: dict[str, str] = {}
         self._cwd = "/root"
+        self._kept: list[int] = []
+        self.exited = False
         world = World(SimpleNamespace(clock=self.clock, streams=SimpleNamespace(seed=0)))  # type: ignore[arg-type]
         world.network = cast(Any, _Network(ask))
         world.programs.update({name: self._program(name) for name in acts}, **{REMEMBER: self._remember})
@@ -131,7 +134,7 @@ class Desk:
         return words if words and words[0] in self.acts else None
 
     def run(self, line: str, stdin: str = "") -> int:
-        """Runs a line, or a script of many; its exit code, ``EXITED`` (-1) when it was ``exit``."""
+        """Runs a line, or a script of many; its exit code. ``exited`` tells whether it was ``exit``."""
         ended: list[int] = []
         kept: list[int] = []
         self._kept = kept
@@ -148,7 +151,8 @@ class Desk:
                 session.close_stdin()
                 return 1
             self.clock.run_until(due)
-        return kept[0] if kept else EXITED if ended[0] == 0 else ended[0]
+        self.exited = not kept and _is_script(line)
+        return kept[0] if kept else ended[0]
 
     def _print(self, stream: str, data: bytes) -> None:
         (self._out if stream == "stdout" else self._err)(data.decode(errors="replace"))
@@ -169,6 +173,15 @@ class Desk:
             return self.acts[name](proc.argv[1:], streams)
 
         return program
+
+
+def _is_script(line: str) -> bool:
+    """Whether a line can be read at all."""
+    try:
+        parse(line + "\n")
+    except SyntaxProblem:
+        return False
+    return True
 
 
 # before a cluster in this process

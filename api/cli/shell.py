@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
-import shlex
 import ssl
 import sys
 import tempfile
@@ -21,9 +20,10 @@ from seatrial.api.cli.options import cluster_option
 from seatrial.api.cli.show import existing
 from seatrial.api.problem import Problem
 from seatrial.api.server.state import Home
-from seatrial.scenarios.desk import EXITED, Act, Ask, Desk, DeskFiles, Streams, kubectl_act
+from seatrial.scenarios.desk import Act, Ask, Desk, DeskFiles, Streams, kubectl_act
 from seatrial.scenarios.kubectl.commands import Flags
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
+from seatrial.sim.workloads.shell.parser import is_incomplete
 
 OWN = ("clock", "fault", "load", "ssh", "why", "explain", "trace-route", "addresses", "scenario", "snapshot", "status")
 """Commands of seatrial that are words of the shell."""
@@ -191,7 +191,7 @@ class Shell:
         self._stderr.flush()
 
     def run(self, line: str, stdin: str = "") -> int:
-        """Runs a line: an act alone at the terminal itself, anything else at the desk. ``EXITED`` for ``exit``."""
+        """Runs a line: an act alone at the terminal itself, anything else at the desk."""
         words = self.desk.words(line)
         if words is None or stdin:
             return self.desk.run(line, stdin)
@@ -239,10 +239,9 @@ class Shell:
                     if line.strip() in ("help", "?"):
                         click.echo(HELP, nl=False)
                     elif line.strip():
-                        done = self.run(line)
-                        if done == EXITED:
+                        code = self.run(line)
+                        if self.desk.exited:
                             return code
-                        code = done
                 except EOFError:
                     click.echo()
                     return code
@@ -251,27 +250,11 @@ class Shell:
                     code = 130
 
     def _line(self, prompt: str) -> str:
-        """A line, or several when quotes or here-documents are open."""
+        """A line, or several when quotes, here-documents or loops are open."""
         line = input(prompt)
-        while open_ended(line):
+        while is_incomplete(line + "\n"):
             line += "\n" + input("> ")
         return line
-
-
-def open_ended(line: str) -> bool:
-    """Whether a line goes on: an open quote, a backslash at the end, a here-document without its end."""
-    import re
-
-    if line.endswith("\\"):
-        return True
-    for match in re.finditer(r"<<-?\s*['\"]?(\w+)['\"]?", line):
-        if match[1] not in [each.strip() for each in line.split("\n")[1:]]:
-            return True
-    try:
-        shlex.split(line.partition("<<")[0], comments=True)
-    except ValueError:
-        return True
-    return False
 
 
 @contextlib.contextmanager
@@ -328,5 +311,4 @@ def shell(script: str | None, name: str) -> int:
     if script is None and sys.stdin.isatty():
         click.echo(f"Everything here happens in cluster {name}. `help` says what there is, `exit` leaves.")
         return made.prompt()
-    code = made.desk.run(sys.stdin.read() if script is None else script)
-    return 0 if code == EXITED else code
+    return made.desk.run(sys.stdin.read() if script is None else script)

@@ -61,7 +61,9 @@ def _states(call: Call, target: Target) -> tuple[Object | None, Object]:
         return live, call.client.send("PATCH", target.path, {**asked, "force": force}, raw, PATCH_TYPES["apply"])
     if live is None:
         return None, call.client.send("POST", target.kind.path(target.namespace), asked, target.object)
-    patch = patch_for(target, live, target.object)
+    metadata = target.object["metadata"]
+    wanted = {**target.object, "metadata": {**metadata, "annotations": metadata.get("annotations") or {}}}
+    patch = patch_for(target, live, wanted)
     kind = target.kind
     name = "merge" if type_of_kind(kind.group, kind.version, kind.kind) is None else "strategic"
     return live, call.client.send("PATCH", target.path, asked, patch, PATCH_TYPES[name])

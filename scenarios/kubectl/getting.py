@@ -59,7 +59,7 @@ def raw(call: Call) -> int:
     if answer.code >= 400:
         answer_of(answer, "GET", path)
     body = answer.body
-    call.write(compact(body) + "\n" if isinstance(body, Mapping) else bytes(body).decode(errors="replace"))
+    call.write(compact(body, sort=False) + "\n" if isinstance(body, Mapping) else bytes(body).decode(errors="replace"))
     return 0
 
 

@@ -120,6 +120,12 @@ def previous(found: Mapping[int, Revision], asked: int) -> Revision:
     return found[numbers[-2]]
 
 
+def restored(obj: Object, chosen: Revision) -> Object:
+    """The template that a roll-back brings."""
+    template: Object = chosen.object["spec"]["template"] if obj["kind"] == "Deployment" else chosen.template
+    return template
+
+
 def is_current(obj: Object, chosen: Revision, found: Mapping[int, Revision]) -> bool:
     """Whether the template is already that of the revision."""
 
@@ -128,8 +134,7 @@ def is_current(obj: Object, chosen: Revision, found: Mapping[int, Revision]) -> 
         kept = {key: value for key, value in (metadata.get("labels") or {}).items() if key != "pod-template-hash"}
         return {**template, "metadata": {**metadata, "labels": kept, "creationTimestamp": None}}
 
-    source = chosen.object["spec"]["template"] if obj["kind"] == "Deployment" else chosen.template
-    return plain(obj["spec"]["template"]) == plain(source)
+    return plain(obj["spec"]["template"]) == plain(restored(obj, chosen))
 
 
 def roll_back(call: Call, target: Target, chosen: Revision) -> None:

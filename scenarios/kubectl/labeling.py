@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from seatrial.scenarios.kubectl.failures import Failure, finish
 from seatrial.sim.machinery.errors import ApiError
 
 Object = Mapping[str, Any]
+LABEL_VALUE = r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
+LABEL_MAX = 63
 
 
 def run(call: Call) -> int:
@@ -36,6 +39,9 @@ def run(call: Call) -> int:
             new[key] = value
         else:
             gone.append(each[:-1])
+    for key, value in new.items() if word == "labels" else ():
+        if not re.fullmatch(LABEL_VALUE, value) or len(value) > LABEL_MAX:
+            raise Failure(f'invalid label value: "{key}={value}": {_why(value)}')
     both = [key for key in gone if key in new]
     if both:
         raise Failure(
@@ -51,6 +57,17 @@ def run(call: Call) -> int:
             problems.append(problem)
     finish(problems)
     return 0
+
+
+def _why(value: str) -> str:
+    """What is wrong with a label's value (validation.IsValidLabelValue)."""
+    if len(value) > LABEL_MAX:
+        return f"must be no more than {LABEL_MAX} characters"
+    return (
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+        "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+        "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+    )
 
 
 def change(call: Call, target: Target, word: str, new: Mapping[str, str], gone: list[str]) -> None:

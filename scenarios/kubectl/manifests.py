@@ -135,6 +135,7 @@ def _taken_apart(value: dict[str, Any], source: str) -> Iterator[Document]:
             f"{missing[0]} not set" if len(missing) == 1 else f"[{', '.join(f'{name} not set' for name in missing)}]"
         )
         raise Failure(f'error validating "{source}": error validating data: {listed}; {CHOICE}')
+    _check_metadata(value.get("metadata"), source)
     if isinstance(value.get("items"), list) and str(value["kind"]).endswith("List"):
         for item in value["items"]:
             if isinstance(item, dict):
@@ -143,3 +144,22 @@ def _taken_apart(value: dict[str, Any], source: str) -> Iterator[Document]:
                 yield from _taken_apart(item, source)
         return
     yield Document(value, source)
+
+
+GO_WORDS = {bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
+
+
+def _check_metadata(metadata: Any, source: str) -> None:
+    """What kubectl itself decodes of an object has to be text. Raises Failure."""
+    if not isinstance(metadata, dict):
+        return
+    texts = [(field, metadata.get(field)) for field in ("name", "generateName", "namespace")]
+    for field in ("labels", "annotations"):
+        held = metadata.get(field)
+        texts += [(field, value) for value in held.values()] if isinstance(held, dict) else []
+    for field, value in texts:
+        if type(value) in GO_WORDS:
+            raise Failure(
+                f'unable to decode "{source}": json: cannot unmarshal {GO_WORDS[type(value)]} into Go struct field '
+                f"ObjectMeta.metadata.{field} of type string"
+            )

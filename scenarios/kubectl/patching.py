@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from seatrial.scenarios.kubectl import printing
@@ -32,6 +33,8 @@ def _patch_of(call: Call) -> Any:
             raise Failure(f"unable to read patch file: {file_problem(flags['patch-file'], problem)}") from None
     if not text:
         raise call.misused("must specify --patch or --patch-file containing the contents of the patch")
+    if text.startswith("{"):
+        return text.encode()  # JSON goes to the server as it is
     try:
         found = list(values_of(text.encode(), "patch"))
     except Failure as problem:
@@ -72,14 +75,20 @@ def _patched(call: Call, target: Target, body: Any) -> None:
         try:
             after = call.client.send("PATCH", path, asked, body, PATCH_TYPES[name])
         except ApiError as problem:
-            if problem.code == 415 and name == "strategic":
-                raise ApiError(problem.code, problem.reason, problem.message, problem.details) from None
+            if problem.code == 415:
+                what = f"{PATCH_TYPES[name]} is not supported by {kind.api_version}, Kind={kind.kind}"
+                raise Failure(f"{what}: {problem.message}") from None
             raise
     changed = before != after
     printing.told(call, after, "patched" if changed else "patched (no change)")
 
 
 def _locally(target: Target, before: Any, body: Any, name: str) -> Any:
+    if isinstance(body, bytes):
+        try:
+            body = json.loads(body)
+        except ValueError as problem:
+            raise Failure(f"error decoding patch: {problem}") from None
     from seatrial.sim.machinery.patch import json_patch, merge_patch
     from seatrial.sim.machinery.strategic import strategic_merge
 

@@ -209,7 +209,9 @@ def undo(call: Call, target: Target) -> None:
         )
     chosen = history.previous(found, asked)
     if call.dry_run == "client":
-        call.write(f"{printing.full_name(target.object)} {history.template_text(call, chosen.template)} (dry run)\n")
+        call.write(
+            f"{printing.full_name(target.object)} {history.template_text(call, history.restored(target.object, chosen))} (dry run)\n"
+        )
         return
     if history.is_current(target.object, chosen, found):
         call.out(

@@ -94,10 +94,10 @@ def _set(call: Call, target: Target, word: str, change: Change) -> None:
     try:
         shown = call.client.send("PATCH", target.path, asked, patch, PATCH_TYPES[name])
     except ApiError as problem:
-        what = {"image": "image update", "env": "env update", "resources": "limit update"}.get(word)
-        if what is None:
+        if word not in ("image", "env", "resources"):
             raise
-        raise Failure(f"failed to patch {what} to pod template: {problem.message}") from None
+        colon = "" if word == "resources" else ":"
+        raise Failure(f"failed to patch {word} update to pod template{colon} {problem.message}") from None
     printing.told(call, shown, verb)
 
 

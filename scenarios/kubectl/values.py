@@ -32,9 +32,9 @@ def _escape(text: str) -> str:
     return ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def compact(value: Any) -> str:
-    """encoding/json: keys in order, no blanks, HTML's characters escaped."""
-    return _escape(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+def compact(value: Any, sort: bool = True) -> str:
+    """encoding/json: keys of maps in order, no blanks, HTML's characters escaped."""
+    return _escape(orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort else 0).decode())
 
 
 def pretty(value: Any, sort: bool = True) -> str:

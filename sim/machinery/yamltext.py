@@ -37,9 +37,15 @@ def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
     for first, rows in _Loader.yaml_implicit_resolvers.items():
         kept = [row for row in rows if row[0].rpartition(":")[2] not in ("timestamp", "int", "float")]
         found[first] = kept
+    for first in "yYnN":
+        found.setdefault(first, []).append(("tag:yaml.org,2002:bool", re.compile(r"[yYnN]$")))
     for first in "-+.0123456789":
         found.setdefault(first, []).extend([("tag:yaml.org,2002:int", integer), ("tag:yaml.org,2002:float", real)])
     return found
+
+
+def _truth(loader: Any, node: Any) -> bool:
+    return loader.construct_scalar(node).lower() in ("y", "yes", "on", "true")
 
 
 def _whole(loader: Any, node: Any) -> Any:
@@ -75,7 +81,7 @@ def _key(key: Any) -> str:
 
 
 _Loader.yaml_implicit_resolvers = _resolvers()
-CONSTRUCTORS: dict[str, Callable[[Any, Any], Any]] = {"int": _whole, "float": _real, "map": _mapping}
+CONSTRUCTORS: dict[str, Callable[[Any, Any], Any]] = {"bool": _truth, "int": _whole, "float": _real, "map": _mapping}
 for _tag, _constructor in CONSTRUCTORS.items():
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _constructor)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from seatrial.scenarios.desk import EXITED, Desk, desk_of
+from seatrial.scenarios.desk import Desk, desk_of
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import ClusterSpec
 
@@ -80,8 +80,11 @@ def test_exit_codes_are_the_commands_own(seat: Seat) -> None:
     seat("kubectl exec deploy/web -- sh -c 'exit 4'")
     assert seat.code == 4
     assert seat("nonsense") == "sh: nonsense: not found\n"
-    seat("exit")
-    assert seat.code == EXITED
+    assert not seat.desk.exited
+    seat("if true")
+    assert not seat.desk.exited
+    seat("exit 3")
+    assert (seat.code, seat.desk.exited) == (3, True)
 
 
 @pytest.mark.parametrize(

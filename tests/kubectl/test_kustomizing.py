@@ -53,9 +53,9 @@ def test_names_get_prefix_suffix_and_hash_wherever_they_stand() -> None:
         ("images: [{name: nginx, newName: a/b, digest: 'sha256:0'}]\n", "spec.template.spec.containers.0.image",
          "a/b@sha256:0"),
         ("replicas: [{name: web, count: 5}]\n", "spec.replicas", 5),
-        ("labels: [{pairs: {x: y}}]\n", "metadata.labels.x", "y"),
-        ("commonLabels: {x: y}\n", "spec.selector.matchLabels.x", "y"),
-        ("commonAnnotations: {x: y}\n", "spec.template.metadata.annotations.x", "y"),
+        ("labels: [{pairs: {x: z}}]\n", "metadata.labels.x", "z"),
+        ("commonLabels: {x: z}\n", "spec.selector.matchLabels.x", "z"),
+        ("commonAnnotations: {x: z}\n", "spec.template.metadata.annotations.x", "z"),
         ("patches: [{path: p.yaml}]\n", "spec.template.spec.containers.0.tty", True),
         ("patches: [{target: {kind: Deployment}, patch: '[{\"op\": \"replace\", \"path\": \"/spec/replicas\", "
          "\"value\": 7}]'}]\n", "spec.replicas", 7),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from seatrial.scenarios.kubectl.describing.workloads import Describe, Found
 from seatrial.scenarios.kubectl.describing.writer import (
@@ -170,8 +170,26 @@ def role(w: Writer, found: Found) -> None:
         w.line(1, *cells)
 
 
-Target = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""What a rule is about: a resource, URLs, names."""
+class Target(NamedTuple):
+    """What a rule is about: a resource, perhaps of one name, or a URL."""
+
+    group: str = ""
+    resource: str = ""
+    name: str = ""
+    url: str = ""
+
+    @property
+    def shown(self) -> str:
+        """``deployments.apps/scale`` (combineResourceGroup)."""
+        resource, slash, sub = self.resource.partition("/")
+        return f"{resource}.{self.group}{slash}{sub}" if self.group else self.resource
+
+    def as_go(self, verbs: list[str]) -> str:
+        """The rule as its protobuf type prints it, by which rules are ordered."""
+        return (
+            f"Verbs:[{' '.join(verbs)}],APIGroups:[{self.group}],Resources:[{self.resource}],"
+            f"ResourceNames:[{self.name}],NonResourceURLs:[{self.url}],"
+        )
 
 
 def rule_rows(rules: Iterable[Object]) -> list[tuple[str, str, str, str]]:
@@ -179,32 +197,15 @@ def rule_rows(rules: Iterable[Object]) -> list[tuple[str, str, str, str]]:
     rows: dict[Target, list[str]] = {}
     plain: list[tuple[Target, list[str]]] = []
     for rule in rules:
-        names, urls = tuple(rule.get("resourceNames") or ()), tuple(rule.get("nonResourceURLs") or ())
-        whats = [
-            f"{resource}.{group}" if group else resource
-            for group in rule.get("apiGroups") or ()
-            for resource in rule.get("resources") or ()
-        ]
-        targets: list[Target] = [(what, (), (name,) if name else ()) for what in whats for name in names or ("",)]
-        plain += [(("", (url,), ()), list(rule.get("verbs") or ())) for url in urls]
-        for key in targets:
-            held = rows.setdefault(key, [])
-            held += [verb for verb in rule.get("verbs") or () if verb not in held]
-    ordered = sorted([*rows.items(), *plain], key=lambda row: _as_go(row[0], row[1]))
-    return [
-        (what, f"[{' '.join(urls)}]", f"[{' '.join(names)}]", f"[{' '.join(verbs)}]")
-        for (what, urls, names), verbs in ordered
-    ]
-
-
-def _as_go(target: Target, verbs: list[str]) -> str:
-    """A rule as its protobuf type prints it, by which rules are ordered."""
-    what, urls, names = target
-    resource, _, group = what.partition(".")
-    return (
-        f"Verbs:[{' '.join(verbs)}],APIGroups:[{group}],Resources:[{resource}],ResourceNames:[{' '.join(names)}],"
-        f"NonResourceURLs:[{' '.join(urls)}],"
-    )
+        verbs = list(rule.get("verbs") or ())
+        for group in rule.get("apiGroups") or ():
+            for resource in rule.get("resources") or ():
+                for name in rule.get("resourceNames") or ("",):
+                    held = rows.setdefault(Target(group, resource, name), [])
+                    held += [verb for verb in verbs if verb not in held]
+        plain += [(Target(url=url), verbs) for url in rule.get("nonResourceURLs") or ()]
+    ordered = sorted([*rows.items(), *plain], key=lambda row: row[0].as_go(row[1]))
+    return [(about.shown, f"[{about.url}]", f"[{about.name}]", f"[{' '.join(verbs)}]") for about, verbs in ordered]
 
 
 def role_binding(w: Writer, found: Found) -> None:

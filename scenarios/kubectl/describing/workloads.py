@@ -227,6 +227,8 @@ def stateful_set(w: Writer, found: Found) -> None:
     w.line(0, "Selector:", selector(spec.get("selector")))
     labels(w, "Labels", metadata.get("labels"))
     annotated(w, "Annotations", metadata.get("annotations"))
+    w.line(0, "Service Name:", spec.get("serviceName", ""))
+    w.line(0, "Pod Management Policy:", spec.get("podManagementPolicy", ""))
     w.line(0, "Replicas:", f"{spec.get('replicas', 0)} desired | {status.get('replicas', 0)} total")
     strategy = spec.get("updateStrategy") or {}
     w.line(0, "Update Strategy:", strategy.get("type", ""))
@@ -235,6 +237,11 @@ def stateful_set(w: Writer, found: Found) -> None:
             w.line(1, "Partition:", strategy["rollingUpdate"]["partition"])
             if strategy["rollingUpdate"].get("maxUnavailable") is not None:
                 w.line(1, "MaxUnavailable:", strategy["rollingUpdate"]["maxUnavailable"])
+    retention = spec.get("persistentVolumeClaimRetentionPolicy")
+    if retention:
+        w.write(0, "Persistent Volume Claim Retention Policy:\n")
+        w.line(1, "WhenDeleted:", retention.get("whenDeleted", ""))
+        w.line(1, "WhenScaled:", retention.get("whenScaled", ""))
     w.line(0, "Pods Status:", pod_counts(found, metadata["uid"], metadata["namespace"], spec.get("selector")))
     template(w, spec.get("template"))
     _claims(w, spec.get("volumeClaimTemplates") or ())

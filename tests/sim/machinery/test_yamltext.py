@@ -22,6 +22,7 @@ from seatrial.sim.machinery.yamltext import yaml_value
         ("a: 99999999999999999999999", {"a": 1e23}),
         ("a: 1_000", {"a": 1000}),
         ("a: yes\nb: off", {"a": True, "b": False}),
+        ("a: y\nb: N\nc: yy", {"a": True, "b": False, "c": "yy"}),
         ("a: 2020-01-01", {"a": "2020-01-01"}),
         ("a: 1:30", {"a": "1:30"}),
         ("a: 1e3\nb: 1.5", {"a": 1000, "b": 1.5}),
