@@ -104,7 +104,9 @@ class StaticPods:
             self._processes[name] = self.kubelet.spawn(self._delete(pod), name)
 
     def _worker(self, key: str) -> PodWorker | None:
-        return next((w for w in self.kubelet.workers.values() if w.static and w.key == key), None)
+        """Whose mirror it would be: one that is ending has none any more."""
+        workers = self.kubelet.workers.values()
+        return next((w for w in workers if w.static and w.key == key and not w.deleted), None)
 
     def mirror_seen(self, mirror: Object) -> None:
         """A mirror came from the API server: it belongs to a manifest, or has to go."""

@@ -408,3 +408,18 @@ def test_pod_that_waits_for_a_configmap_starts_at_the_next_retry_once_it_is_ther
 
 
 CONFIG_ERROR = "CreateContainerConfigError"
+
+
+def test_mirror_of_a_manifest_that_was_wrong_for_a_while_shows_what_it_says_now() -> None:
+    cluster = Cluster(ClusterSpec(nodes=1, metrics_server=False), seed=3)
+    cluster.settle()
+    static = cluster.nodes["m-k8s"].kubelet.static_pods
+    file, right = next((file, pod) for file, pod in static.manifests.items() if "scheduler" in file)
+    (container,) = right["spec"]["containers"]
+    wrong = {**right, "spec": {**right["spec"], "containers": [{**container, "image": "registry.k8s.io/none:none"}]}}
+    for manifest in (wrong, right):
+        static.put(file, manifest)
+        cluster.advance("1m")
+    mirror = cluster.get("pod", "kube-scheduler-m-k8s", "kube-system")
+    ready = next(each["status"] for each in mirror["status"]["conditions"] if each["type"] == "Ready")
+    assert (mirror["spec"]["containers"][0]["image"], ready) == (container["image"], "True")
