@@ -19,6 +19,7 @@ class Clients:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._names: dict[str, None] = {}
+        self._final: dict[str, Tally] | None = None
 
     def start(self, name: str, load: Mapping[str, Any], lasts: str | None = None) -> None:
         """A client begins. Raises ValueError."""
@@ -40,6 +41,12 @@ class Clients:
             served, failed = served + row.ok, failed + sum(row.errors.values())
         return Tally(served, failed)
 
+    def close(self) -> None:
+        """What they get from now on is nobody's doing."""
+        self._final = self.totals()
+
     def totals(self) -> dict[str, Tally]:
         """What each has got altogether."""
+        if self._final is not None:
+            return self._final
         return {name: self.tally(name, self._cluster.now + S) for name in self._names}

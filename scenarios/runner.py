@@ -171,7 +171,9 @@ class Run:
         at = grader.current
         if self._active and grader.stages[at].passed_at is not None and at + 1 < len(grader.stages):
             self._note({"stage": at + 1})
-        if not self.passed:
+        if self.passed:
+            self.clients.close()
+        else:
             self.cluster.clock.appoint(self.cluster.now + TICK_US, self._tick, periodic=True)
 
     def _schedule(self, number: int) -> None:

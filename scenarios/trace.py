@@ -20,7 +20,7 @@ MESSAGE_MAX = 160
 ADDRESS = re.compile(r"\b172\.16\.\d+\.\d+\b")
 TIMES = re.compile(r"\b\d+(\.\d+)?(ms|s)\b")
 LINE = re.compile(r"^ *(\d+) s  (.*)$")
-DIGEST = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 
 def trace(run: Run) -> str:
