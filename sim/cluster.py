@@ -406,6 +406,7 @@ class Cluster:
         """
         if self.networking is None:
             raise LookupError("this cluster has no network: it has no machines of its own")
+        self.clock.run_until(self.clock.now)
         found = self._trace_route({"origin": origin, "url": url, "method": method})
         self.journal.append(self.clock.now, TRACE, {"origin": origin, "url": url, "method": method})
         return found

@@ -276,8 +276,10 @@ class ClockSkew(OnNodes):
     kind = "clock-skew"
     opposite = "The clock is right again."
     symptom = (
-        "The node's lease, heartbeats and events are of another time; it stays Ready, since the controllers count from "
-        "when they saw a lease renewed. Times in the statuses of pods are not wrong."
+        "The node's lease, heartbeats and events are of another time. A clock that goes back (at the beginning of a "
+        "negative skew, at the end of a positive one) makes the node controller overlook renewals until it has caught "
+        "up: the node flaps between Ready and Unknown for that long, as upstream's does. Times in pods' statuses are "
+        "not wrong."
     )
     by_s: int = Field(default=300, description="By how much, in seconds; negative: it is late.")
 
