@@ -17,15 +17,15 @@ from seatrial.scenarios.positions import Mistaken
 from seatrial.scenarios.report import Report, report_of
 from seatrial.scenarios.runner import NotReady, Run
 from seatrial.scenarios.schema import Scenario, Text, read
-from seatrial.sim.cluster import Cluster
+from seatrial.sim.cluster import NOTE, Cluster
 from seatrial.sim.config import ClusterSpec
+from seatrial.sim.kernel.journal import FULL
 from seatrial.sim.machinery.errors import ApiError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 PATH = "/seatrial/v1/scenario"
-FULL = "full"
 
 
 class Start(BaseModel):
@@ -85,6 +85,8 @@ class Lab:
         """Raises Refused when nothing was started."""
         if self._run is None:
             what, why = "scenario", "none was started on this cluster"
+            if any(entry.kind == NOTE and "scenario" in entry.value for entry in self._cluster.journal.entries):
+                why = "it was given up when the cluster went back to an earlier moment"
             raise Refused(
                 404, what, why, "see what there is: seatrial scenario list; then: seatrial scenario start NET-01"
             )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from textwrap import indent
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from seatrial.scenarios.report import Report, report_of
+from seatrial.scenarios.report_page import page
 from seatrial.scenarios.runner import NotReady, Run, on_new_cluster, played, replayed
 from seatrial.scenarios.schema import read
 from seatrial.sim.kernel.journal import Journal
@@ -185,3 +188,17 @@ def test_beginning_that_does_not_come_about_is_told() -> None:
     text = SCENARIO.replace("level: 1", "level: 1\nready: ready('deployment/web') == 3")
     with pytest.raises(NotReady, match=r"ready\('deployment/web'\) is 2"):
         begun(text)
+
+
+def test_page_of_a_report_needs_nothing_else_and_draws_when_which_goal_held() -> None:
+    run = begun(SCENARIO.replace("title: &text {en: a, ko: b}", 'title: &text {en: "<a>", ko: 나}'))
+    run.cluster.run(20_000_000)
+    run.cluster.patch("service", "web", MENDED)
+    facts = report_of(played(run, ()))
+    for language, title in (("en", "&lt;a&gt;"), ("ko", "나")):
+        made = page(facts, language)
+        assert f"T-1 · {title}" in made
+        assert not re.search(r"(src|href)=", made)
+        assert made.count("#4ade80") == 2, "it held until the trouble, and from the mending on"
+        drawn = made[made.index("<svg") : made.index("</svg>") + len("</svg>")]
+        assert ElementTree.fromstring(drawn).tag == "svg"
