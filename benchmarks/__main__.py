@@ -7,7 +7,7 @@ import sys
 
 from benchmarks import harness
 
-NAMES = ("start", "pipeline", "wire", "lives", "rolling", "fleet", "scheduler")
+NAMES = ("start", "pipeline", "wire", "lives", "rolling", "fleet", "scheduler", "idle")
 
 
 def main(names: list[str]) -> int:

@@ -28,6 +28,7 @@ from seatrial.sim.apiserver.request import Object, Request, Response, User
 from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.apiserver.sessions import ENTRY as SESSION
 from seatrial.sim.apiserver.sessions import Sessions
+from seatrial.sim.apiserver.standing import FOLLOW, LOOK
 from seatrial.sim.apiserver.wiring import External, Wiring
 from seatrial.sim.config import ClusterSpec
 from seatrial.sim.entrance import Entrance, Moment
@@ -79,7 +80,8 @@ class Cluster:
     ``state`` keeps it on disk; ``now`` (µs since the Unix epoch) is where its calendar begins, by default where the
     state was left, or at the specification's ``epoch_us``; ``boot`` counts restarts, each of which draws from random
     streams of its own; ``origin`` is the journal of a history to begin as, of which only what it began with is taken;
-    ``verify`` makes the store look for objects changed in place (slower).
+    ``verify`` makes the store look for objects changed in place (slower); without ``lazy`` every heartbeat is executed
+    (much slower, and the same but for the numbering of revisions; see ``apiserver.standing``).
     """
 
     def __init__(
@@ -93,37 +95,40 @@ class Cluster:
         origin: Journal | None = None,
         verify: bool = False,
         ca_certificate: str = "",
+        lazy: bool = True,
     ) -> None:
         self.spec = spec = spec if spec is not None else ClusterSpec()
         self.seed = seed
         if now is None:
             now = int((state.fact("now") if state is not None else None) or spec.epoch_us)
-        header = {"seed": seed, "boot": boot, "now": now, "spec": spec.model_dump(mode="json")}
+        header = {"seed": seed, "boot": boot, "now": now, "spec": spec.model_dump(mode="json"), "lazy": lazy}
         self.journal = Journal({**header, "ca": ca_certificate})
         """What came from outside since the beginning, for a replay."""
         self.clock = Clock(now)
         self.streams = Streams(f"{seed}/{boot}" if boot else seed)
         self.kinds: Kinds = legacy.table(spec.api_profile)
         limits = spec.apiserver
-        self.store = Store(self.clock, limits.watch_cache_changes, limits.quota_bytes, verify)
+        self._store = Store(self.clock, limits.watch_cache_changes, limits.quota_bytes, verify)
         self.state = state
         if origin is not None and "revision" in origin.header:
-            self.store.restore(origin.header["revision"], iter(origin.kept))
+            self._store.restore(origin.header["revision"], iter(origin.kept))
         if state is not None:
-            state.load(self.store)
-            state.follow(self.store)
-        if self.store.revision > 1:
-            self.journal.header["revision"] = self.store.revision
-            self.journal.kept = [(name, obj) for name in self.store.storages() for obj in self.store.list(name)]
+            state.load(self._store)
+            state.follow(self._store)
+        if self._store.revision > 1:
+            kept = self._store
+            self.journal.header["revision"] = kept.revision
+            self.journal.kept = [(name, obj) for name in kept.storages() for obj in kept.list(name)]
         self.topology = composition.topology(spec)
         kubelets = Kubelets(self.topology, composition.CONTROL_PLANE)
-        self.server = Apiserver(spec, self.store, self.clock, self.streams, self.kinds, kubelets)
+        self.server = Apiserver(spec, self._store, self.clock, self.streams, self.kinds, kubelets)
         self.endpoint = Endpoint(self.server, self.clock, self.topology, composition.CONTROL_PLANE)
         self.wiring = Wiring(spec, self.clock, self.streams, self.topology, self.kinds, self.endpoint, kubelets)
-        self._entrance = Entrance(self.clock, self.journal, self.wiring.external, lambda: self.store.revision)
+        self._entrance = Entrance(self.clock, self.journal, self.wiring.external, lambda: self._store.revision)
         self.wiring.external = self._entrance.external
         self.sessions = kubelets.sessions = Sessions(kubelets, self.enter)
         """What clients hold open into the cluster."""
+        self.server.standing.lazy, self.server.standing.enter = lazy, self._entrance.enter
         bootstrap(self.server, ca_certificate)
         self.signatures = Signatures(self.journal, self.clock)
         """Who signs certificates."""
@@ -134,13 +139,13 @@ class Cluster:
         self.nodes = {node.host: node for node in parts.nodes}
         """Machines by name."""
         self.networking = parts.network
-        seams = composition.seams(self.wiring, parts, self.nodes, self.store)
+        seams = composition.seams(self.wiring, parts, self.nodes, self._store)
         self.faults = Faults(seams)
         """What is broken now; ``add_fault`` and ``remove_fault`` change it."""
         self.loads = Loads(self.wiring, parts.network.requests if parts.network is not None else None)
         """What is asked of the cluster all the time; ``add_load`` and ``remove_load`` change it."""
         if parts.network is not None:
-            ingresses = partial(self.store.list, "ingresses.networking.k8s.io")
+            ingresses = partial(self._store.list, "ingresses.networking.k8s.io")
             parts.network.requests.hosts_file = lambda host: ingress_address(ingresses(), host)
         self.shells = composition.shells(parts, seams, self.faults, self.server, self.sessions, ca_certificate)
         """The machines from inside, for ``ssh``; None where there are no machines."""
@@ -151,18 +156,30 @@ class Cluster:
 
     def _take_in(self) -> None:
         """Says who takes what a journal holds in a replay."""
+        standing = self.server.standing
         takes: dict[str, Callable[[Any], Any]] = {
             REQUEST: self._replay_request,
             SESSION: self.sessions.replay,
             FAULT: self._replay_fault,
             LOAD: self._replay_load,
             TRACE: self._trace_route,
-            SKIP: self.store.skip,
+            SKIP: self._store.skip,
+            LOOK: lambda _: standing.look(),
+            FOLLOW: lambda value: standing.follow(*value),
             CLOCK: lambda _: None,
             NOTE: lambda _: None,
         }
         for kind, take in takes.items():
             self.on_replay(kind, take)
+
+    @property
+    def store(self) -> Store:
+        """What the API server keeps, with every heartbeat that was due by now."""
+        standing = self.server.standing
+        if standing.is_due():
+            self._entrance.enter(LOOK, None)
+            standing.look()
+        return self._store
 
     # time
 
@@ -191,7 +208,7 @@ class Cluster:
             come_to_rest(self.clock, self.busy, within_us)
         finally:
             self._note_time()
-        self.store.check_integrity()
+        self._store.check_integrity()
 
     def busy(self) -> list[str]:
         """What keeps the cluster from being settled, beyond what the clock knows."""
@@ -469,7 +486,8 @@ class Cluster:
         header = journal.header
         spec = ClusterSpec.model_validate(header["spec"])
         now, authority = header["now"], header["ca"]
-        return cls(spec, header["seed"], boot=header["boot"], now=now, origin=journal, ca_certificate=authority)
+        began = {"boot": header["boot"], "now": now, "ca_certificate": authority}
+        return cls(spec, header["seed"], **began, origin=journal, lazy=header.get("lazy", True))
 
     def follow(self, journal: Journal, until: Moment | None = None) -> None:
         """Lets everything enter again that the journal holds, at its time, up to a moment."""
@@ -481,7 +499,8 @@ class Cluster:
         for at, kind, value in journal.entries:
             if kind == CERTIFICATE and (until is None or at <= until.at_us):
                 self.signatures.know(value)
-        yield from self._entrance.follow(journal, until)
+        with self.server.standing.replaying():
+            yield from self._entrance.follow(journal, until)
 
     def on_replay(self, kind: str, call: Callable[[Any], Any]) -> None:
         """Who takes in the journal's entries of a kind when they are replayed."""

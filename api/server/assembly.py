@@ -86,13 +86,14 @@ class Live:
 
     def facts(self) -> Mapping[str, Any]:
         """What ``status`` shows of it."""
-        store = self.cluster.store
+        store = self.cluster.server.store
         return {"revision": store.revision, "objects": sum(store.count(storage) for storage in store.storages())}
 
     def close(self, offset_us: int) -> None:
         """Puts everything away, for the next boot to go on from."""
         self.keep()
         if self.durable is not None:
+            self.cluster.server.standing.look()
             self.durable.set_fact(NOW, str(self.cluster.now))
             self.durable.set_fact(OFFSET, str(offset_us))
             self.durable.close()

@@ -63,14 +63,35 @@ class Endpoint:
     def __init__(self, server: Apiserver, clock: Clock, topology: Topology, host: str) -> None:
         self.server = server
         self.host = host
-        self.judge: Callable[[Request], Verdict | None] | None = None
-        """The seam for faults: looks at each request before the server does."""
+        self._judge: Callable[[Request], Verdict | None] | None = None
+        self.is_meddled: Callable[[], bool] = lambda: False
+        """Whether a fault holds up or doubles what is on its way."""
+        self.late_until = 0
+        """When the last of what a lag held up arrives."""
         self.moved = Signal(clock)
         """Fires when the network or the process changes."""
         self._listeners = Listeners()
         self._up = True
         self._clock = clock
-        topology.on_change(self._changed)
+        topology.on_change(self.changed)
+        server.standing.attach(self, topology)
+
+    @property
+    def judge(self) -> Callable[[Request], Verdict | None] | None:
+        """The seam for faults: looks at each request before the server does."""
+        return self._judge
+
+    @judge.setter
+    def judge(self, judge: Callable[[Request], Verdict | None] | None) -> None:
+        if judge is not self._judge:
+            self._judge = judge
+            self.changed()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the server runs and no fault meddles with requests or watches."""
+        meddled = self._judge is not None or self.is_meddled() or self._clock.now < self.late_until
+        return self._up and not meddled
 
     @property
     def up(self) -> bool:
@@ -81,20 +102,21 @@ class Endpoint:
     def up(self, up: bool) -> None:
         if up != self._up:
             self._up = up
-            self._changed()
+            self.changed()
 
     def on_change(self, call: Callable[[], None]) -> Callable[[], None]:
         """Calls whenever the way here may have changed; returns what ends that."""
         return self._listeners.add(call)
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """Something about the way here, or about what comes of it, is different now."""
         self._listeners.tell()
         self.moved.fire()
 
     def serve(self, request: Request, wiring: Wiring) -> Steps:
         """The server's answer, with the calls that it makes out of the simulation; returns a Response."""
-        if self.judge is not None:
-            verdict = self.judge(request)
+        if self._judge is not None:
+            verdict = self._judge(request)
             if verdict is not None:
                 if verdict.delay_us:
                     yield self._clock.sleep(verdict.delay_us)

@@ -1,7 +1,9 @@
 """Informers: a view kept current by a list and a watch, as client-go's Reflector does it.
 
 Deliveries take the link's time, in order; what is committed in one instant arrives together. While the link is cut they
-wait, and so does the view; when HTTP/2's pings would have noticed, the watch is broken and begun anew.
+wait, and so does the view; when HTTP/2's pings would have noticed, the watch is broken and begun anew. While nothing
+disturbs the way to the server, a watch's ends and bookmarks are not executed: when something is delivered, it is
+computed whether that falls between two watches (``Life``).
 Source: k8s.io/client-go/tools/cache/{reflector,shared_informer}.go.
 
 Not modelled: streaming lists (the WatchListClient feature) and resyncs; a list is one request, whose objects are the
@@ -27,6 +29,7 @@ from seatrial.sim.apiserver.request import Object, Request
 from seatrial.sim.apiserver.watching import Frame, WatchStream
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import Clock, Signal, Timer
+from seatrial.sim.kernel.topology import Way
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.store.view import KeysOf, View
@@ -63,6 +66,28 @@ class Backoff:
         return wait + int(wait * self._rng.random())
 
 
+class Life:
+    """The watches of an informer one after the other, as they would have been while nothing disturbed them."""
+
+    def __init__(self, began_us: int, timeout_us: int, draw: Callable[[], int], there_us: int, back_us: int) -> None:
+        self._draw, self._there, self._back = draw, there_us, back_us
+        self.began_us, self.ends_us = began_us, began_us + timeout_us
+        self._again = False
+
+    def at(self, now: int) -> int:
+        """When what is written now is sent: at once, or with the answer to the next watch."""
+        while self.ends_us <= now:
+            self.began_us = self.ends_us + self._back + self._there
+            self.ends_us = self.began_us + self._draw()
+            self._again = True
+        opened = self.began_us + self._back
+        return opened if self._again and now < opened else now
+
+    def goes(self, there: Way | None, back: Way | None) -> bool:
+        """Whether the ways are what they were."""
+        return there == Way(self._there, 1.0) and back == Way(self._back, 1.0)
+
+
 class Connection:
     """One watch on its way over the network: what the server writes, and when it arrives.
 
@@ -77,6 +102,7 @@ class Connection:
         deliver: Callable[[list[Frame]], None],
         lag: Callable[[], int] = lambda: 0,
         deaf: Callable[[], bool] = lambda: False,
+        draw: Callable[[], int] | None = None,
     ) -> None:
         self._lag, self._deaf = lag, deaf
         self._clock, self._topology = wiring.clock, wiring.topology
@@ -89,6 +115,10 @@ class Connection:
         self._arriving: dict[Timer, None] = {}
         self._last_arrival = 0
         self._pings: Timer | None = None
+        self.position = 0
+        """The revision that a watch at rest had reached when it was disturbed or ended."""
+        self._draw = draw
+        self._life = self._at_rest()
         self.ended = Signal(wiring.clock)
         self.end: tuple[Mapping[str, Any] | None] | None = None
         self._forget = self._endpoint.on_change(self._moved)
@@ -103,8 +133,37 @@ class Connection:
 
     def _ready(self) -> None:
         # Not at once: what else is committed in this instant goes along.
-        if self.end is None:
-            self._clock.at(self._clock.now, self._collect)
+        if self.end is not None:
+            return
+        now = self._clock.now
+        if self._life is None:
+            self._clock.at(now, self._collect)
+        elif self._endpoint.server.standing.computing and not self.behind:
+            self._deliver(self._stream.read(READ_MAX))
+            self._stream.on_ready(self._ready)
+        else:
+            self._clock.at(self._life.at(now), self._collect)
+
+    def _at_rest(self) -> Life | None:
+        """The further life of a stream whose end nobody has to execute."""
+        stream = self._stream
+        if self._draw is None or stream.life is None or not stream.at_rest:
+            return None
+        began, timeout, _ = stream.life
+        there, back = self._topology.way(self._near, self._far), self._topology.way(self._far, self._near)
+        if self._endpoint.quiet and there is not None and back is not None and there.passes == back.passes == 1.0:
+            return Life(began, timeout, self._draw, there.latency_us, back.latency_us)
+        stream.stir(self._clock, began + timeout)
+        return None
+
+    def _stir(self) -> None:
+        """Something disturbs the watch: from now on it has an end and bookmarks."""
+        life, self._life = self._life, None
+        if life is not None:
+            life.at(self._clock.now)
+            if not self.behind:
+                self.position = self._stream.position
+            self._stream.stir(self._clock, life.ends_us, life.began_us)
 
     def _collect(self) -> None:
         if self.end is not None:
@@ -121,7 +180,10 @@ class Connection:
         if latency is None or self._deaf():
             return
         frames, self._held = self._held, []
-        when = max(self._clock.now + self._retransmission() + latency + self._lag(), self._last_arrival)
+        lag = self._lag()
+        when = max(self._clock.now + self._retransmission() + latency + lag, self._last_arrival)
+        if lag:
+            self._endpoint.late_until = max(self._endpoint.late_until, when)
         self._last_arrival = when
         last = self._stream.closed
         timer = self._clock.at(when, lambda: self._arrive(timer, frames, last))
@@ -154,6 +216,8 @@ class Connection:
         """The network or the server changed."""
         if self.end is not None:
             return
+        if self._life is not None and not self._same_way():
+            self._stir()
         whole = (
             self._topology.latency(self._near, self._far) is not None
             and self._topology.latency(self._far, self._near) is not None
@@ -169,11 +233,19 @@ class Connection:
             self.resume()
             self._broken_at = None
 
+    def _same_way(self) -> bool:
+        there, back = self._topology.way(self._near, self._far), self._topology.way(self._far, self._near)
+        return self._endpoint.quiet and self._life is not None and self._life.goes(there, back)
+
     def close(self, error: Mapping[str, Any] | None = None) -> None:
         """Ends it; what is still on its way is lost. May be called more than once."""
         if self.end is not None:
             return
         self.end = (error,)
+        if self._life is not None:
+            self._life.at(self._clock.now)
+            if not self.behind:
+                self.position = self._stream.position
         self._forget()
         if self._pings is not None:
             self._pings.cancel()
@@ -200,8 +272,11 @@ class Informer:
         label_selector: str = "",
         field_selector: str = "",
         indexers: Mapping[str, KeysOf] | None = None,
+        heedless: bool = False,
     ) -> None:
+        """``heedless``: heartbeats of nodes and renewals of leases need not be seen when they are made."""
         self._wiring = wiring
+        self._heedless = heedless
         self._client = client
         self._clock = wiring.clock
         self.resource = resource
@@ -275,7 +350,7 @@ class Informer:
         if not self._unavailable:
             # After a 410 the list comes from the store itself (relistResourceVersion).
             query["resourceVersion"] = (version,)
-        response = yield from self._client.call(Request("GET", self._path, query))
+        response = yield from self._client.call(Request("GET", self._path, query, heedless=self._heedless))
         if response.code >= 400:
             error = error_of(response)
             self._unavailable = self._unavailable or _is_expired(error)
@@ -291,7 +366,7 @@ class Informer:
     def _watch(self, backoff: Backoff, rng: Random) -> Steps:
         """Watches until a new list is needed."""
         while True:
-            timeout_s = int(WATCH_TIMEOUT_MIN_S * (1 + rng.random()))
+            timeout_s = _timeout_s(rng)
             query = {
                 **self._query,
                 "watch": ("1",),
@@ -300,7 +375,7 @@ class Informer:
                 "timeoutSeconds": (str(timeout_s),),
             }
             try:
-                response = yield from self._client.call(Request("GET", self._path, query))
+                response = yield from self._client.call(Request("GET", self._path, query, heedless=self._heedless))
             except Unreachable as problem:
                 if not problem.refused:
                     raise
@@ -313,16 +388,21 @@ class Informer:
                     continue
                 self._unavailable = _is_expired(error)
                 return
-            if not (yield from self._follow(response.body)):
+            if not (yield from self._follow(response.body, rng)):
                 return
 
-    def _follow(self, stream: WatchStream) -> Steps:
+    def _follow(self, stream: WatchStream, rng: Random) -> Steps:
         """Takes in a stream to its end; returns whether to go on from where it ended."""
         began, before = self._clock.now, self.view.revision
-        connection = Connection(self._wiring, self._client.host, stream, self._take, self._lag, self._is_deaf)
+
+        def draw() -> int:
+            return _timeout_s(rng) * 1_000_000
+
+        connection = Connection(self._wiring, self._client.host, stream, self._take, self._lag, self._is_deaf, draw)
         self._connection = connection
         while connection.end is None:
             yield connection.ended.wait()
+        self.view.revision = max(self.view.revision, connection.position)
         (error,) = connection.end
         if error is not None:
             self._unavailable = error.get("code") == 410
@@ -359,6 +439,10 @@ class Informer:
             verb, new = ("ADDED" if old is None else "MODIFIED"), obj
         for handler in self._handlers:
             handler(verb, new, old)
+
+
+def _timeout_s(rng: Random) -> int:
+    return int(WATCH_TIMEOUT_MIN_S * (1 + rng.random()))
 
 
 def _is_expired(error: ApiError) -> bool:

@@ -9,17 +9,17 @@ takes over when the lease has run out.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from seatrial.sim.apiserver.client import Client, Unreachable
+from seatrial.sim.apiserver.standing import Beat, renewed
+from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import S
-from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.kernel.streams import uuid4
 from seatrial.sim.machinery.errors import ApiError
-from seatrial.sim.machinery.kinds import Kinds
 
 JITTER = 1.2
 """A replica that waits tries again after the retry period times 1 to 2.2 (JitterFactor)."""
@@ -28,6 +28,7 @@ RESTART_US = 1 * S
 """From the loss of the lease, which ends the process, to its restart by the kubelet."""
 
 Steps = Generator[Any, Any, Any]
+Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,15 @@ class Elector:
     """One replica's part in an election; ``recorder`` names it in the event about its victory."""
 
     def __init__(
-        self, clock: Clock, client: Client, kinds: Kinds, rng: Random, host: str, election: Election, recorder: str
+        self, wiring: Wiring, client: Client, rng: Random, host: str, election: Election, recorder: str
     ) -> None:
-        self._clock, self._client, self._rng = clock, client, rng
+        self._wiring, kinds = wiring, wiring.kinds
+        self._clock, self._client, self._rng = wiring.clock, client, rng
         self._resource = kinds.resource("leases.coordination.k8s.io")
         self._events = kinds.resource("events")
         self._election, self._recorder = election, recorder
         self.identity = f"{host}_{uuid4(rng)}"
-        self.lease: dict[str, Any] | None = None
+        self.lease: Object | None = None
         self._renewed = False
         self._seen_at = 0
         self._seen: Any = None
@@ -73,11 +75,22 @@ class Elector:
 
     def hold(self) -> Steps:
         """Renews for as long as it succeeds; returns when the lease is lost."""
-        renewed_at = self._clock.now
-        while self._clock.now - renewed_at < self._election.renew_deadline_us:
-            yield self._clock.sleep(self._election.retry_us, periodic=True)
-            if (yield from self._attempt()):
-                renewed_at = self._clock.now
+        clock, standing, pause = self._clock, self._wiring.endpoint.server.standing, self._election.retry_us
+        renewed_at = clock.now
+        while clock.now - renewed_at < self._election.renew_deadline_us:
+            yield clock.sleep(pause, periodic=True)
+            sent, known, pause = clock.now, self.lease is not None, self._election.retry_us
+            if not (yield from self._attempt()):
+                continue
+            renewed_at = clock.now
+            pace = standing.pace(self._client.host, self._resource.storage, sent, pause) if known else None
+            if pace is not None and self.lease is not None:
+                manager = self._client.user_agent.partition("/")[0]
+                beat = Beat(self._wiring, self._client.host, self._resource, self.lease, pace, renewed(manager), True)
+                yield beat
+                self.lease = beat.stored
+                self._seen, self._seen_at = self.lease["spec"], beat.answered_us()
+                renewed_at, pause = beat.answered_us(), beat.left_us()
 
     def announce(self) -> Steps:
         """Tells of the victory in an event about the lease; one that cannot be written is lost."""
@@ -148,7 +161,7 @@ class Elector:
         self._seen, self._seen_at = self.lease["spec"], clock.now
         return True
 
-    def _lease(self, before: dict[str, Any], acquired: Any) -> dict[str, Any]:
+    def _lease(self, before: Object, acquired: Any) -> dict[str, Any]:
         spec = {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": self._election.lease_us // S,

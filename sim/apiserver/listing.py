@@ -181,10 +181,11 @@ def watch(
             end["metadata"] = {**end["metadata"], "annotations": {INITIAL_EVENTS_END: "true"}}
             ending = end
     try:
-        cursor = store.watch(storage, since, namespace, index_of(store, storage, options.field_selector))
+        index = index_of(store, storage, options.field_selector)
+        cursor = store.watch(storage, since, namespace, index, heedless=True)
     except Compacted as gone:
         text = f"too old resource version: {since} ({gone.floor})"
-        cursor = store.watch(storage, store.revision, namespace)
+        cursor = store.watch(storage, store.revision, namespace, heedless=True)
         stream = make(cursor, keep, show, bookmark)
         stream.fail(errors.expired(text))
         return stream
@@ -195,5 +196,8 @@ def watch(
         rng = context.server.streams("apiserver/watch-timeouts")
         timeout_s = int(limits.watch_timeout_min_s * (1 + rng.random()))
     bookmark_us = limits.bookmark_period_us if options.bookmarks else None
-    stream.live(context.server.clock, timeout_s * 1_000_000, bookmark_us)
+    at_rest = context.server.standing.lazy and context.request.heedless
+    stream.live(context.server.clock, timeout_s * 1_000_000, bookmark_us, at_rest)
+    if not context.request.heedless:
+        stream.on_close = context.server.standing.watched(storage)
     return stream

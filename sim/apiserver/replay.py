@@ -30,6 +30,8 @@ def leaves_no_trace(endpoint: Endpoint, request: Request) -> bool:
     if info.subresource in ENTERING or info.verb == "proxy" or server.aggregation.target(info) is not None:
         return False
     resource = server.kinds.find(info.group, info.version, info.resource) if info.is_resource else None
+    if resource is not None and server.standing.leaves_trace(info, resource, bool(request.query.get("watch"))):
+        return False
     return resource is None or resource.custom is None or resource.custom.converter is None
 
 

@@ -56,6 +56,8 @@ class Request:
     """The remaining headers, names in lower case."""
     cause: Any = None
     """What made the component ask: (component, key, revision), for the chain of causes; None from outside."""
+    heedless: bool = False
+    """A list or watch of a built-in component that heartbeats do not concern (see ``standing``)."""
 
 
 @dataclass(frozen=True, slots=True)

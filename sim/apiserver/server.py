@@ -18,6 +18,7 @@ from seatrial.sim.apiserver import (
     indexes,
     nonresource,
     registry,
+    standing,
     subresources,
 )
 from seatrial.sim.apiserver.authorization import STORAGES as RBAC_STORAGES
@@ -87,6 +88,7 @@ class Apiserver:
         self.customresources = customresources.CustomResources(self)
         self.customresources.restore()
         self.aggregation = aggregation.Aggregation(self)
+        self.standing = standing.Standing(self)
         store.lease("events", spec.apiserver.event_ttl_s * 1_000_000)
 
     def commit(self, resource: Resource, write: Write) -> Object:
@@ -101,6 +103,7 @@ class Apiserver:
             self.customresources.notice(obj["metadata"]["name"])
         if resource.storage in aggregation.WATCHED:
             self.aggregation.notice(resource.storage, obj)
+        self.standing.changed(resource)
         return obj
 
     def handle(self, request: Request) -> Response:
@@ -165,6 +168,8 @@ class Apiserver:
             deprecated = resource.legacy.warning
         if deprecated:
             warnings.append(deprecated)
+        if resource.storage in self.standing.parked:
+            self.standing.asked(request, info, resource)
         if resource.custom is not None:
             customresource_routes.admit(resource, info, warnings)
         context = Context(self, request, info, resource, user, request.query, self.clock.stamp(), warnings=warnings)

@@ -54,6 +54,10 @@ class WatchStream:
         self._timers: list[Timer] = []
         self._call: Callable[[], None] | None = None
         self.closed = False
+        self.life: tuple[int, int, int | None] | None = None
+        """When it began, and what ``live`` was told."""
+        self.at_rest = False
+        self.on_close: Callable[[], None] | None = None
         for obj in initial:
             self._push("ADDED", obj, None)
         if ending is not None:
@@ -102,6 +106,11 @@ class WatchStream:
         elif was_kept:
             self._push("DELETED", last_seen(change), None)
 
+    @property
+    def position(self) -> int:
+        """The revision up to which everything was read."""
+        return self._cursor.position
+
     def on_ready(self, call: Callable[[], None]) -> None:
         """Calls once as soon as there is something to read or the stream has ended."""
         if self._pending or self.closed:
@@ -115,9 +124,21 @@ class WatchStream:
         if call is not None:
             call()
 
-    def live(self, clock: Clock, timeout_us: int, bookmark_us: int | None) -> None:
-        """Ends the stream after ``timeout_us`` and, when asked, sends a bookmark each ``bookmark_us``."""
-        self._timers.append(clock.after(timeout_us, self.close, periodic=True))
+    def live(self, clock: Clock, timeout_us: int, bookmark_us: int | None, at_rest: bool = False) -> None:
+        """Ends the stream after ``timeout_us`` and, when asked, sends a bookmark each ``bookmark_us``.
+
+        A stream ``at_rest`` does neither before ``stir``; whoever reads it knows how it goes on (informer.Life).
+        """
+        self.life, self.at_rest = (clock.now, timeout_us, bookmark_us), at_rest
+        if not at_rest:
+            self.stir(clock, clock.now + timeout_us)
+
+    def stir(self, clock: Clock, ends_us: int, began_us: int | None = None) -> None:
+        """From now on the stream, as one that began at ``began_us``, has an end and bookmarks."""
+        assert self.life is not None
+        bookmark_us = self.life[2]
+        self.at_rest = False
+        self._timers.append(clock.at(ends_us, self.close, periodic=True))
         if bookmark_us is not None:
 
             def remind() -> None:
@@ -126,7 +147,8 @@ class WatchStream:
                     self._ready()
                     self._timers[1] = clock.after(bookmark_us, remind, periodic=True)
 
-            self._timers.append(clock.after(bookmark_us, remind, periodic=True))
+            passed = (clock.now - (self.life[0] if began_us is None else began_us)) % bookmark_us
+            self._timers.append(clock.after(bookmark_us - passed, remind, periodic=True))
 
     def fail(self, error: errors.ApiError) -> None:
         """Ends the stream with an ERROR frame."""
@@ -138,6 +160,8 @@ class WatchStream:
         if self.closed:
             return
         self.closed = True
+        if self.on_close is not None:
+            self.on_close()
         self._cursor.close()
         for timer in self._timers:
             timer.cancel()

@@ -60,3 +60,8 @@ class Wiring:
 
     def __post_init__(self) -> None:
         self.released = Signal(self.clock)
+        self.endpoint.is_meddled = self.is_meddled
+
+    def is_meddled(self) -> bool:
+        """Whether a fault uses one of the seams for what is on its way."""
+        return any(seam is not None for seam in (self.lag, self.frozen, self.deaf, self.twice))

@@ -161,6 +161,10 @@ class Turn:
     """The controller's own stream of randomness."""
     shared: Mapping[str, Any] = field(default_factory=dict)
     """What the command line hands all controllers (certificate authority, address pools)."""
+    is_parked: Callable[[str, str, str], bool] = lambda storage, namespace, name: False
+    """Whether an object is as fresh as can be, whatever the view shows (``apiserver.standing``)."""
+    seen_us: Callable[[str, Object], int | None] = lambda storage, obj: None
+    """When a version that was computed late would have come; None of one that came when it was written."""
 
     @property
     def stamp(self) -> str:

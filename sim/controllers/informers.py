@@ -104,7 +104,7 @@ class Informers:
         informer = self._all.get(resource.storage)
         if informer is None:
             indexers = INDEXERS.get(resource.storage, OWNED)
-            informer = Informer(self._wiring, self._client, resource, indexers=indexers)
+            informer = Informer(self._wiring, self._client, resource, indexers=indexers, heedless=True)
             self._all[resource.storage] = informer
             if self._started:
                 self._run(resource.storage, informer)

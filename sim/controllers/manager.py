@@ -93,7 +93,7 @@ class ControllerManager:
         wiring = self._wiring
         rng = wiring.streams(f"{NAME}/{self.host}")
         while True:
-            elector = Elector(wiring.clock, self._client, wiring.kinds, rng, self.host, Election(NAME), NAME)
+            elector = Elector(wiring, self._client, rng, self.host, Election(NAME), NAME)
             self._elector = elector
             yield from elector.acquire()
             yield from elector.announce()

@@ -28,7 +28,7 @@ from seatrial.sim.controllers.podstate import condition
 from seatrial.sim.controllers.shell import Controller, Seen, Tick
 from seatrial.sim.machinery.errors import ApiError
 
-LEASE_NAMESPACE = "kube-node-lease"
+LEASES, LEASE_NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
 RETRY_US = 100 * MS
 """First pause after a conflict about taints, plus as much again at random (updateTaintBackoff)."""
 COPIED_LABELS = {"kubernetes.io/os": "beta.kubernetes.io/os", "kubernetes.io/arch": "beta.kubernetes.io/arch"}
@@ -49,16 +49,15 @@ def _monitor(turn: Turn, _: str) -> Steps:
     nodes = sorted(turn.view("nodes").list(), key=lambda node: str(node["metadata"]["name"]))
     known: dict[str, str] = memory.setdefault("known", {})
     health: dict[str, plan.Health] = memory.setdefault("health", {})
-    leases = turn.view("leases.coordination.k8s.io")
     due: list[Any] = []
+    memory.setdefault("again", {})
     names = {node["metadata"]["name"] for node in nodes}
     for node in nodes:
         name = node["metadata"]["name"]
         if name not in known:
             known[name] = node["metadata"]["uid"]
             yield _node_event(node, "RegisteredNode", f"Registered Node {name} in Controller")
-        lease = leases.get(LEASE_NAMESPACE, name)
-        health[name] = plan.observe(health.get(name), node, lease, turn.now)
+        health[name] = _observed(turn, health.get(name), node)
     for name in [name for name in known if name not in names]:
         yield _removed(name, known.pop(name))
         health.pop(name, None)
@@ -68,7 +67,41 @@ def _monitor(turn: Turn, _: str) -> Steps:
         judged.append(now_is)
         due += yield from _taint_by_health(turn, now_is)
     _set_rates(turn, judged, due)
+    memory["calm"] = not due and not memory["again"] and all(_is_calm(turn, node) for node in judged)
     return Outcome(also=tuple(due))
+
+
+def _observed(turn: Turn, before: plan.Health | None, node: Object) -> plan.Health:
+    lease = turn.view(LEASES).get(LEASE_NAMESPACE, _name(node))
+    node_us = turn.seen_us("nodes", node)
+    lease_us = None if lease is None else turn.seen_us(LEASES, lease)
+    return plan.observe(before, node, lease, turn.now, node_us, lease_us)
+
+
+def _catch_up(turn: Turn, storage: str, name: str, period_us: int) -> None:
+    """What the looks up to now have seen of a node whose kubelet rested: its writes came every ``period_us``."""
+    health: dict[str, plan.Health] = turn.memory.get("health", {})
+    node = turn.view("nodes").get("", name)
+    beaten = node if storage == "nodes" else turn.view(storage).get(LEASE_NAMESPACE, name)
+    came = turn.seen_us(storage, beaten) if beaten is not None else None
+    if node is None or came is None or name not in health:
+        return
+    before = health[name]
+    if came <= turn.now:
+        health[name] = _observed(turn, before, node)
+    else:  # the next look will see it; the last one saw the write before
+        came += (turn.now - came) // period_us * period_us
+        health[name] = before._replace(probed_at=max(before.probed_at, plan.looked_at(turn.now, came)))
+
+
+def _is_calm(turn: Turn, node: Object) -> bool:
+    """Whether nothing about a node can change unless something comes: it is ready, and its lease is kept."""
+    ready = condition(node, "Ready")
+    return ready is not None and ready["status"] == "True" and turn.is_parked(LEASES, LEASE_NAMESPACE, _name(node))
+
+
+def _name(node: Object) -> str:
+    return str(node["metadata"]["name"])
 
 
 def _node_ref(name: str, uid: str) -> dict[str, Any]:
@@ -89,7 +122,7 @@ def _judge(turn: Turn, node: Object, health: dict[str, plan.Health]) -> Generato
     """The node, with unknown conditions if it has been silent for too long."""
     name = node["metadata"]["name"]
     before = condition(node, "Ready")
-    if turn.now - health[name].probed_at < plan.grace_us(node):
+    if turn.is_parked(LEASES, LEASE_NAMESPACE, name) or turn.now - health[name].probed_at < plan.grace_us(node):
         silent = node
     else:
         wanted = plan.unknown_conditions(node, turn.stamp)
@@ -100,7 +133,7 @@ def _judge(turn: Turn, node: Object, health: dict[str, plan.Health]) -> Generato
         health[name] = health[name]._replace(conditions=plan.conditions_seen(silent))
     after = condition(silent, "Ready")
     was_ready = before is not None and before["status"] == "True"
-    again: dict[str, None] = turn.memory.setdefault("again", {})
+    again: dict[str, None] = turn.memory["again"]
     if after is None:
         return silent
     if after["status"] != "True" and was_ready:
@@ -287,7 +320,7 @@ CONTROLLER = Controller(
     account="node-controller",
     reconcile=reconcile,
     watches=(("nodes", node_keys), ("pods", pod_keys)),
-    reads=("leases.coordination.k8s.io",),
+    reads=(LEASES,),
     workers=8,
-    ticks=(Tick(plan.MONITOR_PERIOD_US, MONITOR, 1),),
+    ticks=(Tick(plan.MONITOR_PERIOD_US, MONITOR, 1, ("nodes", LEASES), _catch_up),),
 )

@@ -80,16 +80,30 @@ def conditions_seen(node: Object) -> tuple[tuple[str, str, str], ...]:
     return tuple((each["type"], each["status"], each.get("lastHeartbeatTime") or "") for each in listed)
 
 
-def observe(before: Health | None, node: Object, lease: Object | None, now: int) -> Health:
-    """With what the node's status and lease say now: news of either kind are a sign of life."""
+def observe(
+    before: Health | None, node: Object, lease: Object | None, now: int, node_us: int | None, lease_us: int | None
+) -> Health:
+    """With what the node's status and lease say now: news of either kind are a sign of life.
+
+    ``node_us`` and ``lease_us`` tell of news that is older than the last look when it came; it counts from the look
+    after that.
+    """
     seen = conditions_seen(node)
     renewed = ((lease or {}).get("spec") or {}).get("renewTime") or ""
     if before is None:
         probed = now if condition(node, "Ready") is not None else parse_stamp(node["metadata"]["creationTimestamp"])
         return Health(probed, seen, renewed)
-    ours = [each for each in seen if each[0] == "Ready"]
-    news = ours != [each for each in before.conditions if each[0] == "Ready"] or renewed > before.renewed
-    return Health(now if news else before.probed_at, seen, max(renewed, before.renewed))
+    probed = before.probed_at
+    if [each for each in seen if each[0] == "Ready"] != [each for each in before.conditions if each[0] == "Ready"]:
+        probed = max(probed, looked_at(now, node_us))
+    if renewed > before.renewed:
+        probed = max(probed, looked_at(now, lease_us))
+    return Health(probed, seen, max(renewed, before.renewed))
+
+
+def looked_at(now: int, came_us: int | None) -> int:
+    """The monitor's look at or after ``came_us``, of those that come every period; one is ``now``."""
+    return now if came_us is None else now - (now - came_us) // MONITOR_PERIOD_US * MONITOR_PERIOD_US
 
 
 def grace_us(node: Object) -> int:

@@ -27,12 +27,15 @@ FORCE = {"gracePeriodSeconds": 0}
 
 def reconcile(turn: Turn) -> Steps:
     pods = turn.view("pods").list()
+    turn.memory["calm"] = True
     yield from _terminated(turn, pods)
     yield from _out_of_service(turn, pods)
     yield from _orphaned(turn, pods)
     for pod in pods:
         if is_terminating(pod) and not pod["spec"].get("nodeName"):
             yield from _remove(turn, pod, "")
+    if turn.memory["missing"]:
+        turn.memory["calm"] = False
     return Outcome()
 
 
@@ -86,6 +89,7 @@ def _remove(turn: Turn, pod: Object, why: str) -> Generator[Action, Any, None]:
     """Marks a pod as failed, if it has not ended yet, and deletes it at once (markFailedAndDeletePod)."""
     metadata = pod["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
+    turn.memory["calm"] = False
     if phase(pod) not in ("Succeeded", "Failed"):
         status: dict[str, Any] = {"phase": "Failed"}
         if why:
@@ -101,5 +105,5 @@ CONTROLLER = Controller(
     watches=(),
     reads=("pods", "nodes"),
     workers=1,
-    ticks=(Tick(PERIOD_US, "gc"),),
+    ticks=(Tick(PERIOD_US, "gc", stirred_by=("pods", "nodes")),),
 )

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.client import Client, Unreachable
 from seatrial.sim.apiserver.request import Object, Request, User
+from seatrial.sim.apiserver.standing import Beat, Freshness
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.controllers.actions import (
     Action,
@@ -78,6 +79,12 @@ class Tick(NamedTuple):
     period_us: int
     key: Key
     first_us: int = 0
+    stirred_by: tuple[str, ...] = ()
+    """Once its turn has left ``memory["calm"]``, the tick is skipped until one of these kinds changes, or a writer of
+    theirs does not rest any more."""
+    catch_up: Callable[[Turn, str, str, int], None] | None = None
+    """Notes what ticks up to the turn's time have seen of an object (storage, name) whose writer rested, and how often
+    that would have written (µs)."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +193,16 @@ class Shell:
             informers.of(storage).on_change(self._handler(storage, keys))
         for storage in controller.reads:
             informers.of(storage).on_change(self._unpark_handler)
+        self._stirred, self._ticked = False, 0
+        self._skipped: dict[Tick, int] = {}
+        """Ticks that are skipped, and since when."""
+        standing = wiring.endpoint.server.standing
+        self._freshness = Freshness(standing, wiring.topology, wiring.endpoint.host, host)
+        self._forget: Callable[[], None] | None = None
+        for storage in {storage: None for tick in controller.ticks for storage in tick.stirred_by}:
+            informers.of(storage).on_change(self._stir)
+            if self._forget is None:
+                self._forget = standing.on_leave(self._left)
 
     # --- changes become keys
 
@@ -242,12 +259,35 @@ class Shell:
 
     def _tick(self, tick: Tick, delay_us: int) -> None:
         def due() -> None:
-            if self._running:
-                self.queue.add(tick.key)
-                if tick.period_us:
-                    self._tick(tick, tick.period_us)
+            if not self._running:
+                return
+            if tick.stirred_by and not self._stirred and self.memory.get("calm"):
+                self._skipped[tick] = self._clock.now
+                return
+            self._stirred, self._ticked = False, self._clock.now
+            self.queue.add(tick.key)
+            if tick.period_us:
+                self._tick(tick, tick.period_us)
 
         self._clock.after(delay_us, due, periodic=True)
+
+    def _left(self, beat: Beat) -> None:
+        """A writer does not rest any more: what it wrote meanwhile has been seen."""
+        if not self._ready:
+            return
+        for tick in self.controller.ticks:
+            if beat.resource.storage in tick.stirred_by and tick.catch_up is not None:
+                last = self._clock.now - (self._clock.now - self._ticked) % tick.period_us
+                turn = self._turn(tick.key, last)
+                tick.catch_up(turn, beat.resource.storage, beat.place[1], beat.pace.period_us)
+        self._stir()
+
+    def _stir(self, *change: Any) -> None:
+        """Ticks that were skipped go on, at their rhythm."""
+        self._stirred = True
+        skipped, self._skipped = self._skipped, {}
+        for tick, since in skipped.items():
+            self._tick(tick, -(self._clock.now - since) % tick.period_us or tick.period_us)
 
     def kill(self) -> None:
         """As kill -9: between two yields, memory lost."""
@@ -255,6 +295,9 @@ class Shell:
         for process in list(self._processes.values()):
             process.kill()
         self._processes.clear()
+        self._skipped.clear()
+        if self._forget is not None:
+            self._forget()
         self.queue.clear()
         self._recorder.pending.clear()
         for each in (self.memory, self._expected, self._parked, self._triggers):
@@ -302,7 +345,7 @@ class Shell:
 
     def _sync(self, key: Key) -> Working:
         now, trigger = self._clock.now, self._triggers.pop(key, None)
-        turn = Turn(self._informers.view, key, now, self.memory, self._now, self._settings, self._rng, self._shared)
+        turn = self._turn(key, now)
         try:
             outcome = yield from self._drive(key, self.controller.reconcile(turn), (self.name, key, trigger))
         except (ApiError, Unreachable):
@@ -322,6 +365,22 @@ class Shell:
         self.queue.forget(key)
         if outcome.again_in_us is not None:
             self.queue.add_after(key, outcome.again_in_us, outcome.periodic)
+
+    def _turn(self, key: Key, now: int) -> Turn:
+        fresh = self._freshness
+        informed = self._informers.view
+        return Turn(
+            informed,
+            key,
+            now,
+            self.memory,
+            self._now,
+            self._settings,
+            self._rng,
+            self._shared,
+            fresh.is_parked,
+            fresh.seen_us,
+        )
 
     def _now(self) -> int:
         return self._clock.now

@@ -96,11 +96,13 @@ class StaleViews(Fault):
 
         active = [True]
         wiring.lag = lag
+        wiring.endpoint.changed()
 
         def heal() -> None:
             active.clear()
             if wiring.lag is lag:
                 wiring.lag = before
+                wiring.endpoint.changed()
 
         return heal
 

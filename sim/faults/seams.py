@@ -124,11 +124,13 @@ class Seams:
         number = self._numbers
         all_of[number] = holds
         put(lambda *about: any(each(*about) for each in all_of.values()))
+        self.wiring.endpoint.changed()
 
         def heal() -> None:
             del all_of[number]
             if not all_of:
                 put(None)
+            self.wiring.endpoint.changed()
             healed()
 
         return heal

@@ -71,7 +71,7 @@ class Agent:
     ) -> Informer:
         """An informer that runs from now on."""
         resource = self.wiring.kinds.resource(storage)
-        informer = Informer(self.wiring, self.client, resource, "", label_selector, field_selector, indexers)
+        informer = Informer(self.wiring, self.client, resource, "", label_selector, field_selector, indexers, True)
         if handler is not None:
             informer.on_change(handler)
         self.spawn(informer.run(), storage)

@@ -96,10 +96,10 @@ class Kubelet:
         self.container_backoff = Backoff(settings.container_back_off_us, settings.container_back_off_max_us)
         self.image_backoff = Backoff(settings.image_back_off_us, settings.image_back_off_max_us)
         self.pod_informer = Informer(
-            self.wiring, self.client, self.pods, field_selector=f"spec.nodeName={self.node_name}"
+            self.wiring, self.client, self.pods, field_selector=f"spec.nodeName={self.node_name}", heedless=True
         )
         self.pod_informer.on_change(self._pod_changed)
-        self.service_informer = Informer(self.wiring, self.client, self._service_kind)
+        self.service_informer = Informer(self.wiring, self.client, self._service_kind, heedless=True)
         self._services_at = -1
         self._service_variables: dict[tuple[str, bool], Mapping[str, str]] = {}
         self.workers.clear()

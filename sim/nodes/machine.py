@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from seatrial.sim.apiserver.client import Client, Unreachable
 from seatrial.sim.apiserver.informer import Informer
 from seatrial.sim.apiserver.request import User
+from seatrial.sim.apiserver.standing import Beat, renewed, retimed
 from seatrial.sim.config import S
-from seatrial.sim.kernel.clock import Process, Signal, micro_stamp_of
+from seatrial.sim.kernel.clock import Process, Signal, micro_stamp_of, stamp_of
 from seatrial.sim.kernel.streams import uuid4
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.quantity import parse
@@ -38,6 +39,8 @@ PRESSURES = (
     ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 )
+REPORTED = ("Ready", *(kind for kind, _, _ in PRESSURES))
+"""Conditions that a kubelet reports."""
 FEATURES = (
     "ExtendWebSocketsToKubelet",
     "InPlacePodLevelResourcesVerticalScaling",
@@ -88,6 +91,10 @@ class Registration:
         self.node: Object | None = None
         self._processes: list[Process] = []
         self._news = Signal(kubelet.clock)
+        self._pending = False
+        """Something is different since the machine was last looked at."""
+        self._beat: Beat | None = None
+        self._standing = kubelet.wiring.endpoint.server.standing
         self._informer: Informer | None = None
 
     def rebooted(self) -> None:
@@ -97,9 +104,10 @@ class Registration:
         kubelet = self.kubelet
         self.ready_from_us = kubelet.clock.now + READY_DELAY_US
         self.node = None
+        self._beat = None
         self.conditions = {}
         self._informer = Informer(
-            kubelet.wiring, kubelet.client, self.nodes, field_selector=f"metadata.name={self.spec.name}"
+            kubelet.wiring, kubelet.client, self.nodes, field_selector=f"metadata.name={self.spec.name}", heedless=True
         )
         self._informer.on_change(self._changed)
         self._processes = [
@@ -291,6 +299,9 @@ class Registration:
 
     def changed(self) -> None:
         """Something about the machine is different: the next look at it will say so."""
+        self._pending = True
+        if self._beat is not None:
+            self._standing.wake(self.nodes.storage, "", self.spec.name)
         self._news.fire()
 
     def _report(self) -> Generator[Any, Any, None]:
@@ -300,18 +311,20 @@ class Registration:
         """
         kubelet, settings = self.kubelet, self.kubelet.settings
         yield kubelet.clock.sleep(max(self.ready_from_us - kubelet.clock.now, 0))
-        begun = kubelet.clock.now
+        begun, look = kubelet.clock.now, settings.status_update_us
         last: dict[str, Any] = {}
         last_us = 0
         while True:
+            self._pending, pace = False, None
             status = self.status()
             now = kubelet.clock.now
             overwritten = self.node is not None and self._is_overwritten(self.node)
-            if overwritten or not _same(last, status) or now - last_us >= settings.status_report_us:
+            news = overwritten or not _same(last, status)
+            if news or now - last_us >= settings.status_report_us:
                 ready = self._announce(status)
                 try:
                     patch = {"status": status}
-                    yield from kubelet.client.patch(
+                    stored = yield from kubelet.client.patch(
                         self.nodes, "", self.spec.name, patch, STRATEGIC, subresource="status"
                     )
                     last, last_us = status, now
@@ -319,12 +332,19 @@ class Registration:
                     for reason in ready:
                         text = f"Node {self.spec.name} status is now: {reason}"
                         kubelet.recorder.event(self.about(), "Normal", reason, text)
+                    if not news and not settings.status_report_us % look:
+                        # One like it was made: what it owns of the Node, and all else, will stay as it is.
+                        pace = self._standing.pace(kubelet.host, self.nodes.storage, now, settings.status_report_us)
                 except (ApiError, Unreachable):
                     last = {}
+            if pace is not None and not self._pending and not (now - begun) % look:
+                pace = pace._replace(period_us=settings.status_report_us + look)
+                self._beat = Beat(kubelet.wiring, kubelet.host, self.nodes, stored, pace, _reported, False)
+                yield self._beat
+                last_us, self._beat = self._beat.pace.sent_us, None
             left = last_us + settings.status_report_us - kubelet.clock.now if last else 0
-            if left > 0:
+            if left > 0 and not self._pending:
                 yield self._news.wait(left, periodic=True)
-            look = settings.status_update_us
             yield kubelet.clock.sleep(look - (kubelet.clock.now - begun) % look, periodic=True)
 
     def _announce(self, status: Mapping[str, Any]) -> list[str]:
@@ -347,14 +367,20 @@ class Registration:
                 "leaseDurationSeconds": seconds,
                 "renewTime": micro_stamp_of(kubelet.clock.now),
             }
+            sent, pause, pace = kubelet.clock.now, seconds * S // RENEW_FRACTION, None
             try:
                 if lease is None:
                     lease = yield from self._first_lease(spec)
                 else:
                     lease = yield from kubelet.client.update(self.leases, {**lease, "spec": {**lease["spec"], **spec}})
+                    pace = self._standing.pace(kubelet.host, self.leases.storage, sent, pause)
             except (ApiError, Unreachable):
                 lease = None
-            yield kubelet.clock.sleep(seconds * S // RENEW_FRACTION, periodic=True)
+            if pace is not None and lease is not None:
+                beat = Beat(kubelet.wiring, kubelet.host, self.leases, lease, pace, renewed("kubelet"), True)
+                yield beat
+                lease, pause = beat.stored, beat.left_us()
+            yield kubelet.clock.sleep(pause, periodic=True)
 
     def _first_lease(self, spec: dict[str, Any]) -> Generator[Any, Any, Object]:
         kubelet, name = self.kubelet, self.spec.name
@@ -374,6 +400,17 @@ class Registration:
             found = yield from kubelet.client.get(self.leases, LEASE_NAMESPACE, name)
             stored = yield from kubelet.client.update(self.leases, {**found, "spec": {**found["spec"], **spec}})
         return stored
+
+
+def _reported(node: Object, sent_us: int, arrived_us: int) -> Object:
+    """The Node after a report that says nothing new."""
+    beat = stamp_of(sent_us)
+    conditions = [
+        {**found, "lastHeartbeatTime": beat} if found["type"] in REPORTED else found
+        for found in node["status"]["conditions"]
+    ]
+    metadata = retimed(node["metadata"], "kubelet", "status", arrived_us)
+    return {**node, "metadata": metadata, "status": {**node["status"], "conditions": conditions}}
 
 
 def _same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -95,8 +95,8 @@ class MetricsServer:
         self.running, self._begun = True, self._clock.now
         self._forget()
         kinds = self._wiring.kinds
-        self._pods = Informer(self._wiring, self._client, kinds.resource("pods"))
-        self._nodes = Informer(self._wiring, self._client, kinds.resource("nodes"))
+        self._pods = Informer(self._wiring, self._client, kinds.resource("pods"), heedless=True)
+        self._nodes = Informer(self._wiring, self._client, kinds.resource("nodes"), heedless=True)
         for name, steps in (("pods", self._pods.run()), ("nodes", self._nodes.run()), ("readings", self._rhythm())):
             self._processes.append(self._clock.spawn(steps, f"{self.name}/{name}"))
 

@@ -98,7 +98,7 @@ class References:
         kubelet = self.kubelet
         resource = kubelet.kinds[kind]
         selector = f"metadata.name={name}" if name else ""
-        informer = Informer(kubelet.wiring, kubelet.client, resource, namespace, field_selector=selector)
+        informer = Informer(kubelet.wiring, kubelet.client, resource, namespace, field_selector=selector, heedless=True)
 
         def changed(verb: str, new: Object | None, old: Object | None) -> None:
             if informer.synced:

@@ -92,7 +92,7 @@ class Scheduler:
                 self._lead()
                 return
             recorder: str = self.config.profiles[0]["schedulerName"]
-            elector = Elector(wiring.clock, self.client, wiring.kinds, self._rng, self.host, election, recorder)
+            elector = Elector(wiring, self.client, self._rng, self.host, election, recorder)
             self._elector = elector
             yield from elector.acquire()
             self._lead()
@@ -149,7 +149,8 @@ class Scheduler:
         informers = []
         for storage in ("pods", "nodes", *OTHER_KINDS):
             selector = LIVE_PODS if storage == "pods" else ""
-            informer = Informer(self.wiring, unlimited, self.wiring.kinds.resource(storage), field_selector=selector)
+            resource = self.wiring.kinds.resource(storage)
+            informer = Informer(self.wiring, unlimited, resource, field_selector=selector, heedless=True)
             informer.on_change(intake.handler(storage))
             informers.append(informer)
         self.pods = informers[0]

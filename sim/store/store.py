@@ -18,7 +18,7 @@ from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.kernel.trace import Trace
 from seatrial.sim.store.integrity import Seals
 from seatrial.sim.store.leases import Leases
-from seatrial.sim.store.log import Change, Channel, Compacted, Tip, Watch
+from seatrial.sim.store.log import Call, Change, Channel, Compacted, Tip, Watch
 from seatrial.sim.store.shelf import Index, KeyOf, Place, Shelf, order_of, place_of
 from seatrial.sim.store.space import NoSpace, Space
 
@@ -77,6 +77,8 @@ class Store:
         self._narrow: dict[str, dict[tuple[str, str], Channel]] = {}
         self._leases: dict[str, Leases] = {}
         self._observers: list[Callable[[Change], None]] = []
+        self.on_watch: Callable[[str], Call] | None = None
+        """Told of every watch of a kind, unless it is heedless; returns what is to be called at its end."""
         self._encoded: dict[int, tuple[Object, bytes]] = {}
         self._trace = Trace()
         self._seals = Seals() if verify else None
@@ -166,17 +168,25 @@ class Store:
     # watching
 
     def watch(
-        self, storage: str, since: int, namespace: str | None = None, index: tuple[str, str] | None = None
+        self,
+        storage: str,
+        since: int,
+        namespace: str | None = None,
+        index: tuple[str, str] | None = None,
+        heedless: bool = False,
     ) -> Watch:
         """A cursor behind revision ``since``; ``index`` (name, key) narrows it to objects that have, or had before a
-        change, that value. Raises Compacted below the floor and for a revision of a history that was given up."""
+        change, that value. ``heedless``: not every change need be seen. Raises Compacted below the floor and for a
+        revision of a history that was given up."""
         self._check_known(since)
+        end = _nothing if heedless or self.on_watch is None else self.on_watch(storage)
         if index is None:
-            return Watch(self._channel(storage), self._tip, since, namespace, _nothing)
+            return Watch(self._channel(storage), self._tip, since, namespace, end)
         channel = self._narrowed(storage, index)
         channel.watchers += 1
 
         def close() -> None:
+            end()
             channel.watchers -= 1
             if not channel.watchers:
                 del self._narrow[storage][index]
