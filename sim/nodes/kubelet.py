@@ -349,9 +349,10 @@ class Kubelet:
             return None
         return self.references.get("volume", "", found["spec"]["volumeName"])
 
-    def mount(self, worker: PodWorker) -> Generator[Any, Any, None]:
-        """Waits until every volume of the pod is mounted (WaitForAttachAndMount)."""
-        volumes = worker.volumes
+    def mount(self, worker: PodWorker) -> Generator[Any, Any, bool]:
+        """Waits until every volume of the pod is mounted, but not for ever (WaitForAttachAndMount)."""
+        volumes, clock, settings = worker.volumes, self.clock, self.settings
+        deadline = clock.now + settings.mount_timeout_us
         if not worker.mounted:
             yield self.clock.sleep(self.settings.mount_us)
         if not worker.fetched:
@@ -360,18 +361,27 @@ class Kubelet:
                 yield from self.fetch(worker, names)
             yield from self._fetch_volumes(worker)
             worker.fetched = True
-        delay = self.settings.mount_retry_us
+        problems: list[tuple[str, str]] = []
         while True:
-            problems = volumes.set_up()
-            if not problems:
-                worker.mounted = True
-                return
-            for name, message in problems:
-                worker.event(
-                    None, "Warning", "FailedMount", f'MountVolume.SetUp failed for volume "{name}" : {message}'
-                )
-            yield self.clock.sleep(delay)
-            delay = min(delay * 2, self.settings.mount_retry_max_us)
+            if clock.now >= worker.mount_at_us:
+                problems = volumes.set_up()
+                if not problems:
+                    worker.mounted = True
+                    worker.mount_at_us, worker.mount_delay_us = 0, settings.mount_retry_us
+                    return True
+                for name, message in problems:
+                    text = f'MountVolume.SetUp failed for volume "{name}" : {message}'
+                    worker.event(None, "Warning", "FailedMount", text)
+                worker.mount_at_us = clock.now + worker.mount_delay_us
+                worker.mount_delay_us = min(worker.mount_delay_us * 2, settings.mount_retry_max_us)
+            if worker.mount_at_us > deadline:
+                yield clock.sleep(deadline - clock.now)
+                names = " ".join(sorted({name for name, _ in problems or volumes.set_up()}))
+                text = f"unmounted volumes=[{names}], unattached volumes=[], failed to process volumes=[]"
+                text = f"Unable to attach or mount volumes: {text}: context deadline exceeded"
+                worker.event(None, "Warning", "FailedMount", text)
+                return False
+            yield clock.sleep(worker.mount_at_us - clock.now)
             yield from self._fetch_volumes(worker)
 
     def _fetch_volumes(self, worker: PodWorker) -> Generator[Any, Any, None]:

@@ -48,6 +48,8 @@ class KubeletSettings(BaseModel):
     mount_retry_us: int = 500 * MS
     """First delay before a failed mount is tried again; doubles."""
     mount_retry_max_us: int = 122 * S
+    mount_timeout_us: int = 123 * S
+    """podAttachAndMountTimeout: how long a sync waits for its pod's volumes."""
     graceful_shutdown_us: int = 0
     """shutdownGracePeriod."""
 

@@ -72,6 +72,9 @@ class PodWorker:
         self.volumes = PodVolumes(kubelet, pod)
         self.mounted = False
         self.fetched = False
+        self.mount_delay_us = kubelet.settings.mount_retry_us
+        self.mount_at_us = 0
+        """When mounting what failed is tried again, and how long after that once more."""
         self._cgroup = False
         self._amounts: Amounts | None = None
         self._process: Process | None = None
@@ -271,7 +274,8 @@ class PodWorker:
             self.state = TERMINATING
             return NEXT_TICK, False
         if not self.mounted or self.volumes.payloads:
-            yield from kubelet.mount(self)
+            if not (yield from kubelet.mount(self)):
+                return self._jitter(kubelet.settings.back_off_period_us), False
         self.probes.add()
         return (yield from self._converge())
 

@@ -71,7 +71,9 @@ class Shell:
         self.expansion = Expansion(self)
         self.guarded = 0
         self.begun_us: int = proc.clock.now
-        self.variables.setdefault("PWD", proc.cwd)
+        level = self.variables.get("SHLVL", "")
+        self.variables |= {"PWD": proc.cwd, "SHLVL": str(int(level) + 1 if level.isdigit() else 1)}
+        self.exported |= {"PWD": None, "SHLVL": None}
 
     # Variables
 

@@ -311,6 +311,39 @@ class TestPressure:
         assert not node.running
 
 
+class TestWhatIsMissing:
+    """References to objects that are not there, or come later."""
+
+    def test_a_container_starts_at_the_next_sync_once_its_reference_is_there(self) -> None:
+        made = cluster()
+        source = {"configMapKeyRef": {"name": "later", "key": "k"}}
+        wanting = pod("a", "sleep 1000")
+        wanting["spec"]["containers"][0]["env"] = [{"name": "X", "valueFrom": source}]
+        made.apply(wanting)
+        made.run(30 * S)
+        assert phase(made, "a") == "Pending"
+        metadata = {"name": "later", "namespace": "default"}
+        made.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"k": "v"}})
+        made.run(17 * S)  # backOffPeriod and half as much
+        assert phase(made, "a") == "Running"
+
+    def test_a_volume_that_does_not_come_is_complained_of(self) -> None:
+        made = cluster()
+        volume = {"name": "s", "secret": {"secretName": "never"}}
+        made.apply(pod("a", "sleep 1000", volumes=[volume]))
+        made.run(130 * S)
+        found = [e["message"] for e in made.store.list("events") if e["reason"] == "FailedMount"]
+        assert 'MountVolume.SetUp failed for volume "s" : secret "never" not found' in found
+        assert (
+            "Unable to attach or mount volumes: unmounted volumes=[s], unattached volumes=[], "
+            "failed to process volumes=[]: context deadline exceeded"
+        ) in found
+        metadata = {"name": "never", "namespace": "default"}
+        made.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+        made.run(150 * S)
+        assert phase(made, "a") == "Running"
+
+
 class TestStaticPods:
     def test_a_manifest_runs_without_and_shows_with_an_api_server(self) -> None:
         made = cluster()
