@@ -376,8 +376,8 @@ class Kubelet:
                 worker.mount_delay_us = min(worker.mount_delay_us * 2, settings.mount_retry_max_us)
             if worker.mount_at_us > deadline:
                 yield clock.sleep(deadline - clock.now)
-                names = " ".join(sorted({name for name, _ in problems or volumes.set_up()}))
-                text = f"unmounted volumes=[{names}], unattached volumes=[], failed to process volumes=[]"
+                missing = " ".join(sorted({name for name, _ in problems or volumes.set_up()}))
+                text = f"unmounted volumes=[{missing}], unattached volumes=[], failed to process volumes=[]"
                 text = f"Unable to attach or mount volumes: {text}: context deadline exceeded"
                 worker.event(None, "Warning", "FailedMount", text)
                 return False
