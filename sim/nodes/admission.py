@@ -1,8 +1,8 @@
 """What a node checks before it takes a pod: its size, its labels, its ports.
 
-Source: k8s.io/kubernetes/pkg/kubelet/lifecycle/predicate.go and k8s.io/kubernetes/pkg/scheduler/framework/plugins
-(nodeaffinity, nodeports, noderesources). Not modelled: eviction of other pods for a critical one; device and topology
-managers.
+Source: k8s.io/kubernetes/pkg/kubelet/{lifecycle/predicate.go,sysctl/allowlist.go} and
+k8s.io/kubernetes/pkg/scheduler/framework/plugins (nodeaffinity, nodeports, noderesources). Not modelled: eviction of
+other pods for a critical one; device and topology managers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,21 @@ from seatrial.sim.machinery.usage import pod_amounts
 
 Object = Mapping[str, Any]
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
+SAFE_SYSCTLS = (
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+)
+"""What pods may set without the node's leave (SafeSysctlAllowlist)."""
 
 
 class Rejection(NamedTuple):
@@ -29,6 +44,19 @@ def admit(pod: Object, node: Object, others: Iterable[Object]) -> Rejection | No
         found = check(pod, node, placed)
         if found is not None:
             return found
+    return None
+
+
+def _sysctls(pod: Object, node: Object, others: list[Object]) -> Rejection | None:
+    spec = pod["spec"]
+    for sysctl in (spec.get("securityContext") or {}).get("sysctls") or ():
+        name = sysctl["name"].replace("/", ".")
+        if name not in SAFE_SYSCTLS:
+            return Rejection("SysctlForbidden", f'forbidden sysctl: "{name}" not allowlisted')
+        if name.startswith("net.") and spec.get("hostNetwork"):
+            return Rejection("SysctlForbidden", f'forbidden sysctl: "{name}" not allowed with host net enabled')
+        if name.startswith("kernel.") and spec.get("hostIPC"):
+            return Rejection("SysctlForbidden", f'forbidden sysctl: "{name}" not allowed with host ipc enabled')
     return None
 
 
@@ -125,5 +153,5 @@ def _short(name: str, asked: int, used: int, there: int) -> Rejection:
 
 
 SHUTDOWN = Rejection("NodeShutdown", "Pod was rejected as the node is shutting down.")
-CHECKS = (_resources, _labels, _ports)
+CHECKS = (_sysctls, _resources, _labels, _ports)
 """In upstream's order: the first that fails gives the reason."""

@@ -162,6 +162,8 @@ class Sandbox:
     hosts: str = ""
     """The text of /etc/hosts."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    """Kernel parameters of the sandbox's own, names with dots."""
     shared: Any = None
     """For the workloads' own use: what listens on the sandbox's addresses."""
 

@@ -41,6 +41,12 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     return REFERENCE.sub(one, text)
 
 
+def sysctls_of(pod: Object) -> dict[str, str]:
+    """The kernel parameters that a pod sets, names with dots."""
+    given = (pod["spec"].get("securityContext") or {}).get("sysctls") or ()
+    return {each["name"].replace("/", "."): each["value"] for each in given}
+
+
 def field_value(pod: Object, path: str, facts: Mapping[str, str]) -> str:
     """The value of a fieldRef. ``facts``: what only the node knows (status.podIP, status.hostIP ...)."""
     if path in facts:

@@ -7,6 +7,7 @@ modelled: attaching (a volume is there on the node where its pod is), fsGroup ow
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,9 @@ from seatrial.sim.nodes.environment import ConfigError, expand, field_value, res
 Object = Mapping[str, Any]
 Files = dict[str, tuple[Any, int]]
 """Path → (contents or a function that gives them, mode)."""
+GROUP_READS = 0o440
+REFERENCED = re.compile(r"(?<!\$)\$\((\w+)\)")
+"""A variable in a subPathExpr."""
 DEFAULT_MODE = 0o644
 
 
@@ -69,7 +73,7 @@ class PodVolumes:
     def _one(self, name: str, volume: Object) -> None:
         for kind, payload in PAYLOADS.items():
             if kind in volume:
-                self._publish(name, payload(self, volume[kind]))
+                self._publish(name, self._owned(payload(self, volume[kind])))
                 return
         if name in self.mounted:
             return
@@ -98,6 +102,12 @@ class PodVolumes:
                 return f"host/{self.kubelet.node_name}{source['path']}"
         return f"pv/{found['metadata']['name']}"
 
+    def _owned(self, files: Files) -> Files:
+        """With an fsGroup its members may read what they could not otherwise (SetVolumeOwnership)."""
+        if (self.pod["spec"].get("securityContext") or {}).get("fsGroup") is None:
+            return files
+        return {path: (content, mode | GROUP_READS) for path, (content, mode) in files.items()}
+
     def _publish(self, name: str, files: Files) -> None:
         if name in self.mounted and _same(self.payloads.get(name), files):
             return
@@ -113,9 +123,25 @@ class PodVolumes:
             volume = self.mounted.get(mount["name"])
             if volume is None:
                 raise ConfigError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
-            sub_path = mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables)
+            sub_path = _sub_path(mount, variables)
             made.append(Mount(mount["mountPath"], volume, bool(mount.get("readOnly")), sub_path))
         return made
+
+
+def _sub_path(mount: Object, variables: Mapping[str, str]) -> str:
+    """The directory of a volume that is mounted. Raises ConfigError for one outside it (makeMounts)."""
+    path: str = mount.get("subPath") or ""
+    expression = mount.get("subPathExpr")
+    if expression:
+        missing = sorted({name for name in REFERENCED.findall(expression) if not variables.get(name)})
+        if missing:
+            raise ConfigError(f"missing value for {', '.join(missing)}")
+        path = expand(expression, variables)
+    if path.startswith("/"):
+        raise ConfigError(f"error SubPath `{path}` must not be an absolute path")
+    if ".." in path.split("/"):
+        raise ConfigError(f"unable to provision SubPath `{path}`: must not contain '..'")
+    return path
 
 
 def _same(before: Files | None, now: Files) -> bool:

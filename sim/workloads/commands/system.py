@@ -172,6 +172,24 @@ def id_(proc: Proc) -> int:
     return 0
 
 
+def sysctl(proc: Proc) -> int:
+    """sysctl [-n] NAME...: the pod's own kernel parameters. Setting one is not allowed, as without privileges."""
+    options, names = parsed(proc, "newqa")
+    known = {**SYSCTLS, **proc.container.sandbox.sysctls}
+    status = 0
+    for name in sorted(known) if "a" in options else names:
+        name, writes, _ = name.replace("/", ".").partition("=")
+        if writes:
+            proc.err(f"sysctl: error setting key '{name}': Read-only file system\n")
+        elif name not in known:
+            proc.err(f"sysctl: error: '{name}' is an unknown key\n")
+        else:
+            proc.out(f"{known[name]}\n" if "n" in options else f"{name} = {known[name]}\n")
+            continue
+        status = 1
+    return status
+
+
 def whoami(proc: Proc) -> int:
     name = proc.container.users.get(proc.uid)
     if name is None:
@@ -381,11 +399,23 @@ def interactive(proc: Proc, made: Shell) -> Steps:
             made.complain(str(problem))
 
 
+SYSCTLS = {
+    "kernel.shm_rmid_forced": "0",
+    "net.core.somaxconn": "4096",
+    "net.ipv4.ip_forward": "1",
+    "net.ipv4.ip_local_port_range": "32768\t60999",
+    "net.ipv4.ip_unprivileged_port_start": "0",
+    "net.ipv4.ping_group_range": "0\t2147483647",
+    "net.ipv4.tcp_fin_timeout": "60",
+    "net.ipv4.tcp_keepalive_time": "7200",
+    "net.ipv4.tcp_syncookies": "1",
+}
+"""Kernel parameters of a pod that sets none."""
 COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "sleep": sleep, "env": env, "printenv": printenv, "ps": ps, "pgrep": pgrep, "pidof": pidof, "kill": kill,
     "killall": killall, "pkill": killall, "date": date, "hostname": hostname, "id": id_, "whoami": whoami,
     "uname": uname, "free": free, "uptime": uptime, "nproc": nproc, "timeout": timeout, "which": which, "true": true,
     "false": false, "test": test, "[": test, "pwd": pwd, "tty": tty, "nohup": nohup, "setsid": nohup, "watch": watch,
     "clear": clear, "sh": shell, "ash": shell, "bash": shell, "dash": shell, "sync": true, "stty": true, "reset": clear,
-    "umount": true, "sysctl": true, "nice": nohup,
+    "umount": true, "sysctl": sysctl, "nice": nohup,
 }  # fmt: skip
