@@ -15,6 +15,7 @@ from typing import Any
 from seatrial.scenarios import schema, script
 from seatrial.scenarios.clients import Clients
 from seatrial.scenarios.grader import TICK_US, Grader
+from seatrial.scenarios.kubectl.onmachine import with_kubectl
 from seatrial.scenarios.predicates import Predicate
 from seatrial.scenarios.schema import Event, Scenario
 from seatrial.scenarios.terminal import Terminal
@@ -283,7 +284,7 @@ def _other(kind: str, value: Any) -> str:
 
 def on_new_cluster(scenario: Scenario, text: str = "", seed: int | None = None) -> Run:
     """A run at time 0 on a cluster of its own. Raises NotReady, ApiError."""
-    cluster = Cluster(scenario.cluster, scenario.seed if seed is None else seed)
+    cluster = with_kubectl(Cluster(scenario.cluster, scenario.seed if seed is None else seed))
     run = Run(scenario, cluster, text)
     for us in run.prepare():
         cluster.run(us)
@@ -310,7 +311,7 @@ def replayed(journal: Journal) -> Run:
     if begin is None or "begin" not in begin:
         raise ValueError("the journal holds no scenario: it was kept by something else")
     scenario = schema.read(begin["text"], begin["begin"])
-    cluster = Cluster.begin(journal)
+    cluster = with_kubectl(Cluster.begin(journal))
     run = Run(scenario, cluster, begin["text"], active=False)
     cluster.on_replay("note", lambda value: run.take(value["scenario"]) if "scenario" in value else None)
     cluster.follow(journal)

@@ -15,6 +15,7 @@ from seatrial.api.cli.options import cluster_option, output_option
 from seatrial.api.cli.show import existing
 from seatrial.api.problem import Problem
 from seatrial.api.server.histories import check_end, loaded, read, save, unplayable
+from seatrial.scenarios.kubectl.onmachine import with_kubectl
 from seatrial.scenarios.moments import moment_of
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.kernel.clock import micro_stamp_of
@@ -119,7 +120,7 @@ def replay(
 def replayed(found: Journal, until: str | None) -> Cluster:
     """The cluster of a journal, with progress shown. Raises Problem."""
     try:
-        cluster = Cluster.begin(found)
+        cluster = with_kubectl(Cluster.begin(found))
         with progress.shown("replaying") as show_share:
             for share in cluster.following(found):
                 show_share(share)
@@ -134,7 +135,9 @@ def replayed(found: Journal, until: str | None) -> Cluster:
         raise Problem(
             "replay", str(problem), "give --until a moment of the history, as journal show tells them"
         ) from None
-    return Cluster.replay(found, moment)
+    cluster = with_kubectl(Cluster.begin(found))
+    cluster.follow(found, moment)
+    return cluster
 
 
 def report(cluster: Cluster, until: str | None, output: str) -> None:

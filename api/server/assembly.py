@@ -16,6 +16,7 @@ from seatrial.api.server import kept
 from seatrial.api.server.driver import wall_us
 from seatrial.api.server.pki import Pki, sign
 from seatrial.api.server.state import Home, Settings
+from seatrial.scenarios.kubectl.onmachine import with_kubectl
 from seatrial.sim.apiserver.replay import leaves_no_trace
 from seatrial.sim.apiserver.request import Request, Response
 from seatrial.sim.cluster import Cluster
@@ -131,7 +132,7 @@ def assemble(home: Home, settings: Settings, keys: Pki) -> Live:
     except ValueError as impossible:
         mend = f"give it another size: seatrial destroy {home.name}, then seatrial up {home.name} --nodes N"
         raise Problem(f"cluster {home.name}", str(impossible), mend) from None
-    equip(cluster, keys)
+    equip(with_kubectl(cluster), keys)
     if durable is not None:
         kept.restore(cluster, durable)
     return Live(cluster, durable, wall - now)

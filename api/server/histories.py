@@ -24,6 +24,7 @@ from seatrial.api.server.assembly import Live, adopt, equip
 from seatrial.api.server.driver import Driver, wall_us
 from seatrial.api.server.pki import Pki
 from seatrial.api.server.state import Home, Settings
+from seatrial.scenarios.kubectl.onmachine import with_kubectl
 from seatrial.sim.cluster import SKIP, Cluster
 from seatrial.sim.entrance import Moment
 from seatrial.sim.kernel.clock import micro_stamp_of
@@ -133,7 +134,7 @@ class Histories:
     async def _replayed(self, journal: Journal, moment: Moment | None) -> Cluster:
         self.share = 0.0
         try:
-            cluster = Cluster.begin(journal)
+            cluster = with_kubectl(Cluster.begin(journal))
             for share in cluster.following(journal, moment):
                 self.share = share
                 await asyncio.sleep(0)
@@ -186,7 +187,7 @@ def begin_again(home: Home, settings: Settings, keys: Pki, progress: Callable[[f
     """The cluster that goes on from the history that its directory says to begin with. Raises Problem."""
     journal = read(home.beginning, f"cluster {home.name}")
     try:
-        cluster = Cluster.begin(journal)
+        cluster = with_kubectl(Cluster.begin(journal))
         for share in cluster.following(journal):
             progress(share)
     except ValueError as problem:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.apiserver.client import Unreachable
 from seatrial.sim.apiserver.request import Request
-from seatrial.sim.faults.machines import KubeletStop
+from seatrial.sim.faults.fault import Fault
+from seatrial.sim.faults.machines import KubeletStop, RuntimeStop
 from seatrial.sim.nodeshell import unitlog
 from seatrial.sim.nodeshell.manifests import Manifests
 from seatrial.sim.nodeshell.site import Site
@@ -192,27 +193,44 @@ class Machine:
             self.node.starts_at_boot = enabled
 
     def stop_containerd(self) -> None:
-        self.systemd.ended(self.containerd)
+        """The fault *runtime-stop*."""
+        self._break(("runtime", self.name), RuntimeStop(node=self.name))
+        self.look()
 
     def start_containerd(self) -> None:
-        self.systemd.began(self.containerd)
+        """Heals it, whoever made it."""
+        self._mend(("runtime", self.name), RuntimeStop.kind)
+        self.look()
+
+    def look(self) -> None:
+        """containerd's unit follows what faults did to it."""
+        stopped = self.site.seams.holds(("runtime", self.name))
+        if stopped and self.containerd.state == ACTIVE:
+            self.systemd.ended(self.containerd)
+        elif not stopped and self.containerd.state == INACTIVE:
+            self.systemd.began(self.containerd)
+
+    def _break(self, key: tuple[str, str], fault: Fault) -> None:
+        if not self.site.seams.holds(key):
+            name, taken = f"{fault.kind}-{self.name}", [each["name"] for each in self.site.faults.list()]
+            while name in taken:
+                name += "-again"
+            self.site.faults.add(fault, name)
+
+    def _mend(self, key: tuple[str, str], kind: str) -> None:
+        for each in self.site.faults.list():
+            if each["fault"]["kind"] == kind and each["fault"].get("node") == self.name and each["started"]:
+                self.site.faults.remove(each["name"])
+        self.site.seams.release(key)
 
     def stop_kubelet(self) -> None:
         """``systemctl stop kubelet``: the fault of that name, in the list of faults until it is started again."""
         self.systemd.give_up(self.kubelet)
-        if not self.site.seams.holds(("kubelet", self.name)):
-            taken = [each["name"] for each in self.site.faults.list()]
-            name = f"kubelet-stop-{self.name}"
-            while name in taken:
-                name += "-again"
-            self.site.faults.add(KubeletStop(node=self.name), name)
+        self._break(("kubelet", self.name), KubeletStop(node=self.name))
 
     def start_kubelet(self) -> None:
         """``systemctl start kubelet``: heals the fault, whoever made it."""
-        for each in self.site.faults.list():
-            if each["fault"]["kind"] == KubeletStop.kind and each["fault"].get("node") == self.name and each["started"]:
-                self.site.faults.remove(each["name"])
-        self.site.seams.release(("kubelet", self.name))
+        self._mend(("kubelet", self.name), KubeletStop.kind)
         self.systemd.give_up(self.kubelet)
         self.node.start()
 

@@ -8,6 +8,7 @@ from typing import Any
 from seatrial.sim.nodeshell.commands import (
     binaries,
     crictl,
+    etcdctl,
     journalctl,
     kubeadm,
     network,
@@ -19,7 +20,7 @@ from seatrial.sim.nodeshell.commands import (
 )
 from seatrial.sim.workloads.process import Proc
 
-MODULES = (binaries, systemctl, journalctl, crictl, kubeadm, openssl, system, processes, network, packets)
+MODULES = (binaries, systemctl, journalctl, crictl, etcdctl, kubeadm, openssl, system, processes, network, packets)
 PROGRAMS: Mapping[str, Callable[[Proc], Any]] = {
     name: program for module in MODULES for name, program in module.COMMANDS.items()
 }

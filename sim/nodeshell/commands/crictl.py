@@ -80,6 +80,7 @@ def crictl(proc: Proc) -> Steps | int:
         proc.err(f"No help topic for '{words[0]}'\n")
         return 3
     machine = machine_of(proc)
+    machine.look()
     if machine.containerd.state != ACTIVE:
         proc.err(
             f'FATA[0000] validate service connection: validate CRI v1 runtime API for endpoint "{SOCKET}": rpc error: '

@@ -28,6 +28,7 @@ STOP_US: Final = 80_000
 def systemctl(proc: Proc) -> Steps | int:
     """systemctl [OPTIONS] COMMAND [UNIT...]"""
     machine = machine_of(proc)
+    machine.look()
     words = [word for word in proc.argv[1:] if not word.startswith("-")]
     options = [word for word in proc.argv[1:] if word.startswith("-")]
     lines = SHOWN_LINES
