@@ -23,6 +23,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import yaml
 
+from seatrial.api.cli import discovery_cache
 from seatrial.scenarios.kubectl.commands import Flags
 from seatrial.scenarios.kubectl.failures import Failure, error_of, refused, undiscovered
 from seatrial.scenarios.kubectl.session import Files, Object, Streams
@@ -129,6 +130,8 @@ class HttpsSession:
         self._timeout_s = TIMEOUT_S
         self._timeout_text = "32s"
         self.cache: dict[str, Any] = {}
+        self._cached: Any = None
+        self._cache_directory = Path()
         self._held: http.client.HTTPConnection | None = None
 
     # configuration
@@ -162,6 +165,23 @@ class HttpsSession:
             except ValueError:
                 pass
         self._authenticate(flags, cluster, user)
+        self._remember(flags)
+
+    def _remember(self, flags: Flags) -> None:
+        """Takes the server's resource types from the disk, where an earlier command left them."""
+        explicit = flags["cache-dir"] if flags.changed("cache-dir") else ""
+        self._cache_directory = discovery_cache.directory(self.environment, explicit)
+        if self._server not in self.cache:
+            found = discovery_cache.load(self._cache_directory, self._server)
+            if found is not None:
+                self.cache[self._server] = self._cached = found
+
+    def keep(self) -> None:
+        """Leaves the server's resource types for the next command."""
+        held = self.cache.get(self._server)
+        if held is not None and held is not self._cached:
+            discovery_cache.save(self._cache_directory, self._server, held)
+            self._cached = held
 
     def _authenticate(self, flags: Flags, cluster: dict[str, Any], user: dict[str, Any]) -> None:
         token = flags.get("token") or user.get("token") or ""

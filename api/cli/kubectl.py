@@ -50,4 +50,5 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     finally:
+        session.keep()
         session.stdout.flush()

@@ -1,0 +1,59 @@
+"""Resource types that kubectl remembers on disk from one command to the next, one file for each server.
+
+Source: k8s.io/client-go/discovery/cached/disk. As there, a type that has gone is remembered until the file is older
+than six hours or a type is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seatrial.scenarios.kubectl.client import Kind
+
+VERSION = 1
+
+
+def directory(environment: Mapping[str, str], explicit: str = "") -> Path:
+    """Where the files are: ``--cache-dir``, else below the user's caches."""
+    if explicit:
+        return Path(explicit) / "seatrial"
+    base = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "seatrial" / "kubectl"
+
+
+def _file(where: Path, server: str) -> Path:
+    return where / (re.sub(r"[^A-Za-z0-9.]+", "_", server.partition("://")[2]) + ".json")
+
+
+def load(where: Path, server: str) -> tuple[int, list[Kind]] | None:
+    """When they were asked for (µs), and the types; None when nothing that makes sense is there."""
+    try:
+        held = json.loads(_file(where, server).read_bytes())
+        if held["version"] != VERSION:
+            return None
+        return int(held["at"]), [_kind(row) for row in held["kinds"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _kind(row: list[Any]) -> Kind:
+    """A row of the file. Raises TypeError."""
+    return Kind(*(tuple(each) if isinstance(each, list) else each for each in row))
+
+
+def save(where: Path, server: str, held: tuple[int, list[Kind]]) -> None:
+    """Keeps them; a disk that does not want to is left alone."""
+    path = _file(where, server)
+    value: dict[str, Any] = {"version": VERSION, "at": held[0], "kinds": held[1]}
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_text(json.dumps(value))
+        os.replace(draft, path)
+    except OSError:
+        return
