@@ -37,13 +37,16 @@ def load(where: Path, server: str) -> tuple[int, list[Kind]] | None:
         if held["version"] != VERSION:
             return None
         return int(held["at"]), [_kind(row) for row in held["kinds"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
 def _kind(row: list[Any]) -> Kind:
-    """A row of the file. Raises TypeError."""
-    return Kind(*(tuple(each) if isinstance(each, list) else each for each in row))
+    """A row of the file. Raises TypeError, ValueError."""
+    texts, namespaced, lists = row[:5], row[5], row[6:]
+    group, version, plural, singular, kind = (str(text) for text in texts)
+    verbs, short_names, categories, subresources = (tuple(each) for each in lists)
+    return Kind(group, version, plural, singular, kind, bool(namespaced), verbs, short_names, categories, subresources)
 
 
 def save(where: Path, server: str, held: tuple[int, list[Kind]]) -> None:
