@@ -58,12 +58,9 @@ class Sampler:
     """Looks every few milliseconds of processor time where the program is: a profile that costs next to nothing."""
 
     PERIOD_S = 0.005
-    SMALL, LARGE = 0.04, 0.6
-    """Shares below which a function is not worth telling, and above which it tells nothing."""
 
     def __init__(self) -> None:
         self._seen: Counter[CodeType] = Counter()
-        self._samples = 0
 
     def __enter__(self) -> Sampler:
         signal.signal(signal.SIGPROF, self._look)
@@ -74,19 +71,21 @@ class Sampler:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _look(self, _: int, frame: FrameType | None) -> None:
-        self._samples += 1
-        here: dict[CodeType, None] = {}
-        while frame is not None:
-            here[frame.f_code] = None
-            frame = frame.f_back
-        self._seen.update(list(here))
+        if frame is not None:
+            self._seen[frame.f_code] += 1
 
-    def most(self, count: int = 8) -> str:
-        """The functions below which most of the time went, each with its share; one that another one calls is part of
-        that one's share too."""
-        shares = [(code, seen / max(self._samples, 1)) for code, seen in self._seen.most_common()]
-        told = [(code, share) for code, share in shares if self.SMALL < share < self.LARGE]
-        return ", ".join(f"{_named(code)} {100 * share:.0f} %" for code, share in told[:count])
+    def most(self, packages: int = 6, functions: int = 4) -> str:
+        """The packages whose own code takes most of the time, and the dearest functions, each with its share."""
+        by_package: Counter[str] = Counter()
+        for code, seen in self._seen.items():
+            by_package[Path(code.co_filename).parent.name or "generated code"] += seen
+        dearest = Counter({_named(code): seen for code, seen in self._seen.items()})
+        told = [self._shares(by_package, packages), self._shares(dearest, functions)]
+        return "; dearest functions ".join(told)
+
+    def _shares(self, counted: Counter[str], most: int) -> str:
+        total = max(sum(self._seen.values()), 1)
+        return ", ".join(f"{name} {100 * seen / total:.0f} %" for name, seen in counted.most_common(most))
 
 
 def _named(code: CodeType) -> str:

@@ -49,7 +49,7 @@ def _placed(workload: Workload, whole: bool) -> Figure:
     if result.waiting:
         note += f"; {result.waiting} pods found no node"
     if result.per_second < aim:
-        note += f"; most time in {sampler.most()}"
+        note += f"; own time of {sampler.most()}"
     return Figure(f"{workload.title}, {result.mode}", result.per_second, "pods/s", aim, note=note)
 
 
