@@ -67,7 +67,7 @@ def _monitor(turn: Turn, _: str) -> Steps:
         judged.append(now_is)
         due += yield from _taint_by_health(turn, now_is)
     _set_rates(turn, judged, due)
-    memory["calm"] = not due and not memory["again"] and all(_is_calm(turn, node) for node in judged)
+    memory["calm"] = not due and not memory["again"] and all(_is_calm(turn, node, health) for node in judged)
     return Outcome(also=tuple(due))
 
 
@@ -94,10 +94,15 @@ def _catch_up(turn: Turn, storage: str, name: str, period_us: int) -> None:
         health[name] = before._replace(probed_at=max(before.probed_at, plan.looked_at(turn.now, came)))
 
 
-def _is_calm(turn: Turn, node: Object) -> bool:
+def _is_calm(turn: Turn, node: Object, health: dict[str, plan.Health]) -> bool:
     """Whether nothing about a node can change unless something comes: it is ready, and its lease is kept."""
     ready = condition(node, "Ready")
-    return ready is not None and ready["status"] == "True" and turn.is_parked(LEASES, LEASE_NAMESPACE, _name(node))
+    return ready is not None and ready["status"] == "True" and _is_kept(turn, _name(node), health)
+
+
+def _is_kept(turn: Turn, name: str, health: dict[str, plan.Health]) -> bool:
+    """Whether a node's lease is renewed though the view need not show it, and the renewals count as news."""
+    return turn.is_parked(LEASES, LEASE_NAMESPACE, name) and health[name].renewed <= turn.micro_stamp
 
 
 def _name(node: Object) -> str:
@@ -122,7 +127,7 @@ def _judge(turn: Turn, node: Object, health: dict[str, plan.Health]) -> Generato
     """The node, with unknown conditions if it has been silent for too long."""
     name = node["metadata"]["name"]
     before = condition(node, "Ready")
-    if turn.is_parked(LEASES, LEASE_NAMESPACE, name) or turn.now - health[name].probed_at < plan.grace_us(node):
+    if _is_kept(turn, name, health) or turn.now - health[name].probed_at < plan.grace_us(node):
         silent = node
     else:
         wanted = plan.unknown_conditions(node, turn.stamp)
