@@ -2,8 +2,8 @@
 
 The requests of a step are one batch that walks the network's tables and parts where chance parts them
 (``kernel/chance.py``); each part ends at one container, whose queue says how long it takes. A step is as long as it
-takes for a request to be due, but at least a tenth of a second and, while everything goes as in the step before, up to
-a second. So the cost of a load follows the ways that its requests go, not their number.
+takes for a request to be due, but at least a tenth of a second and, while no request goes a way that none went before,
+up to a second. So the cost of a load follows the ways that its requests go, not their number.
 
 Not modelled: connections that are kept for the next request (each one opens its own), redirects, TLS beyond its round
 trip. A change is noticed at the next step, a second later at most.
@@ -58,7 +58,8 @@ class Generator:
         self._response_us = 0
         """The mean time of the last step's requests, for closed loops."""
         self._step_us = STEP_US_MIN
-        self._ways: tuple[Any, ...] = ()
+        self._ways: dict[Any, None] = {}
+        """Those that requests have gone since the last one that was new."""
         self._sent_per_us = 0.0
         self._under_way: list[tuple[int, int, Outcome]] = []
         self._number = 0
@@ -124,9 +125,11 @@ class Generator:
         if count:
             row.sent += count
             ways = self._send(count, span, level)
-        steady = ways == self._ways
-        self._step_us = min(self._step_us * 2, STEP_US_MAX) if steady else STEP_US_MIN
-        self._ways = ways
+        if all(way in self._ways for way in ways):
+            self._step_us = min(self._step_us * 2, STEP_US_MAX)
+        else:
+            self._step_us, self._ways = STEP_US_MIN, {}
+        self._ways.update(dict.fromkeys(ways))
 
     def _settle(self, now: int) -> None:
         """Counts what its client knows by now."""
@@ -164,7 +167,7 @@ class Generator:
                 self._number += 1
                 heappush(self._under_way, (now + outcome.us, self._number, outcome))
         self._response_us = waited // max(answered, 1)
-        return tuple(sorted(ways, key=repr))
+        return tuple(ways)
 
     def _walks(self, count: int, span: int, users: float) -> list[tuple[int, Any]]:
         requests, load = self._requests, self.load

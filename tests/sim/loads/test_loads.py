@@ -65,7 +65,7 @@ def nothing_left(cluster: Cluster) -> None:
     cluster.loads.clear()
     for each in cluster.faults.list():
         cluster.remove_fault(each["name"])
-    cluster.advance("90s")
+    cluster.advance("20s")
 
 
 def constant(url: str, level: float = 20, **more: Any) -> dict[str, Any]:
