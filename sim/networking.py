@@ -28,6 +28,8 @@ from seatrial.sim.network.outside import Outside
 from seatrial.sim.network.policies import Policies
 from seatrial.sim.network.proxy import KubeProxy
 from seatrial.sim.network.requests import Requests
+from seatrial.sim.network.statemetrics import StateMetrics
+from seatrial.sim.nodes import exporter
 from seatrial.sim.nodes.metrics_server import MetricsServer, resolution_of
 from seatrial.sim.nodes.node import Node
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse, answered_after_us, dialled
@@ -106,6 +108,13 @@ class _Addons:
         resolution = resolution_of(proc.argv)
         return MetricsServer(self._wiring, sandbox.namespace, sandbox.name, sandbox.host, resolution)
 
+    def state_metrics(self, proc: Proc) -> StateMetrics:
+        sandbox = proc.container.sandbox
+        server = self._wiring.endpoint.server
+        pod = server.store.get("pods", sandbox.namespace, sandbox.name)
+        account = pod["spec"].get("serviceAccountName", "default") if pod is not None else "default"
+        return StateMetrics(self._wiring, sandbox.namespace, sandbox.name, sandbox.host, account)
+
     def of_control_plane(self, name: str) -> Callable[[Proc], Any]:
         """The component of that name, for a process on the control plane's machine; nothing elsewhere."""
         return lambda proc: self._control.get(name) if proc.container.sandbox.host == self._control_plane else None
@@ -152,6 +161,11 @@ def build(
     )
     world.programs["coredns"] = programs.coredns(makers.coredns)
     world.programs["metrics-server"] = programs.metrics_server(makers.metrics_server)
+    world.programs["kube-state-metrics"] = programs.state_metrics(makers.state_metrics)
+    machines = {node.host: node for node in nodes}
+    world.programs["node-exporter"] = programs.node_exporter(
+        lambda proc: exporter.page(machines[proc.container.sandbox.host])
+    )
     world.programs["nginx-ingress-controller"] = programs.ingress_controller(makers.ingress)
     wiring.external = calls_to_pods(plane, wiring.clock, control_plane, wiring.external)
     wiring.kubelets.pods = _Pods(plane, control_plane)

@@ -16,9 +16,11 @@ from seatrial.sim.apiserver.request import Credentials, Request
 from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.kernel.clock import Clock, Signal
 from seatrial.sim.machinery.errors import PlainError
+from seatrial.sim.machinery.metrics import OPEN_METRICS, TEXT
 from seatrial.sim.network.coredns import CoreDNS
 from seatrial.sim.network.corefile import CorefileError
 from seatrial.sim.network.ingress import IngressController
+from seatrial.sim.network.statemetrics import StateMetrics
 from seatrial.sim.nodes.metrics_server import MetricsServer
 from seatrial.sim.workloads.commands.network import listen
 from seatrial.sim.workloads.http import HttpConnection
@@ -193,6 +195,47 @@ def metrics_server(make: Callable[[Proc], MetricsServer]) -> Program:
             return HttpResponse(code, {"Content-Type": "application/json"}, orjson.dumps(body))
 
         listen(proc, int(flags.get("secure-port", "443")), Page(answer, own_certificate))
+        yield Signal(proc.clock).wait()
+        return 0
+
+    return program
+
+
+def state_metrics(make: Callable[[Proc], StateMetrics]) -> Program:
+    """kube-state-metrics: objects as metrics, and its own."""
+
+    def program(proc: Proc) -> Steps:
+        exporter = make(proc)
+        exporter.start()
+        proc.on_exit.append(lambda _: exporter.stop())
+        heed(proc)
+        flags = dict(word.lstrip("-").partition("=")[::2] for word in proc.argv[1:])
+
+        def objects(request: HttpRequest) -> HttpResponse:
+            if not request.path.startswith("/metrics"):
+                return HttpResponse(200, PLAIN, b"OK")
+            accepted = {name.lower(): value for name, value in request.headers.items()}.get("accept", "")
+            wants_open = "application/openmetrics-text" in accepted
+            headers = {"Content-Type": OPEN_METRICS if wants_open else TEXT}
+            return HttpResponse(200, headers, exporter.metrics(wants_open))
+
+        listen(proc, int(flags.get("port", "8080")), Page(objects))
+        own = Page(lambda _: HttpResponse(200, {"Content-Type": TEXT}, exporter.telemetry()))
+        listen(proc, int(flags.get("telemetry-port", "8081")), own)
+        yield Signal(proc.clock).wait()
+        return 0
+
+    return program
+
+
+def node_exporter(page_of: Callable[[Proc], bytes]) -> Program:
+    """node_exporter: the figures of the machine on which it runs."""
+
+    def program(proc: Proc) -> Steps:
+        heed(proc)
+        flags = dict(word.lstrip("-").partition("=")[::2] for word in proc.argv[1:])
+        port = flags.get("web.listen-address", ":9100").rpartition(":")[2]
+        listen(proc, int(port), Page(lambda _: HttpResponse(200, {"Content-Type": TEXT}, page_of(proc))))
         yield Signal(proc.clock).wait()
         return 0
 

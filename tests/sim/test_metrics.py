@@ -83,8 +83,8 @@ class Scraper:
         requests = self.cluster.networking.requests
         found: list[Any] = []
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        outside = origin_of(requests.plane, "outside")
-        requests.call(outside, url, lambda answer, problem: found.append(answer or problem), headers=headers)
+        origin = origin_of(requests.plane, "node/m-k8s" if ".svc." in url else "outside")
+        requests.call(origin, url, lambda answer, problem: found.append(answer or problem), headers=headers)
         self.cluster.advance("1s")
         return found[0]
 
@@ -236,3 +236,98 @@ def test_histograms_add_up() -> None:
         meters.observe("kubeproxy_sync_proxy_rules_duration_seconds", us)
     found = read(meters.text({}).decode())["kubeproxy_sync_proxy_rules_duration_seconds"]
     assert found.samples[0].value == 2 and found.samples[-1].value == 4
+
+
+EXPORTERS = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: monitoring}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: kube-state-metrics, namespace: monitoring}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: kube-state-metrics}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: kube-state-metrics, namespace: monitoring}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: kube-state-metrics, namespace: monitoring}
+spec:
+  selector: {matchLabels: {app: ksm}}
+  template:
+    metadata: {labels: {app: ksm}}
+    spec:
+      serviceAccountName: kube-state-metrics
+      containers:
+      - name: kube-state-metrics
+        image: registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0
+        readinessProbe: {httpGet: {path: /readyz, port: 8081}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: kube-state-metrics, namespace: monitoring}
+spec: {selector: {app: ksm}, ports: [{name: http, port: 8080}, {name: self, port: 8081}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: node-exporter, namespace: monitoring}
+spec:
+  selector: {matchLabels: {app: exporter}}
+  template:
+    metadata: {labels: {app: exporter}}
+    spec:
+      hostNetwork: true
+      containers:
+      - name: node-exporter
+        image: quay.io/prometheus/node-exporter:v1.10.2
+        ports: [{containerPort: 9100, hostPort: 9100}]
+"""
+
+
+@pytest.fixture(scope="module")
+def exporters(scraper: Scraper) -> Scraper:
+    cluster = scraper.cluster
+    documents = EXPORTERS.split("---", 1)
+    cluster.apply(documents[0])
+    cluster.settle()
+    cluster.apply(documents[1])
+    cluster.settle()
+    cluster.advance("40s")
+    return scraper
+
+
+def test_objects_are_told_by_kube_state_metrics(exporters: Scraper) -> None:
+    cluster = exporters.cluster
+    answer = exporters.get("http://kube-state-metrics.monitoring.svc.cluster.local:8080/metrics")
+    page = read(answer.body.decode())
+    pods = cluster.list("pods")
+    assert page["kube_pod_info"].value() == len(pods)
+    assert page["kube_pod_status_phase"].value(phase="Pending") == 1
+    assert page["kube_pod_status_phase"].value() == len(pods)
+    assert page["kube_deployment_status_replicas_available"].value(deployment="web", namespace="default") == 3
+    assert page["kube_node_status_condition"].value(condition="Ready", status="true") == 3
+    assert page["kube_node_status_condition"].value(condition="Ready") == 3
+    assert page["kube_pod_container_resource_requests"].value(resource="cpu", container="c", namespace="default") == (
+        pytest.approx(1000.3)
+    )
+    assert page["kube_service_info"].value() == len(cluster.list("services"))
+    known = families("kube-state-metrics")
+    for name, family in page.items():
+        assert (family.type, family.help) == (known[name].type, known[name].help)
+        assert all(tuple(sorted(sample.labels)) == known[name].labels for sample in family.samples), name
+    own = exporters.get("http://kube-state-metrics.monitoring.svc.cluster.local:8081/metrics")
+    assert read(own.body.decode())["kube_state_metrics_list_total"].value(resource="pod", result="success") == 1
+
+
+def test_a_machine_is_told_by_its_node_exporter(exporters: Scraper) -> None:
+    page = read(exporters.get("http://w1-k8s:9100/metrics").body.decode())
+    assert page["node_uname_info"].value(nodename="w1-k8s") == 1
+    total = page["node_memory_MemTotal_bytes"].value()
+    assert total == 4 * 1024**3 and 0 < page["node_memory_MemAvailable_bytes"].value() < total
+    assert page["node_cpu_seconds_total"].value(mode="idle") > page["node_cpu_seconds_total"].value(mode="user") > 0
+    for name, family in page.items():
+        assert family.type == families("node-exporter")[name].type
