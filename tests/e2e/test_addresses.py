@@ -18,6 +18,7 @@ from cryptography import x509
 from seatrial.api.server import pki
 from tests.e2e.conftest import DEADLINE_S, Machine, clean, wait_for
 
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("addresses")]
 INGRESS = (Path(__file__).parents[1] / "data" / "network" / "ingress.yaml").read_text()
 WEB = """
 apiVersion: v1

@@ -20,6 +20,7 @@ from cryptography import x509
 from seatrial.api.server import pki
 from tests.e2e.conftest import DEADLINE_S, Machine, clean, wait_for
 
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("connect")]
 WAIT = f"--timeout={DEADLINE_S:g}s"
 HOOK_HOST = "gate.default.svc"
 

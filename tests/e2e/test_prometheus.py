@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.conftest import DEADLINE_S, Machine, clean, wait_for
 from tests.e2e.test_addresses import CAREFUL, served, twin
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.xdist_group("prometheus")]
 WAIT = f"--timeout={DEADLINE_S:g}s"
 ROLE = """
 apiVersion: rbac.authorization.k8s.io/v1
