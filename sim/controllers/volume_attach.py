@@ -64,6 +64,16 @@ def held_by(turn: Turn, volume: Object, node: str) -> Object | None:
     return None
 
 
+def is_own(turn: Turn, attachment: Object) -> bool:
+    """Whether an attachment is one that this controller makes; others are left alone."""
+    spec, name = attachment["spec"], attachment["metadata"]["name"]
+    volume = turn.view(VOLUMES).get("", (spec.get("source") or {}).get("persistentVolumeName", ""))
+    csi = None if volume is None else volume["spec"].get("csi")
+    if csi is None:
+        return str(name).startswith("csi-")
+    return bool(name == attachment_name(csi["volumeHandle"], csi["driver"], spec["nodeName"]))
+
+
 def reconcile_attach(turn: Turn) -> Steps:
     """Keys are ``node`` and a node's name."""
     _, node = turn.key
@@ -92,7 +102,7 @@ def reconcile_attach(turn: Turn) -> Steps:
             text = f'AttachVolume.Attach succeeded for volume "{volume["metadata"]["name"]}"'
             yield Record(pod, "Normal", "SuccessfulAttachVolume", text)
     for name, attachment in there.items():
-        if name not in wanted and not attachment["metadata"].get("deletionTimestamp"):
+        if name not in wanted and not attachment["metadata"].get("deletionTimestamp") and is_own(turn, attachment):
             told.pop(name, None)
             yield from ignoring(delete_of(ATTACHMENTS, attachment), 404)
     return Outcome(LOOK_US, periodic=True) if waits else None

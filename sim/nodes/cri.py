@@ -198,6 +198,8 @@ class ContainerConfig:
     """Ports that the spec mentions, for programs that nobody described."""
     target: str = ""
     """The container whose processes this one sees."""
+    privileged: bool = False
+    """Whether it may do what root of the machine may."""
 
 
 class Workloads(Protocol):

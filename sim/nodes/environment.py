@@ -19,7 +19,8 @@ Find = Callable[[str, str], Object | None]
 """(kind, name) → a ConfigMap or Secret of the pod's namespace."""
 
 REFERENCE = re.compile(r"\$(\$|\(([^()]*)\))")
-VALID_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+VALID_NAME = re.compile(r"[ -<>-~]+")
+"""Printable ASCII but the equals sign (validation.IsRelaxedEnvVarName)."""
 NAMESERVERS_MAX = 3
 MAP_REFERENCE = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 

@@ -219,7 +219,14 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         termination_message_path=container.get("terminationMessagePath") or "/dev/termination-log",
         ports=tuple(port["containerPort"] for port in container.get("ports") or ()),
         target=container.get("targetContainerName", ""),
+        privileged=_privileged(container),
     )
+
+
+def _privileged(container: Object) -> bool:
+    context = container.get("securityContext") or {}
+    added = (context.get("capabilities") or {}).get("add") or ()
+    return bool(context.get("privileged")) or any(name in added for name in ("NET_ADMIN", "CAP_NET_ADMIN", "ALL"))
 
 
 def _context(container: Object, pod: Object, key: str) -> Any:

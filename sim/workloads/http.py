@@ -101,13 +101,16 @@ class HttpConnection:
         """The next whole request, and whether it is the last; None while it is not all there. Raises ValueError."""
         head, end, rest = self._buffer.partition(b"\r\n\r\n")
         if not end:
+            begun, line_end, _ = head.decode("latin-1").partition("\n")
+            if line_end and not _is_request_line(begun.rstrip("\r")):
+                raise Malformed(begun)
             if len(head) > HEAD_BYTES_MAX:
                 raise Malformed("the head is too long")
             return None
         first, *lines = head.decode("latin-1").split("\r\n")
-        words = first.split(" ")
-        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        if not _is_request_line(first):
             raise Malformed(first)
+        words = first.split(" ")
         headers = {}
         for line in lines:
             name, colon, value = line.partition(":")
@@ -142,6 +145,11 @@ class HttpConnection:
 
     def close(self) -> None:
         self._open = False
+
+
+def _is_request_line(line: str) -> bool:
+    words = line.split(" ")
+    return len(words) == 3 and words[2].startswith("HTTP/1.")
 
 
 def _body(headers: dict[str, str], rest: bytes) -> tuple[bytes, bytes] | None:

@@ -13,13 +13,25 @@ from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import stamp_of
 from seatrial.sim.workloads import servers
 from seatrial.sim.workloads.catalogue import Catalogue, Image, NoSuchImage
-from seatrial.sim.workloads.commands import archives, awk, files, finding, grep, listing, network, sed, system, text
+from seatrial.sim.workloads.commands import (
+    archives,
+    awk,
+    expressions,
+    files,
+    finding,
+    grep,
+    listing,
+    network,
+    sed,
+    system,
+    text,
+)
 from seatrial.sim.workloads.container import Container, Ended
 from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
 from seatrial.sim.workloads.net import Direct, HttpRequest, Listener, Network, Ports, dialled, ports_of
 from seatrial.sim.workloads.process import Proc
 
-MODULES = (text, grep, files, listing, finding, archives, system, network, servers, sed, awk)
+MODULES = (text, expressions, grep, files, listing, finding, archives, system, network, servers, sed, awk)
 COMMANDS: Mapping[str, Callable[[Proc], Any]] = {
     name: command for module in MODULES for name, command in module.COMMANDS.items()
 }

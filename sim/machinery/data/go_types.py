@@ -153,7 +153,7 @@ storage.v1.VolumeNodeResources count
 apiextensions.v1.CustomResourceDefinitionVersion deprecationWarning
 apiextensions.v1.CustomResourceSubresourceScale labelSelectorPath
 apiextensions.v1.JSONSchemaProps maxItems maxLength maxProperties maximum minItems minLength minProperties minimum
-apiextensions.v1.JSONSchemaProps multipleOf x-kubernetes-list-type x-kubernetes-map-type
+apiextensions.v1.JSONSchemaProps $ref multipleOf x-kubernetes-list-type x-kubernetes-map-type
 apiextensions.v1.JSONSchemaProps x-kubernetes-preserve-unknown-fields
 apiextensions.v1.ServiceReference path port
 apiextensions.v1.ValidationRule optionalOldSelf reason

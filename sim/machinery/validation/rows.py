@@ -30,6 +30,7 @@ from seatrial.sim.machinery.validation import (
     rbac,
     services,
     storage,
+    trustbundles,
     webhooks,
     workloads,
 )
@@ -179,6 +180,9 @@ ROWS: Mapping[str, Row] = {
     ),
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io": Row(
         policies.policy_binding, legacy_finalizers=False
+    ),
+    "clustertrustbundles.certificates.k8s.io": Row(
+        trustbundles.create, recheck=trustbundles.recheck, update=trustbundles.update, name=trustbundles.any_name
     ),
     "certificatesigningrequests.certificates.k8s.io": Row(
         certificates.request_create,

@@ -33,7 +33,9 @@ def is_address(text: str) -> bool:
     return bool(re.fullmatch(r"\d+\.\d+\.\d+\.\d+", text)) or ":" in text
 
 
-def reach(proc: Proc, host: str, port: int, timeout_us: int = TIMEOUT_US) -> Generator[Any, Any, tuple[str, Listener]]:
+def reach(
+    proc: Proc, host: str, port: int, timeout_us: int = TIMEOUT_US, protocol: str = "TCP"
+) -> Generator[Any, Any, tuple[str, Listener]]:
     """(address, listener) behind a name or address. Raises Failed."""
     network = proc.container.world.network
     sandbox = proc.container.sandbox
@@ -48,7 +50,7 @@ def reach(proc: Proc, host: str, port: int, timeout_us: int = TIMEOUT_US) -> Gen
         except OSError:
             raise Failed("resolve", host) from None
     try:
-        return address, network.connect(sandbox, address, port)
+        return address, network.connect(sandbox, address, port, protocol)
     except TimeoutError:
         yield proc.clock.sleep(timeout_us)
         raise Failed("timeout", address) from None
@@ -136,7 +138,7 @@ def curl(proc: Proc) -> Steps:
         if word in ("-H", "--header"):
             name, _, value = words[at + 1].partition(":")
             headers[name.strip()] = value.strip()
-    options, urls = parsed(proc, "sSfLkviIgG#N46", "omTXHdwuRAEZx", CURL_LONG)
+    options, urls = parsed(proc, "sSfLkviIgqG#N46", "omTXHdwuRAEZx", CURL_LONG)
     status = 0
     for url in urls:
         status = yield from _curl_one(proc, url, options, headers)
@@ -198,7 +200,7 @@ def nc(proc: Proc) -> Steps:
     host, port = operands[0], int(operands[1].split("-")[0])
     wait = int(options.get("w", "60")) * 1_000_000
     try:
-        address, listener = yield from reach(proc, host, port, wait)
+        address, listener = yield from reach(proc, host, port, wait, "UDP" if "u" in options else "TCP")
     except Failed as problem:
         if "v" in options or "z" not in options:
             text = {"resolve": "bad address", "timeout": "Connection timed out"}.get(problem.kind, "Connection refused")
@@ -212,10 +214,11 @@ def nc(proc: Proc) -> Steps:
         proc.err(f"{host} ({address}:{port}) open\n")
     if "z" in options:
         return 0
-    return (yield from _talk(proc, listener))
+    # Datagrams have no end: the time to wait for more of them says when it is enough.
+    return (yield from _talk(proc, listener, wait if "u" in options else None))
 
 
-def _talk(proc: Proc, listener: Listener) -> Steps:
+def _talk(proc: Proc, listener: Listener, most_us: int | None = None) -> Steps:
     answers = Pipe(proc.clock, bounded=False)
     answers.opened(True)
     closed: list[bool] = []
@@ -226,6 +229,8 @@ def _talk(proc: Proc, listener: Listener) -> Steps:
             answers.closed(True)
 
     connection = listener.open(answers.write, on_close, proc.container.sandbox.ip)
+    if most_us is not None:
+        proc.clock.after(most_us, on_close)
 
     def sending() -> Generator[Any, Any, None]:
         while data := (yield from proc.stdin.read()):
@@ -381,6 +386,10 @@ def dig(proc: Proc) -> Steps:
     if "+short" in proc.argv:
         proc.out("".join(f"{value}\n" for _, _, _, value in records))
         return 0
+    answer = "".join(f"{full}.\t{ttl}\tIN\t{found}\t{value}\n" for full, found, ttl, value in records)
+    if "+noall" in proc.argv:
+        proc.out(answer if "+answer" in proc.argv else "")
+        return 0
     name = name.rstrip(".")
     state = "NOERROR" if records else "NXDOMAIN"
     proc.out(
@@ -388,8 +397,28 @@ def dig(proc: Proc) -> Steps:
     )
     proc.out(f";; QUESTION SECTION:\n;{name}.\t\tIN\t{kind}\n\n")
     if records:
-        lines = "".join(f"{full}.\t{ttl}\tIN\t{found}\t{value}\n" for full, found, ttl, value in records)
-        proc.out(f";; ANSWER SECTION:\n{lines}\n")
+        proc.out(f";; ANSWER SECTION:\n{answer}\n")
+    return 0
+
+
+def getent(proc: Proc) -> Steps:
+    """getent hosts|ahosts NAME and getent passwd|group [NAME]: exit code 2 for what is not found."""
+    database, names = (proc.argv[1] if len(proc.argv) > 1 else ""), proc.argv[2:]
+    if database in ("passwd", "group"):
+        lines = proc.fs.read(f"/etc/{database}").decode().splitlines()
+        found = [line for line in lines if not names or line.split(":")[0] in names or line.split(":")[2] in names]
+        proc.out("".join(f"{line}\n" for line in found))
+        return 0 if found else 2
+    if database not in ("hosts", "ahosts", "ahostsv4"):
+        say(proc, f"unknown database: {database}")
+        return 1
+    yield proc.clock.sleep(REQUEST_US)
+    for name in names:
+        try:
+            address = proc.container.world.network.resolve(proc.container.sandbox, name)[0]
+        except OSError:
+            return 2
+        proc.out(f"{address:<15} {name}\n" if database == "hosts" else f"{address:<15} STREAM {name}\n")
     return 0
 
 
@@ -427,7 +456,14 @@ def ping(proc: Proc) -> Steps:
 
 def ip(proc: Proc) -> int:
     address = proc.container.sandbox.ip
-    what = next((word for word in proc.argv[1:] if not word.startswith("-")), "a")
+    words = [word for word in proc.argv[1:] if not word.startswith("-")] or ["a"]
+    what = words[0]
+    if words[1:2] in (["add"], ["del"], ["delete"], ["set"]):
+        # Changing the network takes NET_ADMIN. Not modelled: what the change does.
+        if proc.container.config.privileged:
+            return 0
+        proc.err("ip: RTNETLINK answers: Operation not permitted\n")
+        return 2
     if what.startswith("r"):
         gateway = address.rpartition(".")[0] + ".1"
         proc.out(
@@ -466,5 +502,6 @@ def netstat(proc: Proc) -> int:
 
 COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "wget": wget, "curl": curl, "nc": nc, "ncat": nc, "netcat": nc, "nslookup": nslookup, "host": nslookup, "dig": dig,
+    "getent": getent,
     "ping": ping, "ip": ip, "ifconfig": ifconfig, "netstat": netstat, "ss": netstat,
 }  # fmt: skip

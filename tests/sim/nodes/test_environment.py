@@ -80,7 +80,7 @@ def test_variables_from_objects_in_order() -> None:
         ],
     }
     objects: dict[tuple[str, str], Any] = {
-        ("configmap", "all"): {"metadata": {"namespace": "n"}, "data": {"a": "1", "not valid": "2"}},
+        ("configmap", "all"): {"metadata": {"namespace": "n"}, "data": {"a": "1", "a=b": "2"}},
         ("secret", "s"): {"metadata": {"namespace": "n"}, "data": {"k": "dg=="}},
     }
     environment = Environment(POD, container, lambda kind, name: objects.get((kind, name)), {})

@@ -67,6 +67,7 @@ class Bench:
             termination_message_path="/dev/termination-log",
             ports=(),
             target="",
+            privileged=False,
         )
         for name, value in more.items():
             setattr(config, name, value)
