@@ -101,7 +101,7 @@ class StaticPods:
             process.kill()
         if key_of(pod) in self._mirrors:
             name = f"{self.kubelet.name}/unmirror/{key_of(pod)}"
-            self._processes[name] = self.kubelet.spawn(self._delete(pod), name)
+            self._processes[name] = self.kubelet.spawn(self._delete(pod, self._mirrors[key_of(pod)]), name)
 
     def _worker(self, key: str) -> PodWorker | None:
         """Whose mirror it would be: one that is ending has none any more."""
@@ -115,7 +115,7 @@ class StaticPods:
         worker = self._worker(key)
         if worker is None or mirror["metadata"].get("deletionTimestamp") is not None or not _of(mirror, worker):
             name = f"{self.kubelet.name}/unmirror/{key}"
-            self._processes[name] = self.kubelet.spawn(self._delete(mirror), name)
+            self._processes[name] = self.kubelet.spawn(self._delete(mirror, mirror["metadata"]["uid"]), name)
             return
         if worker.mirror is None or worker.mirror["metadata"]["uid"] != mirror["metadata"]["uid"]:
             worker.sent = None
@@ -165,10 +165,10 @@ class StaticPods:
                 pass
             yield kubelet.clock.sleep(RETRY_US, periodic=True)
 
-    def _delete(self, pod: Object) -> Generator[Any, Any, None]:
-        """Deletes a mirror, however long the API server does not take it."""
+    def _delete(self, pod: Object, uid: str) -> Generator[Any, Any, None]:
+        """Deletes one mirror and no later one of its name, however long the API server does not take it."""
         metadata = pod["metadata"]
-        options = {"gracePeriodSeconds": 0}
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
         while True:
             try:
                 yield from self.kubelet.client.delete(
