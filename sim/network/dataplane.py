@@ -73,11 +73,14 @@ class Step(NamedTuple):
 class Routed:
     """A listener as seen from the other end: the client has the address that its packets bear."""
 
-    __slots__ = ("_client", "_listener", "latency_us")
+    __slots__ = ("_client", "_listener", "certificate", "health", "latency_us")
 
     def __init__(self, arrival: Arrival) -> None:
         self._listener, self._client = arrival.listener, arrival.client
         self.latency_us = arrival.latency_us
+        self.certificate = getattr(arrival.listener, "certificate", None)
+        self.health = getattr(arrival.listener, "health", None)
+        """Of a listener that speaks TLS, and of a gRPC server (workloads.net.Bound)."""
 
     def http(self, request: Any) -> Any:
         return self._listener.http(request._replace(client=self._client))

@@ -234,6 +234,10 @@ class Workloads(Protocol):
     def connect(self, sandbox: Sandbox, host: str, port: int) -> Any:
         """Tries a connection to the sandbox: raises OSError with the dialler's words."""
 
+    def health(self, sandbox: Sandbox, host: str, port: int, service: str, tls: bool) -> str:
+        """What gRPC's health protocol says of a service. Raises LookupError for one that the server does not know,
+        OSError when there is no connection."""
+
     def open(
         self,
         sandbox: Sandbox,

@@ -31,6 +31,7 @@ START_US = 60 * S
 OUTPUT_MAX = 10 * 1024
 EXEC_US = 40 * MS
 REQUEST_US = 2 * MS
+DEADLINE_EXCEEDED = "context deadline exceeded"
 
 
 class Errored(Exception):
@@ -180,9 +181,10 @@ class Probe:
         try:
             if "httpGet" in spec:
                 return self._http(workloads, sandbox, spec["httpGet"])
-            field = "tcpSocket" if "tcpSocket" in spec else "grpc"
-            host = spec[field].get("host") or sandbox.ip
-            workloads.connect(sandbox, host, port_number(self.container, spec[field]["port"]))
+            if "grpc" in spec:
+                return self._grpc(workloads, sandbox, spec["grpc"])
+            action = spec["tcpSocket"]
+            workloads.connect(sandbox, action.get("host") or sandbox.ip, port_number(self.container, action["port"]))
         except OSError as problem:
             return False, str(problem)
         return True, ""
@@ -203,6 +205,18 @@ class Probe:
         if 200 <= code < 400:
             return True, ""
         return False, f"HTTP probe failed with statuscode: {code}"
+
+    def _grpc(self, workloads: Any, sandbox: Any, action: Object) -> tuple[bool, str]:
+        host, port = sandbox.ip, int(action["port"])
+        timeout = f"{int(self.spec.get('timeoutSeconds') or 1)}s"
+        try:
+            status = workloads.health(sandbox, host, port, action.get("service") or "", action.get("mode") == "TLS")
+        except LookupError as problem:
+            return False, f"error: health rpc probe failed: rpc error: code = NotFound desc = {problem.args[0]}"
+        except OSError:
+            # The dialler tries again until the time is up, whatever the reason.
+            return False, f'timeout: failed to connect service "{host}:{port}" within {timeout}: {DEADLINE_EXCEEDED}'
+        return status == "SERVING", "" if status == "SERVING" else f'service unhealthy (responded with "{status}")'
 
     def _exec(
         self, record: ContainerRecord, command: list[str], timeout_us: int

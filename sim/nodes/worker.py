@@ -105,7 +105,10 @@ class PodWorker:
 
     def update(self, pod: Object) -> None:
         """A new version of the pod from the API server."""
+        deadline = self.pod["spec"].get("activeDeadlineSeconds")
         self.pod = self.volumes.pod = pod
+        if self.started_us and pod["spec"].get("activeDeadlineSeconds") != deadline:
+            self._set_deadline()
         if pod["metadata"].get("deletionTimestamp") is not None:
             self.end(None)
 
@@ -283,9 +286,15 @@ class PodWorker:
         clock = self.kubelet.clock
         known = self.status.get("startTime")
         self.started_us = self.kubelet.parse(known) if known else clock.now
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        clock = self.kubelet.clock
+        if self._deadline is not None:
+            self._deadline.cancel()
         deadline = self.pod["spec"].get("activeDeadlineSeconds")
-        if deadline is not None:
-            self._deadline = clock.at(self.started_us + int(deadline) * S, self.wake)
+        if deadline is not None and self.state == SYNC:
+            self._deadline = clock.at(max(self.started_us + int(deadline) * S, clock.now), self.wake)
 
     def _past_deadline(self) -> bool:
         deadline = self.pod["spec"].get("activeDeadlineSeconds")

@@ -156,7 +156,7 @@ class Direct:
 class Bound:
     """A listener on its port: the connections to it end when it is gone."""
 
-    __slots__ = ("_open", "certificate", "http", "listener")
+    __slots__ = ("_open", "certificate", "health", "http", "listener")
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
@@ -164,6 +164,8 @@ class Bound:
         """Answers a request; a stopped process answers none."""
         self.certificate = getattr(listener, "certificate", None)
         """Of a listener that speaks TLS: (certificate, key) for a host, in PEM; None: one that nobody trusts."""
+        self.health = getattr(listener, "health", None)
+        """Of a gRPC server: the status of a service, as its health protocol has it."""
         self._open: dict[int, Callable[[], None]] = {}
 
     def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
@@ -178,6 +180,7 @@ class Bound:
     def hang(self, hangs: bool) -> None:
         """The process stands still, or goes on: the kernel takes connections, and nobody answers them."""
         self.http = _silent if hangs else self.listener.http
+        self.health = _mute if hangs else getattr(self.listener, "health", None)
 
     def end(self) -> None:
         """The process is gone: whoever was connected learns it."""
@@ -186,6 +189,10 @@ class Bound:
 
 
 def _silent(request: HttpRequest) -> HttpResponse:
+    raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+
+def _mute(service: str) -> str:
     raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
 

@@ -6,6 +6,8 @@ One ``World`` serves all nodes of a cluster; it is handed to every node by the c
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -239,6 +241,18 @@ class World:
         if response.work is not None and max((us for _, us in response.work.waits), default=timeout_us) >= timeout_us:
             raise OSError(EXCEEDED)
         return response.code, response.body
+
+    def health(self, sandbox: Any, host: str, port: int, service: str, tls: bool = False) -> str:
+        """The status of a gRPC service: SERVING, NOT_SERVING. A server that nobody described is well. Raises
+        LookupError for a service that the server does not know, OSError when there is no connection."""
+        listener = self.network.probe(sandbox, host, port)
+        check = getattr(listener, "health", None)
+        if check is None:
+            return "SERVING"
+        if tls != (getattr(listener, "certificate", None) is not None):
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        status: str = check(service)
+        return status
 
     def open(
         self, sandbox: Any, host: str, port: int, on_data: Callable[[bytes], None], on_close: Callable[[], None]

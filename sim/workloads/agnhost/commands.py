@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
+from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from seatrial.sim.kernel.clock import stamp_of
 from seatrial.sim.workloads.agnhost.guestbook import guestbook
@@ -13,13 +15,16 @@ from seatrial.sim.workloads.agnhost.mounttest import mounttest
 from seatrial.sim.workloads.agnhost.netexec import netexec
 from seatrial.sim.workloads.agnhost.openid import issuer_discovery
 from seatrial.sim.workloads.agnhost.site import (
+    HTML,
     JSON,
+    Certificate,
     Datagrams,
     Greeter,
     Handler,
     Site,
     Steps,
     Values,
+    certificate_of,
     flags,
     log,
     said,
@@ -28,6 +33,7 @@ from seatrial.sim.workloads.agnhost.site import (
 from seatrial.sim.workloads.agnhost.webhooks import conversion_webhook, webhook
 from seatrial.sim.workloads.commands.network import Failed, reach
 from seatrial.sim.workloads.commands.system import duration_us
+from seatrial.sim.workloads.filesystem import Dir, Node
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import Proc
 
@@ -153,11 +159,74 @@ def web_server(proc: Proc, words: list[str]) -> Steps:
     def page(request: HttpRequest, values: Values) -> HttpResponse:
         path = request.path.partition("?")[0]
         try:
-            return said(proc.fs.read(path))
+            node = proc.fs.find(path)
+            if not isinstance(node, Dir):
+                return said(proc.fs.read(path))
+            if not path.endswith("/"):
+                return HttpResponse(301, {"Location": path.rpartition("/")[2] + "/"}, b"")
+            if proc.fs.exists(f"{path}index.html"):
+                return said(proc.fs.read(f"{path}index.html"), headers=HTML)
+            return said(_listing(proc.fs.directory(path)), headers=HTML)
         except OSError:
             return said("404 page not found\n", 404)
 
     return serving(proc, {("TCP", int(flags(words).get("port", "80"))): Site(proc, {"": page})})
+
+
+def _listing(entries: Mapping[str, Node]) -> str:
+    """A directory, as Go's file server shows it."""
+    names = [f"{name}/" if isinstance(node, Dir) else name for name, node in sorted(entries.items())]
+    links = "".join(f'<a href="{quote(name)}">{escape(name)}</a>\n' for name in names)
+    head = '<!doctype html>\n<meta name="viewport" content="width=device-width">\n'
+    return f"{head}<pre>\n{links}</pre>\n"
+
+
+class Health:
+    """A gRPC server that knows nothing but the health protocol."""
+
+    def __init__(self, status: Callable[[str], str], certificate: Certificate | None) -> None:
+        self.health = status
+        self.certificate = certificate
+
+    def http(self, request: HttpRequest) -> HttpResponse:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
+        return Greeter(b"").open(on_data, on_close, client)
+
+
+def grpc_health_checking(proc: Proc, words: list[str]) -> Steps:
+    """A health endpoint on --port: SERVING, and NOT_SERVING after --delay-unhealthy-sec or when told over HTTP."""
+    options = flags(words)
+    started, delay_s = proc.clock.now, int(options.get("delay-unhealthy-sec", "-1"))
+    forced: list[bool] = []
+    try:
+        own = certificate_of(proc, options)
+    except OSError as error:
+        log(proc, f"Failed to generate credentials open {error.filename}: {(error.strerror or '').lower()}")
+        return _failed()
+
+    def status(service: str) -> str:
+        log(proc, f"Serving the Check request for health check, started at {stamp_of(started)}")
+        if service != options.get("service", ""):
+            raise LookupError("unknown service")
+        late = delay_s >= 0 and proc.clock.now - started >= delay_s * SECOND_US
+        return "NOT_SERVING" if (forced and forced[-1]) or late else "SERVING"
+
+    def make(unhealthy: bool) -> Handler:
+        def mark(request: HttpRequest, values: Values) -> HttpResponse:
+            log(proc, f"Mark as {'unhealthy' if unhealthy else 'healthy'}")
+            forced.append(unhealthy)
+            return said(f"{(proc.clock.now - started) / SECOND_US}s")
+
+        return mark
+
+    port, http_port = int(options.get("port", "5000")), int(options.get("http-port", "8080"))
+    log(proc, f"Http server starting to listen on :{http_port}")
+    log(proc, f"gRPC server starting to listen on :{port}")
+    site = Site(proc, {"/make-not-serving": make(True), "/make-serving": make(False)})
+    listeners = {("TCP", http_port): site, ("TCP", port): Health(status, None if own is None else lambda host: own)}
+    return serving(proc, listeners)
 
 
 def logs_generator(proc: Proc, words: list[str]) -> Steps:
@@ -264,6 +333,7 @@ COMMANDS: Mapping[str, Command] = {
     "entrypoint-tester": entrypoint_tester,
     "env": environment,
     "etc-hosts": etc_hosts,
+    "grpc-health-checking": grpc_health_checking,
     "guestbook": guestbook,
     "inclusterclient": in_cluster_client,
     "liveness": liveness,

@@ -21,6 +21,7 @@ Certificate = Callable[[str], tuple[str, str] | None]
 """Certificate and key (PEM) for a host; None: one that nobody trusts."""
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+HTML = {"Content-Type": "text/html; charset=utf-8"}
 JSON = {"Content-Type": "application/json"}
 START_US = 50_000
 """How long a Go program takes until it listens."""

@@ -329,7 +329,7 @@ def shell(proc: Proc) -> Steps:
             proc.err(f"{proc.argv[0]}: -c requires an argument\n")
             return 2
         text = words.pop(0)
-    name = proc.argv[0].rpartition("/")[2]
+    name = proc.argv[0]
     made = Shell(proc, words.pop(0) if words and text is not None else name, words)
     made.options.update({letter: True for letter in options if letter in "eux"})
     if text is not None:

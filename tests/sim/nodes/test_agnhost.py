@@ -301,3 +301,64 @@ def test_a_token_is_what_the_issuer_says(cluster: Cluster, audience: str, phase:
     )
     cluster.run(10 * S)
     assert cluster.get("pods", name)["status"]["phase"] == phase, logs(cluster, name)
+
+
+def probing(**probe: Any) -> dict[str, Any]:
+    return {"livenessProbe": {"failureThreshold": 1, "periodSeconds": 5, **probe}}
+
+
+GRPC = {"port": 5000}
+CHECKED = {
+    # arguments, probe, what the kubelet says of it
+    "well": ((), {"grpc": GRPC}, ""),
+    "late": (("--delay-unhealthy-sec=12",), {"grpc": GRPC}, 'service unhealthy (responded with "NOT_SERVING")'),
+    "stranger": (
+        ("--service=one",),
+        {"grpc": {"port": 5000, "service": "other"}},
+        "error: health rpc probe failed: rpc error: code = NotFound desc = unknown service",
+    ),
+    "deaf": (
+        (),
+        {"grpc": {"port": 5001}, "timeoutSeconds": 3},
+        'timeout: failed to connect service "{ip}:5001" within 3s: context deadline exceeded',
+    ),
+}
+
+
+def test_a_grpc_probe_asks_for_health(cluster: Cluster) -> None:
+    for name, (args, probe, _) in CHECKED.items():
+        container = probing(initialDelaySeconds=5, **probe)
+        cluster.apply(pod(f"grpc-{name}", "grpc-health-checking", *args, container=container))
+    cluster.run(30 * S)
+    for name, (_, _, said) in CHECKED.items():
+        address = cluster.get("pods", f"grpc-{name}")["status"]["podIP"]
+        events = cluster.list("events", "default")
+        found = [e["message"] for e in events if e["involvedObject"]["name"] == f"grpc-{name}"]
+        failed = [message for message in found if message.startswith("Liveness probe failed: ")]
+        assert failed == ([f"Liveness probe failed: {said.format(ip=address)}"] if said else []), name
+
+
+def test_a_grpc_server_that_is_told_to_be_unwell(cluster: Cluster) -> None:
+    container = {"readinessProbe": {"grpc": GRPC, "periodSeconds": 2}}
+    cluster.apply(pod("moody", "grpc-health-checking", container=container))
+
+    def ready() -> bool:
+        cluster.run(10 * S)
+        return bool(cluster.get("pods", "moody")["status"]["containerStatuses"][0]["ready"])
+
+    assert ready()
+    get(cluster, "moody:8080", "/make-not-serving")
+    assert not ready()
+    get(cluster, "moody:8080", "/make-serving")
+    assert ready()
+
+
+def test_a_web_server_shows_directories_and_files(cluster: Cluster) -> None:
+    cluster.apply(pod("files", "test-webserver", container=probing(httpGet={"path": "/", "port": 80})))
+    cluster.run(30 * S)
+    assert cluster.get("pods", "files")["status"]["containerStatuses"][0]["restartCount"] == 0
+    listing = get(cluster, "files:80", "/").body.decode()
+    assert '<a href="etc/">etc/</a>\n' in listing
+    assert get(cluster, "files:80", "/etc").code == 301
+    assert get(cluster, "files:80", "/etc/hostname").body == b"files\n"
+    assert get(cluster, "files:80", "/nope").code == 404

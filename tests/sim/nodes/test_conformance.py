@@ -50,7 +50,7 @@ PODS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         shell("echo test > /file", securityContext={"readOnlyRootFilesystem": True}),
         {},
         "Failed",
-        "Read-only file system",
+        "sh: can't create /file: Read-only file system\n",
     ),
     "the root file system is writable": (
         shell("touch checkfile", securityContext={"readOnlyRootFilesystem": False}),

@@ -165,6 +165,19 @@ class TestPods:
         made.run(4 * S)
         assert phase(made, "deaf") is None
 
+    def test_a_deadline_that_is_set_while_the_pod_runs_counts_from_its_start(self) -> None:
+        made = cluster()
+        made.apply(pod("a", "sleep 600"))
+        made.run(5 * S)
+        made.apply(pod("a", "sleep 600", activeDeadlineSeconds=20))
+        made.run(10 * S)
+        assert phase(made, "a") == "Running"
+        made.apply(pod("a", "sleep 600", activeDeadlineSeconds=12))
+        made.run(3 * S)
+        found = made.store.get("pods", "default", "a")
+        assert found is not None
+        assert (found["status"]["phase"], found["status"]["reason"]) == ("Failed", "DeadlineExceeded")
+
     def test_sidecars_start_before_and_end_after_the_others(self) -> None:
         made = cluster()
         side = {"name": "side", "image": "busybox:1", "restartPolicy": "Always"}
