@@ -173,7 +173,7 @@ class TestPods:
         made.run(10 * S)
         assert phase(made, "a") == "Running"
         made.apply(pod("a", "sleep 600", activeDeadlineSeconds=12))
-        made.run(3 * S)
+        made.run(8 * S)
         found = made.store.get("pods", "default", "a")
         assert found is not None
         assert (found["status"]["phase"], found["status"]["reason"]) == ("Failed", "DeadlineExceeded")
