@@ -19,6 +19,7 @@ from seatrial.scenarios.kubectl.onmachine import with_kubectl
 from seatrial.scenarios.predicates import Predicate
 from seatrial.scenarios.schema import Event, Scenario
 from seatrial.scenarios.terminal import Terminal
+from seatrial.sim.apiserver.standing import FOLLOW, LOOK
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import S
 from seatrial.sim.kernel.journal import Journal
@@ -30,7 +31,7 @@ LOOK_US = 250_000
 REST_US = 3 * S
 """Between the moment in which everything runs and time 0."""
 READS = ("GET", "HEAD", "OPTIONS")
-QUIET = ("run", "answer", "note", "certificate", "fault", "load", "clock", "skip")
+QUIET = ("run", "answer", "note", "certificate", "fault", "load", "clock", "skip", LOOK, FOLLOW)
 """Entries of the journal that are no doing of a user."""
 NO_DOING = ("/leases/", "/selfsubjectaccessreviews", "/selfsubjectreviews", "/tokenreviews", "/events")
 
@@ -46,7 +47,7 @@ class Run:
         self.scenario, self.cluster, self.text = scenario, cluster, text
         self.clients = Clients(cluster)
         self.grader = Grader(scenario, cluster, self.clients.tally)
-        self.terminal = Terminal(cluster, scenario.files)
+        self.terminal = Terminal(cluster, scenario.at_hand)
         self.moments: list[tuple[int, str, str]] = []
         """(when, kind, what): what the scenario did and what the learner asked."""
         self.hints = 0

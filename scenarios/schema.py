@@ -10,8 +10,9 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from seatrial.scenarios.course import book
 from seatrial.scenarios.positions import Document, Mistake, Mistaken, Path
 from seatrial.scenarios.positions import read as read_yaml
 from seatrial.sim.config import ClusterSpec
@@ -145,7 +146,9 @@ class Scenario(_Value):
     story: Text = Field(description="What is the matter, and what is to be done.")
     cluster: ClusterSpec = ClusterSpec()
     seed: int = 0
+    course: str = Field(default="", description="The section of a course that it belongs to, as in 3.2.8.")
     files: dict[str, str] = Field(default={}, description="Files at the learner's hand, by their name.")
+    book: tuple[str, ...] = Field(default=(), description="Manifests of the book that are at hand like files.")
     manifests: str = Field(default="", description="What runs before anything happens.")
     ready: str = Field(default="calm()", min_length=1, description="When it runs: a CEL expression; time 0 is then.")
     loads: dict[str, dict[str, Any]] = Field(default={}, description="Clients from time 0 on, by name.")
@@ -155,6 +158,19 @@ class Scenario(_Value):
     wrong: dict[str, WrongFix] = Field(min_length=1)
     debrief: Text = Field(description="What happened and why, for afterwards.")
     sources: tuple[str, ...] = Field(default=(), description="Where to read on.")
+
+    @field_validator("book")
+    @classmethod
+    def _are_in_the_book(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in book.names():
+                raise ValueError(f"the book has no {name}: {meant(name, book.names())}")
+        return names
+
+    @property
+    def at_hand(self) -> dict[str, str]:
+        """The learner's files, by their name."""
+        return {**{name: book.manifest(name) for name in self.book}, **self.files}
 
     @property
     def goals(self) -> Iterator[Goal]:

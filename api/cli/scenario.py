@@ -45,6 +45,7 @@ def scenario() -> None:
     \b
     Examples:
       seatrial scenario list                      what there is
+      seatrial scenario list --course             the labs of the book's third chapter
       seatrial scenario start NET-01              a cluster with NET-01 on it
       seatrial scenario check                     how it goes
       seatrial scenario hint                      a hint, for 5 points
@@ -93,24 +94,26 @@ def practised(cluster: str | None) -> Home:
 @scenario.command("list")
 @click.option("--topic", metavar="WORD", help="Only those about it, such as services.")
 @click.option("--level", type=click.IntRange(1, 5), help="Only those of a level: 1 easy, 5 hard.")
+@click.option("--course", is_flag=True, help="The labs of the book's third chapter instead, in their order.")
 @language_option
 @output_option
-def list_(topic: str | None, level: int | None, lang: str, output: str) -> None:
-    """List the scenarios that come with Seatrial."""
+def list_(topic: str | None, level: int | None, course: bool, lang: str, output: str) -> None:
+    """List the scenarios that come with Seatrial, or the labs of the course."""
     from seatrial.api.cli import scenario_text
     from seatrial.scenarios import library
 
-    rows = [library.load(name)[0] for name in library.files()]
-    rows = [each for each in rows if topic in (None, *each.topics) and level in (None, each.level)]
+    known = [each for name in library.files() if bool((each := library.load(name)[0]).course) == course]
+    rows = [each for each in known if topic in (None, *each.topics) and level in (None, each.level)]
     if output == "json":
         facts = [
             {"id": each.id, "title": each.title.of(lang), "level": each.level, "topics": each.topics, "par": each.par}
+            | ({"course": each.course} if course else {})
             for each in rows
         ]
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     if not rows:
-        topics = sorted({word for name in library.files() for word in library.load(name)[0].topics})
+        topics = sorted({word for each in known for word in each.topics})
         raise Problem("scenario list", "nothing is like that", f"topics are {', '.join(topics)}; levels 1 to 5")
     scenario_text.listing(rows, lang)
 
@@ -148,10 +151,10 @@ def start(name: str, cluster_name: str | None, on: str | None, kubeconfig_file: 
     wanted, text = found(name)
     if on is not None:
         home, new = existing(on), False
-        files = wanted.files
+        files = wanted.at_hand
     else:
         home, new = new_cluster(wanted, cluster_name or wanted.id.lower(), kubeconfig_file), True
-        files = wanted.files
+        files = wanted.at_hand
     try:
         view = remote.ask(home, "POST", "/scenario", {"text": text, "file": name}, START_TIMEOUT_S)
     except Problem:

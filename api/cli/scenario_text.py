@@ -54,7 +54,14 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
 
 
 def listing(scenarios: Iterable[Scenario], lang: str) -> None:
-    rows = [(each.id, "●" * each.level, each.title.of(lang), ", ".join(each.topics)) for each in scenarios]
+    shown = list(scenarios)
+    rows = [(each.id, "●" * each.level, each.title.of(lang), ", ".join(each.topics)) for each in shown]
+    if any(each.course for each in shown):
+        sections = [each.course for each in shown]
+        table(
+            ("section", "id", "level", "title", "about"), ((at, *row) for at, row in zip(sections, rows, strict=True))
+        )
+        return
     table(("id", "level", "title", "about"), rows)
 
 

@@ -1,4 +1,5 @@
-"""The scenarios that come with Seatrial, one YAML file each, and beside each the reviewed traces of its runs."""
+"""The scenarios that come with Seatrial, one YAML file each, and beside each the reviewed traces of its runs; among
+them the labs of the course, in a folder of their own."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ import difflib
 from functools import lru_cache
 from pathlib import Path
 
+from seatrial.scenarios import course
 from seatrial.scenarios.schema import Scenario, read
 
 FOLDER = Path(__file__).parent
+FOLDERS = (FOLDER, course.FOLDER)
 
 
 class Unknown(LookupError):
@@ -20,8 +23,8 @@ class Unknown(LookupError):
 
 
 def files() -> dict[str, Path]:
-    """The library's files by their ids."""
-    return {path.stem.upper(): path for path in sorted(FOLDER.glob("*.yaml"))}
+    """The library's files by their ids, then the course's."""
+    return {path.stem.upper(): path for folder in FOLDERS for path in sorted(folder.glob("*.yaml"))}
 
 
 def path_of(name: str) -> Path:

@@ -17,7 +17,7 @@ def cases() -> list[tuple[str, str]]:
     return [(name, way) for name in library.files() for way in playing.ways(library.load(name)[0])]
 
 
-@pytest.mark.parametrize(("name", "way"), cases(), ids="/".join)
+@pytest.mark.parametrize(("name", "way"), cases(), ids=str)
 def test_way(name: str, way: str, pytestconfig: pytest.Config) -> None:
     scenario, text = library.load(name)
     run = playing.run_of(scenario, text, way)
@@ -39,7 +39,7 @@ def test_file_is_named_by_its_id(name: str) -> None:
 
 def test_no_trace_is_left_over() -> None:
     known = {f"{name.lower()}.{way}.trace" for name, way in cases()}
-    assert {path.name for path in library.FOLDER.glob("*.trace")} <= known
+    assert {path.name for folder in library.FOLDERS for path in folder.glob("*.trace")} <= known
 
 
 def test_published_schema_is_the_one_that_is_checked_by(pytestconfig: pytest.Config) -> None:

@@ -42,6 +42,7 @@ MISTAKES = [
     ("- id: endpoints", "- id: keep", "", ["two goals, rules or questions are called 'keep'"]),
     ("level: 1", "level: 1\nlevel: 2", "level: 2", ["'level' stands twice (first in line"]),
     ("level: 1", "level: [1", "", ["it is not YAML"]),
+    ("level: 1", "level: 1\nbook: [nodeprt.yaml]", "book:", ["no nodeprt.yaml: did you mean nodeport.yaml?"]),
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ PULLING = 'failed to pull and unpack image "{0}": failed to resolve reference "{
 REFUSED = {
     "registry.invalid/nothing:1": 'failed to do request: Head "https://registry.invalid/v2/nothing/manifests/1": '
     "dial tcp: lookup registry.invalid on 10.0.2.3:53: no such host",
+    "docker.io/library/nginx:1.17.23": "docker.io/library/nginx:1.17.23: not found",
     "docker.io/library/nginx:1.161": "docker.io/library/nginx:1.161: not found",
     "docker.io/library/nginx:nope": "docker.io/library/nginx:nope: not found",
     "docker.io/library/nosuchthing:latest": "pull access denied, repository does not exist or may require "
