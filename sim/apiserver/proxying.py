@@ -42,7 +42,7 @@ def proxy(context: Context) -> Steps[Response]:
     at = context.for_info(context.info._replace(name=name))
     obj = registry.get(at)
     rest = _rest(context)
-    if not rest:
+    if not rest and context.request.method in ("GET", "HEAD"):
         query = _query(context)
         return Response(301, b"", "", headers={"Location": f"{context.request.path}/{query}"})
     try:
@@ -64,6 +64,7 @@ def proxy(context: Context) -> Steps[Response]:
 def _answer(context: Context, obj: Object, name: str, port: str, rest: str) -> Answer:
     """Raises OSError in the dialler's words."""
     storage, kubelets, request = context.resource.storage, context.server.kubelets, context.request
+    rest = rest or "/"
     if storage == "nodes" and port in ("", str(KUBELET_PORT)):
         return kubelets.dial(name).get(rest, request.query)
     if storage == "nodes":

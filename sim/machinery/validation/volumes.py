@@ -116,7 +116,7 @@ def _trust_bundle(value: Object) -> Errors:
     elif name is not None:
         if not name:
             errors.append(required("name", "must be a valid object name"))
-        wrong = subdomain(name)
+        wrong = subdomain(name.rpartition(":")[2])
         errors += [invalid("name", name, f"not a valid clustertrustbundlename: {text}") for text in wrong]
         if selector is not None:
             errors.append(invalid("labelSelector", selector, "labelSelector must be unset if name is specified"))

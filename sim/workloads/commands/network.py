@@ -127,7 +127,7 @@ CURL_LONG = {
     "silent": "s", "show-error": "S", "fail": "f", "location": "L", "insecure": "k", "verbose": "v", "include": "i",
     "head": "I", "max-time": "m", "connect-timeout": "T", "output": "o", "request": "X", "header": "H", "data": "d",
     "write-out": "w", "user": "u", "retry": "R", "user-agent": "A", "cacert": "E", "fail-with-body": "f",
-    "retry-delay": "Z",
+    "retry-delay": "Z", "interface": "J",
 }  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def curl(proc: Proc) -> Steps:
         if word in ("-H", "--header"):
             name, _, value = words[at + 1].partition(":")
             headers[name.strip()] = value.strip()
-    options, urls = parsed(proc, "sSfLkviIgqG#N46", "omTXHdwuRAEZx", CURL_LONG)
+    options, urls = parsed(proc, "sSfLkviIgqG#N46", "omTXHdwuRAEZJx", CURL_LONG)
     status = 0
     for url in urls:
         status = yield from _curl_one(proc, url, options, headers)

@@ -62,6 +62,7 @@ def test_every_method_gets_through(cluster: Cluster, method: str, path: str) -> 
 
 
 def test_a_path_without_a_slash_is_sent_to_the_one_with_it(cluster: Cluster) -> None:
+    assert ask(cluster, "/namespaces/default/pods/a/proxy", "POST", b"{}").code == 200
     answer = ask(cluster, "/namespaces/default/pods/a/proxy")
     assert (answer.code, answer.headers["Location"]) == (301, f"{BEFORE}/")
 
