@@ -35,7 +35,8 @@ INCLUDE_OBJECT = ("", "None", "Metadata", "Object")
 def accepted(context: Context) -> Accepted:
     """What the client takes. A write asks before it stores anything. Raises ApiError 406."""
     resource = context.resource
-    return negotiate(context.request.accept, True, resource.custom is None and resource.legacy is None)
+    protobuf = resource.custom is None and resource.legacy is None
+    return negotiate(context.request.accept, True, protobuf, not resource.virtual)
 
 
 def reply(context: Context, obj: Object, code: int = 200) -> Response:

@@ -39,10 +39,11 @@ TRANSFORMS = frozenset(
 
 
 @lru_cache(maxsize=256)
-def negotiate(accept: str, transforms: bool = True, protobuf: bool = True) -> Accepted:
+def negotiate(accept: str, transforms: bool = True, protobuf: bool = True, tables: bool = True) -> Accepted:
     """The first clause of an Accept header that the server can serve. Raises ApiError 406.
 
-    ``transforms``: objects may be asked for in another form; discovery knows one form of its own instead.
+    ``transforms``: objects may be asked for in another form; discovery knows one form of its own instead. ``tables``:
+    whether a table is one of the forms; kinds that are never stored have none (RequestScope.TableConvertor).
     """
     available = AVAILABLE if protobuf else (JSON, YAML)
     for clause in _by_quality(accept or "*/*"):
@@ -55,6 +56,8 @@ def negotiate(accept: str, transforms: bool = True, protobuf: bool = True) -> Ac
             continue
         wanted = (parameters.get("as", ""), parameters.get("g", ""), parameters.get("v", ""))
         if wanted[0] and (wanted not in TRANSFORMS if transforms else wanted[0] != "APIGroupDiscoveryList"):
+            continue
+        if wanted[0] == "Table" and not tables:
             continue
         if media == PROTOBUF and wanted[0] == "Table":
             raise errors.ApiError(406, "NotAcceptable", f"object *v1.Table {NOT_MARSHALABLE}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from seatrial.sim.apiserver.representation import JSON, PROTOBUF, YAML, media_of_refusal, negotiate
+from seatrial.sim.apiserver.request import Request
+from seatrial.sim.cluster import Cluster
+from seatrial.sim.config import ClusterSpec
 from seatrial.sim.machinery.errors import ApiError
 
 TABLE = ";as=Table;v=v1;g=meta.k8s.io"
@@ -43,3 +46,12 @@ def test_custom_kinds_have_no_protobuf() -> None:
 def test_refusals_come_in_the_clients_form_and_else_in_json() -> None:
     assert media_of_refusal(PROTOBUF) == PROTOBUF
     assert media_of_refusal("text/html") == JSON
+
+
+def test_what_is_never_stored_has_no_table() -> None:
+    cluster = Cluster(ClusterSpec(nodes=0, controllers="none"))
+    kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+    body = {**kind, "spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
+    path, table = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", f"{JSON};as=Table;g=meta.k8s.io;v=v1"
+    assert cluster.request(Request("POST", path, {}, body, accept=table)).code == 406
+    assert cluster.request(Request("POST", path, {}, body, accept=f"{table},{JSON}")).code == 201
