@@ -2,13 +2,14 @@
 
 The streams are numbered channels; in a WebSocket the first byte of a message names one: 0 stdin, 1 stdout, 2 stderr, 3
 the outcome as a Status, 4 the terminal's size; 255 closes the channel that its second byte names (v5). Source:
-k8s.io/apimachinery/pkg/util/remotecommand and k8s.io/kubelet/pkg/cri/streaming/remotecommand/websocket.go. Not
-modelled: the base64 subprotocols of browsers.
+k8s.io/apimachinery/pkg/util/remotecommand and k8s.io/kubelet/pkg/cri/streaming/remotecommand/websocket.go.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
+from contextlib import suppress
 
 import orjson
 
@@ -20,7 +21,11 @@ from seatrial.sim.machinery import errors
 
 STDIN, STDOUT, STDERR, OUTCOME, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 CHANNEL_OF = {"stdout": STDOUT, "stderr": STDERR}
-V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
+V5, V4, V1 = "v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io"
+V4_BASE64, V1_BASE64 = "v4.base64.channel.k8s.io", "base64.channel.k8s.io"
+PROTOCOLS = (V5, V4, V1, V4_BASE64, V1_BASE64)
+IN_BASE64 = (V4_BASE64, V1_BASE64)
+"""Messages are text: the channel's digit, and the content in base64."""
 
 
 Begin = Callable[[OnOutput, OnExit], Session]
@@ -117,18 +122,24 @@ class Attached:
 class Channels:
     """The channels as messages of a WebSocket; see ``websocket.Messages``."""
 
-    def __init__(self, begin: Begin, driver: Driver) -> None:
+    def __init__(self, begin: Begin, driver: Driver, protocol: str = V5) -> None:
         self._attached = Attached(begin, driver, self._write, self._end)
         self._socket: WebSocket | None = None
+        self._in_base64 = protocol in IN_BASE64
+        self._in_words = protocol in ("", V1, V1_BASE64)
+        """The outcome is a failure's message, not a Status."""
 
     def opened(self, socket: WebSocket) -> None:
         """A first empty message tells the client that the streams are there."""
         self._socket = socket
-        socket.send(bytes([STDOUT]))
+        self._send(STDOUT, b"")
         self._attached.start()
 
     def message(self, data: bytes) -> None:
-        if data[:1] == bytes([CLOSE]):
+        if self._in_base64:
+            with suppress(ValueError):
+                self._attached.receive(int(data[:1]), base64.b64decode(data[1:]))
+        elif data[:1] == bytes([CLOSE]):
             if data[1:2] == bytes([STDIN]):
                 self._attached.end_input()
         elif data:
@@ -138,7 +149,18 @@ class Channels:
         self._attached.hang_up()
 
     def _write(self, channel: int, content: bytes) -> None:
-        if self._socket is not None:
+        if channel == OUTCOME and self._in_words:
+            content = orjson.loads(content).get("message", "").encode()
+            if not content:
+                return
+        self._send(channel, content)
+
+    def _send(self, channel: int, content: bytes) -> None:
+        if self._socket is None:
+            return
+        if self._in_base64:
+            self._socket.send(b"%d%b" % (channel, base64.b64encode(content)), text=True)
+        else:
             self._socket.send(bytes([channel]) + content)
 
     def _end(self) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 import orjson
 
-from seatrial.api.kubernetes.channels import V4, V5, Channels, begin
+from seatrial.api.kubernetes.channels import PROTOCOLS, V4, Channels, begin
 from seatrial.api.kubernetes.portchannels import PortChannels
 from seatrial.api.kubernetes.portforward import PROTOCOL, TUNNELLED, Bare, Forwards, Tunnel
 from seatrial.api.kubernetes.spdychannels import SpdyChannels
@@ -25,16 +25,16 @@ def upgrade(incoming: Incoming, connect: Connect, driver: Driver) -> Outgoing:
     """The answer that turns a request's connection into a session; 400 when the client speaks nothing we know."""
     forwards = connect.kind == "portforward"
     if incoming.upgrade == "websocket":
-        known = (TUNNELLED, V4) if forwards else (V5, V4)
+        known = (TUNNELLED, V4) if forwards else PROTOCOLS
         wishes = offered(incoming)
         chosen = next((name for name in wishes if name in known), "")
-        if chosen or (forwards and not wishes):
+        if chosen or not wishes:
             headers = handshake(incoming, chosen)
             if chosen == TUNNELLED:
                 return _switch(headers, lambda _: WebSocket(Tunnel(Forwards(connect, driver))))
             if forwards:
                 return _switch(headers, lambda _: WebSocket(PortChannels(connect, driver)))
-            return _switch(headers, lambda _: WebSocket(Channels(partial(begin, connect), driver)))
+            return _switch(headers, lambda _: WebSocket(Channels(partial(begin, connect), driver, chosen)))
     elif incoming.upgrade == "spdy/3.1":
         wanted = PROTOCOL if forwards else V4
         if wanted in incoming.header("x-stream-protocol-version").split(", "):

@@ -24,6 +24,7 @@ from seatrial.api.kubernetes.inflight import Inflight, too_many
 from seatrial.api.kubernetes.times import Times
 from seatrial.api.kubernetes.upgrading import upgrade
 from seatrial.api.kubernetes.watch import FrameBytes, LogBody, WatchBody
+from seatrial.api.kubernetes.wsstreams import Whole, streamed
 from seatrial.api.server.driver import Driver
 from seatrial.api.server.message import Answer, Headers, Incoming, Outgoing
 from seatrial.sim.apiserver.connecting import Connect
@@ -211,6 +212,10 @@ class Kubernetes:
         if content is None:
             return outgoing
         if isinstance(content, bytes):
+            if incoming.upgrade and response.code == 200 and incoming.target.partition("?")[0].endswith("/log"):
+                messages = streamed(incoming, Whole(content), events=False)
+                if messages is not None:
+                    return messages
             fill(outgoing, content, zipped and "Content-Encoding" not in response.headers)
             return outgoing
         self._fill_object(outgoing, content, response.content_type, pretty_wanted(incoming), zipped)
@@ -238,14 +243,16 @@ class Kubernetes:
         body, release = response.body, self._driver.stream
         if isinstance(body, WatchStream):
             self._watches.add(body)
+            watch = WatchBody(body, response.content_type, self._frames, release)
             if response.content_type == PROTOBUF:
                 headers[2] = ("Content-Type", PROTOBUF_STREAM)
-            return Outgoing(
-                response.code, headers, stream=WatchBody(body, response.content_type, self._frames, release)
-            )
+            elif messages := streamed(incoming, watch, events=True):
+                return messages
+            return Outgoing(response.code, headers, stream=watch)
         if isinstance(body, Connect):
             return upgrade(incoming, body, self._driver)
-        return Outgoing(response.code, headers, stream=LogBody(body, release))
+        log_body = LogBody(body, release)
+        return streamed(incoming, log_body, events=False) or Outgoing(response.code, headers, stream=log_body)
 
     def _headers(self, incoming: Incoming, response: Response) -> Headers:
         audit_id = incoming.headers.get("audit-id") or self._audit_id()

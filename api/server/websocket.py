@@ -99,12 +99,13 @@ class WebSocket(asyncio.Protocol):
             self._speaker.closed()
             self._transport.close()
 
-    def send(self, data: bytes) -> None:
-        """One binary message; nothing after the end."""
-        from wsproto.events import BytesMessage
+    def send(self, data: bytes, text: bool = False) -> None:
+        """One message, binary or text in UTF-8; nothing after the end."""
+        from wsproto.events import BytesMessage, TextMessage
 
         if self._open:
-            self._transport.write(self._connection.send(BytesMessage(data=data)))
+            event = TextMessage(data=data.decode(errors="replace")) if text else BytesMessage(data=data)
+            self._transport.write(self._connection.send(event))
 
     def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         """Says goodbye; what was sent before still arrives."""

@@ -188,6 +188,8 @@ class ContainerConfig:
     memory_limit: int | None = None
     cpu_limit: int | None = None
     """Nanocores."""
+    cpu_shares: int = 2
+    """Its weight against others, as cpu.shares counts."""
     machine_cpu: int = ONE_CORE
     """Nanocores that a container without a limit may use."""
     read_only_root: bool = False
@@ -208,7 +210,12 @@ class Workloads(Protocol):
     def find_image(self, reference: str) -> Image:
         """What a registry serves under a normalised reference. Raises LookupError with the runtime's message."""
 
-    def volume(self, kind: str = "") -> Volume: ...
+    def volume(self, key: str = "", kind: str = "") -> Volume:
+        """A new directory, or the one that all who name the key share. ``kind``: the type of a hostPath. Raises
+        ValueError in the kubelet's words when there is something else."""
+
+    def image_volume(self, image: Image) -> Volume:
+        """What is inside an image, to be mounted."""
 
     def start(self, config: ContainerConfig, on_exit: Callable[[Exit], None]) -> Process:
         """Starts a container's main process. Raises FileNotFoundError(argv[0])."""

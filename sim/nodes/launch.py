@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.sim.config import S
@@ -18,7 +19,7 @@ from seatrial.sim.nodes.environment import ConfigError, Environment, expand
 from seatrial.sim.nodes.images import InvalidName, normalise
 from seatrial.sim.nodes.probes import FIELDS, port_number
 from seatrial.sim.nodes.runtime import StartError, Unavailable
-from seatrial.sim.nodes.spec import described, grace_s, is_sidecar, nanocores
+from seatrial.sim.nodes.spec import cpu_shares, described, grace_s, is_sidecar, nanocores
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.worker import PodWorker
@@ -66,6 +67,8 @@ class Launch:
 
 
 Stage = Callable[[Launch], Generator[Any, Any, None]]
+Tell = Callable[[str, str, str], None]
+"""Records an event: type, reason, message."""
 
 
 def back_off(launch: Launch) -> Generator[Any, Any, None]:
@@ -106,42 +109,64 @@ def _rounded(us: int) -> str:
 
 
 def pull(launch: Launch) -> Generator[Any, Any, None]:
-    """Sees to it that the image is on the node (EnsureImageExists)."""
-    kubelet, name = launch.worker.kubelet, launch.container.get("image", "")
+    """Sees to it that the container's image is on the node."""
+    container = launch.container
+    name, policy = container.get("image", ""), container.get("imagePullPolicy", "IfNotPresent")
+    launch.image = yield from _ensure(launch, name, policy, launch.event)
+
+
+def pull_volumes(launch: Launch) -> Generator[Any, Any, None]:
+    """The same for images that are mounted as volumes (getImageVolumes); what happens is told of the pod."""
+    worker = launch.worker
+    mounted = [mount["name"] for mount in launch.container.get("volumeMounts") or ()]
+    for volume in worker.pod["spec"].get("volumes") or ():
+        if "image" not in volume or volume["name"] not in mounted:
+            continue
+        source = volume["image"]
+        policy = source.get("pullPolicy", "IfNotPresent")
+        image = yield from _ensure(launch, source.get("reference", ""), policy, partial(worker.event, None))
+        if image is None:
+            return
+        worker.volumes.mounted[volume["name"]] = worker.kubelet.runtime.workloads.image_volume(image)
+
+
+def _ensure(launch: Launch, name: str, policy: str, event: Tell) -> Generator[Any, Any, Image | None]:
+    """Sees to it that an image is on the node (EnsureImageExists); None when the start failed."""
+    kubelet = launch.worker.kubelet
     store, clock = kubelet.runtime.images, kubelet.clock
     try:
         reference = normalise(name)
     except InvalidName as error:
         message = f'Failed to apply default image tag "{name}": couldn\'t parse image name "{name}": {error}'
-        launch.event("Warning", "InspectFailed", message)
+        event("Warning", "InspectFailed", message)
         launch.fail("InvalidImageName", message, "InvalidImageName")
-        return
-    policy = launch.container.get("imagePullPolicy", "IfNotPresent")
-    present = store.find(reference, clock.now)
+        return None
+    present: Image | None = store.find(reference, clock.now)
     if policy == "Never" and present is None:
         message = f'Container image "{name}" is not present with pull policy of Never'
-        launch.event("Warning", "ErrImageNeverPull", message)
+        event("Warning", "ErrImageNeverPull", message)
         launch.fail("ErrImageNeverPull", message, "ErrImageNeverPull")
-        return
+        return None
     if present is not None and policy != "Always":
         message = f'Container image "{name}" already present on machine and can be accessed by the pod'
-        launch.event("Normal", "Pulled", message)
-        launch.image = present
-        return
-    yield from _fetch(launch, name, reference, present)
+        event("Normal", "Pulled", message)
+        return present
+    return (yield from _fetch(launch, name, reference, present, event))
 
 
-def _fetch(launch: Launch, name: str, reference: str, present: Image | None) -> Generator[Any, Any, None]:
+def _fetch(
+    launch: Launch, name: str, reference: str, present: Image | None, event: Tell
+) -> Generator[Any, Any, Image | None]:
     kubelet = launch.worker.kubelet
     backoff, clock, store = kubelet.image_backoff, kubelet.clock, kubelet.runtime.images
     key = f"{launch.worker.uid}/{reference}"
     if backoff.since_update(key, clock.now) > 0:
-        launch.event("Normal", "BackOff", f'Back-off pulling image "{name}"')
+        event("Normal", "BackOff", f'Back-off pulling image "{name}"')
         previous = launch.worker.pull_errors.get(reference, "")
         message = f'Back-off pulling image "{name}": ErrImagePull: {previous}'
         launch.fail("ImagePullBackOff", message, "ImagePullBackOff")
-        return
-    launch.event("Normal", "Pulling", f'Pulling image "{name}"')
+        return None
+    event("Normal", "Pulling", f'Pulling image "{name}"')
     asked = clock.now
     begin = max(asked, store.pulling_until_us)
     try:
@@ -151,10 +176,10 @@ def _fetch(launch: Launch, name: str, reference: str, present: Image | None) -> 
         yield clock.sleep(50_000)
         message = str(error.args[0])
         launch.worker.pull_errors[reference] = message
-        launch.event("Warning", "Failed", f'Failed to pull image "{name}": {message}')
+        event("Warning", "Failed", f'Failed to pull image "{name}": {message}')
         backoff.next(key, clock.now, clock.now)
         launch.fail("ErrImagePull", message, "ErrImagePull")
-        return
+        return None
     there = present is not None or reference in store.fetching
     took = store.overhead_us // 2 if there else store.pull_us(image)
     store.pulling_until_us = begin + took
@@ -164,12 +189,10 @@ def _fetch(launch: Launch, name: str, reference: str, present: Image | None) -> 
     finally:
         store.fetching.pop(reference, None)
     store.add(image, clock.now)
-    launch.image = image
     backoff.forget(key)
     times = f"in {_rounded(took)} ({_rounded(clock.now - asked)} including waiting)"
-    launch.event(
-        "Normal", "Pulled", f'Successfully pulled image "{name}" {times}. Image size: {image.size_bytes} bytes.'
-    )
+    event("Normal", "Pulled", f'Successfully pulled image "{name}" {times}. Image size: {image.size_bytes} bytes.')
+    return image
 
 
 def configure(launch: Launch) -> Generator[Any, Any, None]:
@@ -213,6 +236,7 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         tty=bool(container.get("tty")),
         memory_limit=parse(limits["memory"]).value() if limits.get("memory") else None,
         cpu_limit=nanocores(limits.get("cpu")),
+        cpu_shares=cpu_shares(resources),
         machine_cpu=nanocores(kubelet.allocatable.get("cpu")) or ONE_CORE,
         read_only_root=bool(_context(container, pod, "readOnlyRootFilesystem")),
         fallback_to_logs=container.get("terminationMessagePolicy") == "FallbackToLogsOnError",
@@ -301,7 +325,7 @@ def post_start(launch: Launch) -> Generator[Any, Any, None]:
     launch.failure = Failure("PostStartHookError", problem)
 
 
-STAGES: tuple[Stage, ...] = (back_off, pull, configure, create, run, post_start)
+STAGES: tuple[Stage, ...] = (back_off, pull_volumes, pull, configure, create, run, post_start)
 """What starting a container takes, in order; the first stage that fails ends it."""
 
 

@@ -31,7 +31,7 @@ from seatrial.sim.nodes.cri import (
     Workloads,
 )
 from seatrial.sim.nodes.images import ImageStore
-from seatrial.sim.nodes.spec import nanocores
+from seatrial.sim.nodes.spec import cpu_shares, nanocores
 
 KEPT_PER_NAME = 2
 """Records of one container name that stay: the newest and the one before."""
@@ -277,6 +277,7 @@ class Runtime:
             config = self.live[found.id].config
             config.memory_limit = memory_limit
             config.cpu_limit = nanocores((resources.get("limits") or {}).get("cpu"))
+            config.cpu_shares = cpu_shares(resources)
             self._change(found.id, resources=resources)
 
     def find(self, container_id: str) -> ContainerRecord:

@@ -66,3 +66,9 @@ def is_mirror(pod: Object) -> bool:
 def nanocores(amount: str | None) -> int | None:
     """An amount of CPU; None for what is not said."""
     return parse(amount).nanos if amount else None
+
+
+def cpu_shares(resources: Mapping[str, Any]) -> int:
+    """The cgroup's weight of what a container asks for (MilliCPUToShares)."""
+    asked = (resources.get("requests") or {}).get("cpu")
+    return max(parse(asked).milli_value() * 1024 // 1000, 2) if asked else 2

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from seatrial.sim.kernel.clock import stamp_of
-from seatrial.sim.machinery import quantity
 from seatrial.sim.machinery.metrics import TEXT
 from seatrial.sim.nodes import metrics
 from seatrial.sim.nodes.cri import RUNNING
+from seatrial.sim.nodes.spec import cpu_shares
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.kubelet import Kubelet
@@ -73,15 +73,9 @@ def consumers(kubelet: Kubelet) -> Iterator[Consumer]:
                 kubelet.clock.now - record.started_us,
                 sum(each.reason == "OOMKilled" and each.name == record.name for each in records),
                 (live.config.cpu_limit or 0) // 1_000_000,
-                _shares(record.resources),
+                cpu_shares(record.resources),
                 live.config.memory_limit or 0,
             )
-
-
-def _shares(resources: Mapping[str, Any]) -> int:
-    """The cgroup's weight of what a container asks for (MilliCPUToShares)."""
-    asked = (resources.get("requests") or {}).get("cpu")
-    return max(quantity.parse(asked).milli_value() * 1024 // 1000, 2) if asked else 2
 
 
 def _usage(now: int, cpu_nano: int, memory: int, total_ns: int) -> dict[str, Any]:

@@ -75,9 +75,14 @@ class PodVolumes:
             if kind in volume:
                 self._publish(name, self._owned(payload(self, volume[kind])))
                 return
-        if name in self.mounted:
+        if name in self.mounted or "image" in volume:
+            # An image comes when a container that mounts it starts.
             return
-        self.mounted[name] = self.kubelet.runtime.workloads.volume(self._key(volume))
+        kind = (volume.get("hostPath") or {}).get("type") or ""
+        try:
+            self.mounted[name] = self.kubelet.runtime.workloads.volume(self._key(volume), kind)
+        except ValueError as problem:
+            raise MountError(str(problem)) from None
 
     def _key(self, volume: Object) -> str:
         """What tells a directory that others share; empty for one of the pod's own."""
@@ -119,12 +124,14 @@ class PodVolumes:
     def mounts(self, container: Object, variables: Mapping[str, str]) -> list[Mount]:
         """The mounts of one container."""
         made = []
+        images = [volume["name"] for volume in self.pod["spec"].get("volumes") or () if "image" in volume]
         for mount in container.get("volumeMounts") or ():
             volume = self.mounted.get(mount["name"])
             if volume is None:
                 raise ConfigError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
             sub_path = _sub_path(mount, variables)
-            made.append(Mount(mount["mountPath"], volume, bool(mount.get("readOnly")), sub_path))
+            read_only = bool(mount.get("readOnly")) or mount["name"] in images
+            made.append(Mount(mount["mountPath"], volume, read_only, sub_path))
         return made
 
 

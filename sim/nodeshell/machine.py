@@ -5,7 +5,8 @@ It is there from the beginning and small; the file system comes when somebody lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.apiserver.client import Unreachable
@@ -67,6 +68,7 @@ class Machine:
         )
         self.manifests = Manifests(self)
         self._userland: Userland | None = None
+        self._prepared: dict[tuple[str, str], Callable[[], object]] = {}
         self._failing = False
         self.node.on_kubelet = self._kubelet
         self.node.configure = self._configure
@@ -98,12 +100,23 @@ class Machine:
 
             self._userland = Userland(self)
             self._userland.begin()
+            for call in self._prepared.values():
+                with suppress(ValueError):
+                    call()
+            self._prepared.clear()
         return self._userland
 
     @property
     def looked_at(self) -> bool:
         """Whether anybody has been on the machine: until then its files are as they were installed."""
         return self._userland is not None
+
+    def prepare(self, key: tuple[str, str], call: Callable[[], object]) -> None:
+        """Calls once somebody looks at the disk, which may be now; one call per key (hostpath.Machine)."""
+        if self.looked_at:
+            call()
+        else:
+            self._prepared.setdefault(key, call)
 
     # The kubelet
 

@@ -136,6 +136,7 @@ class Shells:
         self._clock = site.wiring.clock
         self.machines = {name: Machine(site, name) for name in site.nodes}
         self._logins: list[Login] = []
+        site.world.machine = self.machine_called
         for name, machine in self.machines.items():
             ports.listen(machine)
             machine.node.on_power_off.insert(0, partial(self._went_dark, name))

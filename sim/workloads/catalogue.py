@@ -73,6 +73,7 @@ class Image:
             _merge(root, tree_of({f"{name}/": None}))
         for name in ("bin", "dev", "etc", "home", "proc", "root", "sys", "tmp", "usr", "var", "run", "mnt", "opt"):
             root.entries.setdefault(name, Dir())
+        _merge(root, tree_of({"/sys/fs/cgroup/": None}))
         tmp = root.entries["tmp"]
         tmp.mode = 0o1777
         bin_ = root.entries["bin"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.sim.kernel.clock import Signal
 from seatrial.sim.kernel.listeners import Listeners
+from seatrial.sim.workloads import cgroup
 from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure
 from seatrial.sim.workloads.process import NULL, Null, Pipe, Proc, Sink, Stream
 from seatrial.sim.workloads.queueing import Queue, Taken
@@ -94,7 +95,7 @@ class Container:
 
     def __init__(self, world: World, config: Any, on_exit: Callable[[Any], None]) -> None:
         self.world = world
-        self.config = config
+        self.config: Any = config
         self.clock = world.clock
         self.sandbox = config.sandbox
         self.image = config.image
@@ -111,7 +112,7 @@ class Container:
         """Fires when a file was written."""
         self.log = Log(lambda: self.clock.now)
         self.started_us = self.clock.now
-        self.oom = False
+        self.oom: bool = False
         self.requests = 0
         """HTTP requests answered."""
         self.ended_us: int | None = None
@@ -143,10 +144,11 @@ class Container:
         now = self.clock.now
         sandbox, fs = self.sandbox, self.fs
         for mount in self.config.mounts:
-            node: Node = mount.volume.node
-            if mount.sub_path:
-                node = mount.volume.below(mount.sub_path)
-            fs.mount(mount.path, Mounted(node, mount.read_only, mount.volume.source, mount.volume.kind))
+            volume = mount.volume
+            node = volume.below(mount.sub_path) if mount.sub_path else volume.tree
+            fs.mount(mount.path, Mounted(node, mount.read_only, volume.source, volume.kind, volume.changed))
+        if cgroup.PLACE not in fs.mounts:
+            fs.mounts[cgroup.PLACE] = Mounted(self._cgroup, not self.config.privileged, "cgroup", "cgroup2")
         dns = sandbox.dns
         resolv = ""
         if dns.get("searches"):
@@ -161,6 +163,9 @@ class Container:
         self._covered = any(f"{at}/".startswith(PROGRAM_ROOTS) for at in fs.mounts)
         self._termination = File(b"", 0o666, now)
         fs.mounts.setdefault(self.config.termination_message_path, Mounted(self._termination, source="/dev/vda1"))
+
+    def _cgroup(self) -> Node:
+        return cgroup.tree(self)
 
     # Programs
 
@@ -338,7 +343,7 @@ class Container:
 
     def touched(self) -> None:
         """A file was written."""
-        self.fs.changes += 1
+        self.fs.written()
         self.changed.fire()
 
     def device(self, node: Node, proc: Proc | None = None) -> Stream | None:

@@ -116,15 +116,34 @@ def failure(number: int, path: str) -> OSError:
 
 
 class Mounted:
-    """A mount: a tree or a file, at a path, writable or not."""
+    """A mount: a tree or a file, at a path, writable or not. What is given as a function is made at the first look."""
 
-    __slots__ = ("kind", "node", "read_only", "source")
+    __slots__ = ("_node", "changed", "kind", "read_only", "source")
 
-    def __init__(self, node: Node, read_only: bool = False, source: str = "overlay", kind: str = "ext4") -> None:
-        self.node = node
+    def __init__(
+        self,
+        node: Node | Callable[[], Node],
+        read_only: bool = False,
+        source: str = "overlay",
+        kind: str = "ext4",
+        changed: Callable[[], None] | None = None,
+    ) -> None:
+        self._node = node
         self.read_only = read_only
         self.source = source
         self.kind = kind
+        self.changed = changed
+        """Called when something was written here, for whoever else has the tree."""
+
+    @property
+    def node(self) -> Node:
+        if not isinstance(self._node, Node):
+            self._node = self._node()
+        return self._node
+
+    @property
+    def looked_at(self) -> bool:
+        return isinstance(self._node, Node)
 
 
 def _has_room() -> bool:
@@ -267,8 +286,15 @@ class FileSystem:
         parent, _, _ = self.walk(at or "/", "/", write=True)
         if not isinstance(parent, Dir):
             raise failure(errno.ENOTDIR, path)
-        self.changes += 1
+        self.written()
         return node, parent, name
+
+    def written(self) -> None:
+        """Something changed, maybe in a mounted tree that others have too."""
+        self.changes += 1
+        for mounted in self.mounts.values():
+            if mounted.changed is not None and mounted.looked_at:
+                mounted.changed()
 
     def open_file(self, path: str, cwd: str = "/", truncate: bool = False, create: bool = True) -> File:
         """A file to be written to. Raises OSError."""

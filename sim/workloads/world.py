@@ -29,7 +29,8 @@ from seatrial.sim.workloads.commands import (
     text,
 )
 from seatrial.sim.workloads.container import Container, Ended
-from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
+from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Link, Node
+from seatrial.sim.workloads.hostpath import HostPath, Machine
 from seatrial.sim.workloads.net import Direct, HttpRequest, Listener, Network, Ports, dialled, ports_of
 from seatrial.sim.workloads.process import Proc
 
@@ -48,9 +49,13 @@ EXCEEDED = "context deadline exceeded (Client.Timeout exceeded while awaiting he
 class Directory:
     """A volume: a directory that outlives containers (cri.Volume)."""
 
+    changed = None
+    """Nobody has to be told of what is written here."""
+
     def __init__(self, now: int, key: str) -> None:
         self.node = Dir(0o777 if not key else 0o755, now)
         self.source = key or "tmpfs"
+        self.tree: Node = self.node
         self.kind = "nfs4" if key.startswith("nfs/") else "tmpfs" if not key else "ext4"
 
     def publish(self, contents: Mapping[str, tuple[Any, int]], now: int) -> None:
@@ -93,6 +98,25 @@ class Directory:
         return at
 
 
+class ImageTree:
+    """An image as a volume, which nobody can write to (cri.Volume)."""
+
+    changed = None
+    source = kind = "overlay"
+
+    def __init__(self, root: Dir) -> None:
+        self.tree: Node = root
+        self._files = FileSystem(root, lambda: 0)
+
+    def below(self, path: str) -> Node:
+        """What a subPath means. Raises OSError."""
+        return self._files.find(f"/{path}")
+
+    def publish(self, contents: Mapping[str, tuple[Any, int]], now: int) -> None:
+        """The kubelet writes nothing here."""
+        raise NotImplementedError
+
+
 class World:
     """Everything that runs in containers of one cluster; ``more`` are rows that add to the image catalogue."""
 
@@ -110,6 +134,8 @@ class World:
         self._services: dict[str, servers.Service] = {}
         self.registry: Callable[[str], str] = lambda _: ""
         """The seam for faults: what a registry says instead of an image; empty: it serves it."""
+        self.machine: Callable[[str], Machine | None] = lambda _: None
+        """The machine of a name or address, whose disk volumes may be on."""
         self.programs: dict[str, Callable[[Proc], Any]] = {}
         """Programs that the composition root brings along; they come before the catalogue's."""
         self._named: dict[tuple[str, str], Any] = {}
@@ -123,14 +149,29 @@ class World:
             raise NoSuchImage(problem)
         return self.catalogue.find(reference)
 
-    def volume(self, key: str = "") -> Directory:
-        """A new directory; one with a key is shared by all who name it."""
+    def volume(self, key: str = "", kind: str = "") -> Directory | HostPath:
+        """A new directory; one with a key is shared by all who name it.
+
+        ``host/MACHINE/path`` and ``nfs/MACHINE/path`` are parts of a machine's disk, ``kind`` the type that a hostPath
+        has to have: raises ValueError when it has not.
+        """
         if not key:
             return Directory(self.clock.now, "")
+        where, _, rest = key.partition("/")
+        name, _, path = rest.partition("/")
+        machine = self.machine(name) if where in ("host", "nfs") else None
+        if machine is not None:
+            if where == "nfs":
+                return HostPath(machine, f"/{path}", "", f"{name}:/{path}", "nfs4")
+            return HostPath(machine, f"/{path}", kind)
         found = self._volumes.get(key)
         if found is None:
             found = self._volumes[key] = Directory(self.clock.now, key)
         return found
+
+    def image_volume(self, image: Image) -> ImageTree:
+        """What is inside an image, to be mounted."""
+        return ImageTree(image.root)
 
     def start(self, config: Any, on_exit: Callable[[Ended], None]) -> Container:
         """Starts a container's main process. Raises FileNotFoundError(argv[0])."""

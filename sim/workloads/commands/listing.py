@@ -16,6 +16,8 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 BITS = "rwxrwxrwx"
 
 
+WITHOUT_BLOCKS = ("cgroup2",)
+"""File systems that df does not show."""
 ROOT_BLOCKS = 51_290_592
 """1K blocks of a node's disk, as df shows it."""
 
@@ -155,7 +157,8 @@ def df(proc: Proc) -> int:
     options, paths = parsed(proc, "hkmPTai")
     human = "h" in options
     proc.out(f"{'Filesystem':<20} {'Size' if human else '1K-blocks':>9} {'Used':>9} Available Use% Mounted on\n")
-    rows = [("overlay", "/")] + [(mounted.source, at) for at, mounted in proc.fs.mounts.items()]
+    disks = [(mounted.source, at) for at, mounted in proc.fs.mounts.items() if mounted.kind not in WITHOUT_BLOCKS]
+    rows = [("overlay", "/"), *disks]
     if paths:
         real = [proc.fs.real(path, proc.cwd) for path in paths if proc.fs.exists(path, proc.cwd)]
         wanted = [max((at for _, at in rows if _under(path, at)), key=len) for path in real]
@@ -181,11 +184,19 @@ def du(proc: Proc) -> int:
 
 
 def mount(proc: Proc) -> int:
-    proc.out("overlay on / type overlay (rw,relatime)\n")
-    proc.out("proc on /proc type proc (rw,nosuid,nodev,noexec,relatime)\n")
+    """mount [-t type]: shows what is mounted."""
+    options, operands = parsed(proc, "alnrvw", "tO")
+    if operands:
+        proc.err("mount: permission denied (are you root?)\n")
+        return 1
+    rows = [
+        ("overlay", "/", "overlay", "rw,relatime"),
+        ("proc", "/proc", "proc", "rw,nosuid,nodev,noexec,relatime"),
+    ]
     for at, mounted in proc.fs.mounts.items():
-        mode = "ro" if mounted.read_only else "rw"
-        proc.out(f"{mounted.source} on {at} type {mounted.kind} ({mode},relatime)\n")
+        rows.append((mounted.source, at, mounted.kind, f"{'ro' if mounted.read_only else 'rw'},relatime"))
+    kinds = options["t"].split(",") if "t" in options else [kind for _, _, kind, _ in rows]
+    proc.out("".join(f"{source} on {at} type {kind} ({how})\n" for source, at, kind, how in rows if kind in kinds))
     return 0
 
 

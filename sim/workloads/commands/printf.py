@@ -39,15 +39,20 @@ def unescape(text: str) -> tuple[str, bool]:
             match = re.match(r"[0-9a-fA-F]{1,2}", text[at:])
             digits = match.group(0) if match else ""
             at += len(digits)
-            parts.append(chr(int(digits, 16)) if digits else "\\x")
+            parts.append(_byte(int(digits, 16)) if digits else "\\x")
         elif following in "01234567":
             match = re.match(r"[0-7]{1,3}" if following != "0" else r"0?[0-7]{0,3}", text[at - 1 :])
             digits = match.group(0) if match else following
             at += len(digits) - 1
-            parts.append(chr(int(digits, 8) & 0xFF))
+            parts.append(_byte(int(digits, 8) & 0xFF))
         else:
             parts.append(ESCAPES.get(following, "\\" + following))
     return "".join(parts), False
+
+
+def _byte(value: int) -> str:
+    """One byte of output, in the form in which texts carry what is not UTF-8."""
+    return bytes([value]).decode(errors="surrogateescape")
 
 
 def printf_text(form: str, arguments: list[str]) -> tuple[str, int, str]:

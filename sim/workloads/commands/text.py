@@ -15,6 +15,8 @@ from seatrial.sim.workloads.filesystem import File
 from seatrial.sim.workloads.process import Opened, Proc
 
 Steps = Generator[Any, Any, int]
+ROW_BYTES = 16
+"""What hexdump shows in a line."""
 
 
 def echo(proc: Proc) -> int:
@@ -52,6 +54,39 @@ def cat(proc: Proc) -> Steps:
         else:
             yield from proc.pour(data)
     return status
+
+
+def hexdump(proc: Proc) -> Steps:
+    """hexdump [-C] [-v] [-n length] [-s skip] [file]: two-byte words, or with -C bytes and what they say."""
+    options, paths = parsed(proc, "Cv", "ns")
+    found, status = yield from inputs(proc, paths, "{path}: {why}")
+    data = b"".join(each for _, each in found)
+    begin = int(options.get("s", "0"), 0)
+    end = begin + int(options["n"], 0) if "n" in options else len(data)
+    before, folded = b"", False
+    for at in range(begin, min(end, len(data)), ROW_BYTES):
+        row = data[at : min(at + ROW_BYTES, end)]
+        if row == before and len(row) == ROW_BYTES and "v" not in options:
+            if not folded:
+                proc.out("*\n")
+            folded = True
+            continue
+        before, folded = row, False
+        proc.out(_canonical(at, row) if "C" in options else _words(at, row))
+    if data:
+        proc.out(f"{min(end, len(data)):0{8 if 'C' in options else 7}x}\n")
+    return status
+
+
+def _canonical(at: int, row: bytes) -> str:
+    halves = (" ".join(f"{byte:02x}" for byte in half) for half in (row[:8], row[8:]))
+    text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+    return f"{at:08x}  {'  '.join(halves):<48}  |{text}|\n"
+
+
+def _words(at: int, row: bytes) -> str:
+    words = (row[i : i + 2].ljust(2, b"\0") for i in range(0, len(row), 2))
+    return f"{at:07x}" + "".join(f" {word[1]:02x}{word[0]:02x}" for word in words) + "\n"
 
 
 def head(proc: Proc) -> Steps:
@@ -416,7 +451,7 @@ def xargs(proc: Proc) -> Steps:
 
 COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "echo": echo, "printf": printf, "cat": cat, "head": head, "tail": tail, "wc": wc, "sort": sort, "uniq": uniq,
-    "cut": cut, "tr": tr,    "tee": tee, "seq": seq, "yes": yes, "rev": rev,
+    "cut": cut, "tr": tr,    "tee": tee, "seq": seq, "yes": yes, "rev": rev, "hexdump": hexdump,
     "base64": base64_, "md5sum": digest, "sha1sum": digest, "sha256sum": digest, "sha512sum": digest, "nl": nl,
     "xargs": xargs,
 }  # fmt: skip

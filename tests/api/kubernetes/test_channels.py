@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Message, RejectConnection
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Message, RejectConnection, TextMessage
 from wsproto.events import Request as Handshake
 
 from seatrial.api.kubernetes import channels
@@ -144,6 +145,39 @@ def test_a_process_that_ends_well_says_success() -> None:
         await client.next()
         client.say(255, b"\x00")
         assert json.loads((await client.next()).data[1:]) == {"metadata": {}, "status": "Success"}
+
+    play(Played(), scene)
+
+
+@pytest.mark.parametrize("offered", [[], [channels.V1]])
+def test_before_the_fourth_version_the_outcome_is_a_message_or_nothing(offered: list[str]) -> None:
+    async def scene(client: Client) -> None:
+        accepted = await client.open(offered)
+        assert accepted.subprotocol == (offered[0] if offered else None)
+        assert (await client.next()).data == b"\x01"
+        client.say(0, b"abc")
+        assert (await client.next()).data == b"\x01abc"
+        client.say(255, b"\x00")
+        assert (await client.next()).data == b"\x03command terminated with non-zero exit code: exit code 3"
+        assert isinstance(await client.next(), CloseConnection)
+
+    async def well(client: Client) -> None:
+        await client.open(offered)
+        await client.next()
+        client.say(255, b"\x00")
+        assert isinstance(await client.next(), CloseConnection)
+
+    play(Played(), scene)
+    play(Played(), well)
+
+
+@pytest.mark.parametrize("offered", [channels.V1_BASE64, channels.V4_BASE64])
+def test_browsers_get_text(offered: str) -> None:
+    async def scene(client: Client) -> None:
+        assert (await client.open([offered])).subprotocol == offered
+        assert (await client.next()).data == "1"
+        client.writer.write(client.socket.send(TextMessage(data="0" + base64.b64encode(b"hello").decode())))
+        assert (await client.next()).data == "1" + base64.b64encode(b"hello").decode()
 
     play(Played(), scene)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from seatrial.sim.apiserver.request import Request
@@ -160,3 +161,57 @@ def test_a_pod_of_the_suite(cluster: Cluster, name: str) -> None:
         return
     body = cluster.request(Request("GET", f"/api/v1/namespaces/default/pods/{key}/log", user=ADMIN)).body
     assert text in (body if isinstance(body, bytes) else body.read()).decode()
+
+
+def test_a_container_reads_its_own_control_group(cluster: Cluster) -> None:
+    limited = {"resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "250m", "memory": "64Mi"}}}
+    text = "cd /sys/fs/cgroup; mount -t cgroup2; head -n 1 cpu.max cpu.weight memory.max pids.max; echo 1 > cpu.max"
+    for name, more in (("limited", limited), ("free", {})):
+        container = {"name": "c", **shell(f"{text}; sleep 600", **more)}
+        spec = {"containers": [container]}
+        metadata = {"name": f"cgroup-{name}", "namespace": "default"}
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    cluster.run(10 * S)
+    parts = "==> cpu.max <==\n{} 100000\n\n==> cpu.weight <==\n{}\n\n==> memory.max <==\n{}\n\n==> pids.max <==\n4915\n"
+    mounted = "cgroup on /sys/fs/cgroup type cgroup2 (ro,relatime)\n"
+    refused = "sh: can't create cpu.max: Read-only file system\n"
+    assert logs_of(cluster, "cgroup-limited") == mounted + parts.format(25000, 17, 67108864) + refused
+    assert logs_of(cluster, "cgroup-free") == mounted + parts.format("max", 1, "max") + refused
+
+
+def test_a_resize_is_in_the_control_group(cluster: Cluster) -> None:
+    text = "sleep 20; head -n 1 /sys/fs/cgroup/cpu.max; head -n 1 /sys/fs/cgroup/memory.max; sleep 600"
+    figures = {"cpu": "100m", "memory": "64Mi"}
+    container = {"name": "c", **shell(text, resources={"requests": figures, "limits": figures})}
+    metadata = {"name": "resized", "namespace": "default"}
+    cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}})
+    cluster.run(5 * S)
+    more = {"cpu": "200m", "memory": "128Mi"}
+    patch = {"spec": {"containers": [{"name": "c", "resources": {"requests": more, "limits": more}}]}}
+    path = "/api/v1/namespaces/default/pods/resized/resize"
+    kind = "application/strategic-merge-patch+json"
+    assert cluster.request(Request("PATCH", path, {}, orjson.dumps(patch), kind, user=ADMIN)).code == 200
+    cluster.run(30 * S)
+    assert logs_of(cluster, "resized") == "20000 100000\n134217728\n"
+
+
+def logs_of(cluster: Cluster, name: str) -> str:
+    body = cluster.request(Request("GET", f"/api/v1/namespaces/default/pods/{name}/log", user=ADMIN)).body
+    return (body if isinstance(body, bytes) else body.read()).decode()
+
+
+def test_an_image_is_mounted_as_a_volume(cluster: Cluster) -> None:
+    text = "grep -c kitten /volume/data.json; head -n 1 /volume/etc/os-release; echo x > /volume/x; ls /part"
+    mounts = [{"name": "v", "mountPath": "/volume"}, {"name": "v", "mountPath": "/part", "subPath": "etc"}]
+    for name, image, policy in (("pictured", "kitten:1.8", "Always"), ("unpictured", "nautilus:1.7", "Never")):
+        source = {"reference": f"registry.k8s.io/e2e-test-images/{image}", "pullPolicy": policy}
+        volume = {"name": "v", "image": source}
+        spec = {"containers": [{"name": "c", **shell(text, volumeMounts=mounts)}], "restartPolicy": "Never"}
+        metadata = {"name": name, "namespace": "default"}
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**spec, "volumes": [volume]}})
+    cluster.run(20 * S)
+    said = logs_of(cluster, "pictured")
+    assert said.startswith('1\nNAME="Alpine Linux"\nsh: can\'t create /volume/x: Read-only file system\n')
+    assert "os-release\n" in said
+    waiting = cluster.get("pod", "unpictured")["status"]["containerStatuses"][0]["state"]["waiting"]
+    assert waiting["reason"] == "ErrImageNeverPull"

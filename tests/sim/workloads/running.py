@@ -50,6 +50,7 @@ class Bench:
         config = SimpleNamespace(
             name="c",
             cpu_limit=None,
+            cpu_shares=2,
             machine_cpu=4_000_000_000,
             image=self.world.find_image(image),
             argv=argv,
