@@ -20,6 +20,8 @@ MESSAGE_MAX = 160
 ADDRESS = re.compile(r"\b172\.16\.\d+\.\d+\b")
 TIMES = re.compile(r"\b\d+(\.\d+)?(ms|s)\b")
 LINE = re.compile(r"^ *(\d+) s  (.*)$")
+UNMADE = re.compile(r"(?<=-\*)-[a-z0-9]{5}\b")
+"""What a name ends with of a pod that was refused, so that its owner is all that is known of it."""
 DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 
@@ -91,6 +93,6 @@ def _plain(message: str, names: dict[str, str]) -> str:
     for name in sorted(names, key=len, reverse=True):
         if name in message:
             message = message.replace(name, names[name])
-    message = DIGEST.sub("UID", TIMES.sub("TIME", ADDRESS.sub("POD-IP", message)))
+    message = DIGEST.sub("UID", TIMES.sub("TIME", ADDRESS.sub("POD-IP", UNMADE.sub("", message))))
     message = " ".join(message.split())
     return message if len(message) <= MESSAGE_MAX else message[:MESSAGE_MAX] + "…"
