@@ -75,7 +75,7 @@ class _Network:
     def resolve(self, sandbox: Any, host: str) -> list[str]:
         return [host]
 
-    def connect(self, sandbox: Any, address: str, port: int) -> _Web:
+    def connect(self, sandbox: Any, address: str, port: int, protocol: str = "TCP") -> _Web:
         return _Web(self._ask, address, port)
 
 

@@ -51,6 +51,8 @@ def of(context: Context, obj: Object) -> Object:
     spec = {"replicas": replicas} if replicas else {}
     status: dict[str, Any] = {"replicas": _at(obj, present) or 0}
     selector = _at(obj, selector_path) if selector_path else None
+    if selector and context.resource.storage == "replicationcontrollers":
+        selector = {"matchLabels": selector}
     if selector:
         status["selector"] = selector if isinstance(selector, str) else selectors.text_of(selector)
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": named, "spec": spec, "status": status}

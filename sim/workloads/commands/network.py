@@ -193,7 +193,7 @@ def _written(form: str, code: int) -> str:
 
 
 def nc(proc: Proc) -> Steps:
-    options, operands = parsed(proc, "lzvnukN46q", "pwsei")
+    options, operands = parsed(proc, "lzvnuktN46q", "pwsei")
     if "l" in options:
         port = int(options.get("p") or operands[-1])
         return (yield from _listen(proc, port, options))
