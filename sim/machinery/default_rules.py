@@ -56,7 +56,10 @@ def pull_policy(container: Any) -> Any:
 
 
 def volume_source(volume: Any) -> Any:
-    """A volume without a source is an empty directory."""
+    """A volume without a source is an empty directory; an image has a pull policy."""
+    image = volume.get("image")
+    if isinstance(image, dict) and not image.get("pullPolicy"):
+        return {**volume, "image": {**image, "pullPolicy": policy_of_image(image.get("reference") or "")}}
     return volume if len(volume) > ("name" in volume) else {**volume, "emptyDir": {}}
 
 

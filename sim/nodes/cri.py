@@ -200,6 +200,8 @@ class ContainerConfig:
     """Ports that the spec mentions, for programs that nobody described."""
     target: str = ""
     """The container whose processes this one sees."""
+    no_new_privs: bool = False
+    """Set-uid programs run as whoever starts them."""
     privileged: bool = False
     """Whether it may do what root of the machine may."""
 

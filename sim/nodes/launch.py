@@ -243,6 +243,7 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         termination_message_path=container.get("terminationMessagePath") or "/dev/termination-log",
         ports=tuple(port["containerPort"] for port in container.get("ports") or ()),
         target=container.get("targetContainerName", ""),
+        no_new_privs=(container.get("securityContext") or {}).get("allowPrivilegeEscalation") is False,
         privileged=_privileged(container),
     )
 

@@ -112,6 +112,7 @@ class Userland(Container):
             name="", image=image_of(site.world, site.programs), argv=None, args=None, env={}, working_dir="/root",
             mounts=[], sandbox=network, user="0", stdin=False, tty=False, ports=(), memory_limit=None,
             read_only_root=False, termination_message_path="/dev/termination-log", fallback_to_logs=False,
+            no_new_privs=False,
         )  # fmt: skip
         super().__init__(world, config, lambda _: None)  # type: ignore[arg-type]
         self.name = machine.name

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from seatrial.sim.workloads.filesystem import EXEC_MODE, Dir, File, Link, freeze, tree_of
+from seatrial.sim.workloads.filesystem import EXEC_MODE, Dir, File, FileSystem, Link, freeze, tree_of
 
 MI = 1024 * 1024
 RESOLVER = "10.0.2.3:53"
@@ -82,6 +82,8 @@ class Image:
         for path, program in (row.get("programs") or {}).items():
             place = tree_of({path: File(b"\x7fELF", EXEC_MODE, program=program)})
             _merge(root, place)
+        for path in row.get("set_uid") or ():
+            FileSystem(root, lambda: 0).find(path).mode |= 0o6000
         dev = root.entries["dev"]
         assert isinstance(dev, Dir)
         dev.entries.update(_devices())

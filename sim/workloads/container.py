@@ -33,9 +33,21 @@ EXHAUST_BYTES_PER_S = 400 * 1024 * 1024
 LOG_BYTES_MAX = 10 * 1024 * 1024
 """containerLogMaxSize of the kubelet."""
 NODE_MEMORY = 4 * 1024**3
+SET_UID = 0o4000
+"""The bit of a file's mode."""
 OOM_STATUS, ERROR_STATUS = 137, 126
 NOTABLE_BYTES = 1024 * 1024
 """A change of memory that the kubelet is told of."""
+
+
+def _as(uid: int, program: Callable[[Proc], Any]) -> Callable[[Proc], Any]:
+    """A set-uid program: it runs as its owner."""
+
+    def run(proc: Proc) -> Any:
+        proc.uid = uid
+        return program(proc)
+
+    return run
 
 
 class Ended(NamedTuple):
@@ -251,7 +263,8 @@ class Container:
             raise failure(errno.EACCES, name)
         assert isinstance(node, File)
         if node.program:
-            return self.world.program(node.program, self.image)
+            program = self.world.program(node.program, self.image)
+            return _as(node.uid, program) if node.mode & SET_UID and not self.config.no_new_privs else program
         return self._script(node.read(), at)
 
     def _script(self, data: bytes, path: str) -> Callable[[Proc], Any]:

@@ -13,6 +13,7 @@ from seatrial.sim.kernel.clock import stamp_of
 from seatrial.sim.workloads.agnhost.guestbook import guestbook
 from seatrial.sim.workloads.agnhost.mounttest import mounttest
 from seatrial.sim.workloads.agnhost.netexec import netexec
+from seatrial.sim.workloads.agnhost.nettest import nettest
 from seatrial.sim.workloads.agnhost.openid import issuer_discovery
 from seatrial.sim.workloads.agnhost.site import (
     HTML,
@@ -340,6 +341,7 @@ COMMANDS: Mapping[str, Command] = {
     "logs-generator": logs_generator,
     "mounttest": mounttest,
     "netexec": netexec,
+    "nettest": nettest,
     "nonewprivs": effective_uid,
     "pause": pause,
     "port-forward-tester": port_forward_tester,

@@ -85,8 +85,16 @@ def wget(proc: Proc) -> Steps:
     options, urls = parsed(
         proc,
         "qScv",
-        "OTtUYP",
-        {"spider": "S", "timeout": "T", "quiet": "q", "tries": "t", "no-check-certificate": "c", "header": "U"},
+        "OTtUYPd",
+        {
+            "spider": "S",
+            "timeout": "T",
+            "quiet": "q",
+            "tries": "t",
+            "no-check-certificate": "c",
+            "header": "U",
+            "post-data": "d",
+        },
     )
     url = urls[0]
     host, port, path = _target(url)
@@ -94,7 +102,11 @@ def wget(proc: Proc) -> Steps:
     try:
         address, listener = yield from reach(proc, host, port, timeout_us)
         headers = {"Host": host, "User-Agent": "Wget", "Connection": "close"}
-        request = HttpRequest("GET", path, headers, b"", proc.container.sandbox.ip)
+        method, body = "GET", b""
+        if "d" in options:
+            method, body = "POST", options["d"].encode(errors="surrogateescape")
+            headers |= {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}
+        request = HttpRequest(method, path, headers, body, proc.container.sandbox.ip)
         if "q" not in options:
             proc.err(f"Connecting to {host}:{port} ({address}:{port})\n")
         response = yield from _follow(proc, listener, request, host)

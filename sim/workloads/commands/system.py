@@ -306,6 +306,12 @@ def watch(proc: Proc) -> Steps:
         yield proc.clock.sleep(round(float(options.get("n", "2")) * 1_000_000))
 
 
+def effective_uid(proc: Proc) -> int:
+    """Says as whom it runs."""
+    proc.out(f"Effective uid: {proc.uid}\n")
+    return 0
+
+
 def clear(proc: Proc) -> int:
     proc.out("\x1b[H\x1b[J")
     return 0
@@ -416,6 +422,7 @@ COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "killall": killall, "pkill": killall, "date": date, "hostname": hostname, "id": id_, "whoami": whoami,
     "uname": uname, "free": free, "uptime": uptime, "nproc": nproc, "timeout": timeout, "which": which, "true": true,
     "false": false, "test": test, "[": test, "pwd": pwd, "tty": tty, "nohup": nohup, "setsid": nohup, "watch": watch,
-    "clear": clear, "sh": shell, "ash": shell, "bash": shell, "dash": shell, "sync": true, "stty": true, "reset": clear,
+    "clear": clear, "effective-uid": effective_uid, "sh": shell, "ash": shell, "bash": shell, "dash": shell,
+    "sync": true, "stty": true, "reset": clear,
     "umount": true, "sysctl": sysctl, "nice": nohup,
 }  # fmt: skip

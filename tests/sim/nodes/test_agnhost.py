@@ -362,3 +362,18 @@ def test_a_web_server_shows_directories_and_files(cluster: Cluster) -> None:
     assert get(cluster, "files:80", "/etc").code == 301
     assert get(cluster, "files:80", "/etc/hostname").body == b"files\n"
     assert get(cluster, "files:80", "/nope").code == 404
+
+
+def test_a_pre_stop_hook_writes_to_another_pod(cluster: Cluster) -> None:
+    cluster.apply(pod("noter", "nettest"))
+    cluster.run(10 * S)
+    address = cluster.get("pods", "noter")["status"]["podIP"]
+    command = ["wget", "-O-", '--post-data={"Source": "prestop"}', f"http://{address}:8080/write"]
+    leaving = pod("leaver", container={"lifecycle": {"preStop": {"exec": {"command": command}}}})
+    leaving["spec"]["containers"][0] |= {"image": "busybox:1", "command": ["sleep", "600"]}
+    cluster.apply(leaving)
+    cluster.run(10 * S)
+    cluster.delete("pods", "leaver")
+    cluster.run(5 * S)
+    assert json.loads(get(cluster, "noter:8080", "/read").body)["Received"] == {"prestop": 1}
+    assert get(cluster, "noter:8080", "/status").body == b"running"

@@ -121,6 +121,21 @@ PODS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "Succeeded",
         'content of file "/v/path/to/it": value-1\n',
     ),
+    "a set-uid program": (
+        {"image": "registry.k8s.io/e2e-test-images/nonewprivs:1.4", "securityContext": {"runAsUser": 1000}},
+        {},
+        "Succeeded",
+        "Effective uid: 0\n",
+    ),
+    "a set-uid program without new privileges": (
+        {
+            "image": "registry.k8s.io/e2e-test-images/nonewprivs:1.4",
+            "securityContext": {"runAsUser": 1000, "allowPrivilegeEscalation": False},
+        },
+        {},
+        "Succeeded",
+        "Effective uid: 1000\n",
+    ),
     "memory as a volume": (
         agnhost("mounttest", "--fs_type=/v", "--file_perm=/v", volumeMounts=ON_V),
         {"volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]},
@@ -203,8 +218,8 @@ def logs_of(cluster: Cluster, name: str) -> str:
 def test_an_image_is_mounted_as_a_volume(cluster: Cluster) -> None:
     text = "grep -c kitten /volume/data.json; head -n 1 /volume/etc/os-release; echo x > /volume/x; ls /part"
     mounts = [{"name": "v", "mountPath": "/volume"}, {"name": "v", "mountPath": "/part", "subPath": "etc"}]
-    for name, image, policy in (("pictured", "kitten:1.8", "Always"), ("unpictured", "nautilus:1.7", "Never")):
-        source = {"reference": f"registry.k8s.io/e2e-test-images/{image}", "pullPolicy": policy}
+    for name, image, policy in (("pictured", "kitten:1.8", ""), ("unpictured", "nautilus:1.7", "Never")):
+        source = {"reference": f"registry.k8s.io/e2e-test-images/{image}", **({"pullPolicy": policy} if policy else {})}
         volume = {"name": "v", "image": source}
         spec = {"containers": [{"name": "c", **shell(text, volumeMounts=mounts)}], "restartPolicy": "Never"}
         metadata = {"name": name, "namespace": "default"}

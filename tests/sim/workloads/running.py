@@ -69,6 +69,7 @@ class Bench:
             ports=(),
             target="",
             privileged=False,
+            no_new_privs=False,
         )
         for name, value in more.items():
             setattr(config, name, value)
