@@ -110,7 +110,7 @@ class Desk:
             name="desk", image=image, argv=None, args=None, env={}, working_dir="/root", mounts=[],
             sandbox=sandbox, user="", stdin=False, stdin_once=False, tty=False, memory_limit=None, cpu_limit=None,
             machine_cpu=4_000_000_000, read_only_root=False, termination_message_path="/dev/termination-log", ports=(),
-            target="", fallback_to_logs=False,
+            target="", privileged=False, fallback_to_logs=False,
         )  # fmt: skip
         self._container = Container(world, cast(Any, config), lambda _: None)
 

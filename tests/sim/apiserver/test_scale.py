@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from seatrial.sim.apiserver.request import Request
@@ -27,7 +28,8 @@ def test_a_scale_names_the_pods(path: str, kind: str, spec: dict[str, Any]) -> N
     cluster = Cluster(ClusterSpec(nodes=0, controllers="none"))
     body = {"metadata": {"name": "x"}, "spec": {**spec, "replicas": 3, "template": TEMPLATE}}
     version = "v1" if path.startswith("/api/") else "apps/v1"
-    assert cluster.request(Request("POST", path, {}, {"apiVersion": version, "kind": kind, **body})).code == 201
+    made = orjson.dumps({"apiVersion": version, "kind": kind, **body})
+    assert cluster.request(Request("POST", path, {}, made)).code == 201
     scale = cluster.request(Request("GET", f"{path}/x/scale")).body
     assert scale["status"]["selector"] == "a=b,c=d"
     assert scale["spec"]["replicas"] == 3
