@@ -187,67 +187,70 @@ NAMED = {
 """Functions whose first argument names an object (or, False, a kind)."""
 
 
-def library_of(scene: Scene) -> list[Overload]:
-    """The functions of expressions, over a scene."""
+class Reads:
+    """What the functions of expressions look up in a scene; each raises EvaluationError for what is not there."""
 
-    def find(reference: str, namespace: str = DEFAULT) -> tuple[Resource, str, str]:
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def find(self, reference: str, namespace: str = DEFAULT) -> tuple[Resource, str, str]:
         kind, _, name = reference.partition("/")
         try:
-            resource = scene.resource(kind)
+            resource = self._scene.resource(kind)
         except ValueError as problem:
             raise EvaluationError(str(problem)) from None
         return resource, namespace if resource.namespaced else "", name
 
-    def maybe(reference: str, namespace: str = DEFAULT) -> Object | None:
-        resource, place, name = find(reference, namespace)
-        return scene.one(resource.storage, place, name)
+    def maybe(self, reference: str, namespace: str = DEFAULT) -> Object | None:
+        resource, place, name = self.find(reference, namespace)
+        return self._scene.one(resource.storage, place, name)
 
-    def obj(reference: str, namespace: str = DEFAULT) -> Object:
-        found = maybe(reference, namespace)
+    def obj(self, reference: str, namespace: str = DEFAULT) -> Object:
+        found = self.maybe(reference, namespace)
         if found is None:
             raise EvaluationError(f"there is no {reference}")
         return found
 
-    def objs(kind: str, selector: str = "", namespace: str = DEFAULT) -> list[Any]:
-        resource, place, _ = find(kind, namespace)
-        found = scene.all(resource.storage, None if namespace == EVERY or not resource.namespaced else place)
+    def objs(self, kind: str, selector: str = "", namespace: str = DEFAULT) -> list[Any]:
+        resource, place, _ = self.find(kind, namespace)
+        found = self._scene.all(resource.storage, None if namespace == EVERY or not resource.namespaced else place)
         matches = selectors.labels(selector)
         return [each for each in found if matches(each["metadata"].get("labels") or {})] if selector else found
 
-    def condition(reference: str, kind: str, namespace: str = DEFAULT) -> str:
-        for each in obj(reference, namespace).get("status", {}).get("conditions") or ():
+    def condition(self, reference: str, kind: str, namespace: str = DEFAULT) -> str:
+        for each in self.obj(reference, namespace).get("status", {}).get("conditions") or ():
             if each["type"] == kind:
                 return str(each["status"])
         return ""
 
-    def ready(reference: str, namespace: str = DEFAULT) -> int:
-        found = obj(reference, namespace)
+    def ready(self, reference: str, namespace: str = DEFAULT) -> int:
+        found = self.obj(reference, namespace)
         kind, status = found["kind"], found.get("status") or {}
         if kind in ("Pod", "Node"):
             fine = "deletionTimestamp" not in found["metadata"] and is_true(found, "Ready")
             return int(fine)
         return int(status.get(READY_FIELD.get(kind, "readyReplicas")) or 0)
 
-    def restarts(selector: str, namespace: str = DEFAULT) -> int:
+    def restarts(self, selector: str, namespace: str = DEFAULT) -> int:
         counts = (
             each.get("restartCount", 0)
-            for pod in objs("pods", selector, namespace)
+            for pod in self.objs("pods", selector, namespace)
             for each in (pod.get("status", {}).get("containerStatuses") or ())
         )
         return sum(counts)
 
-    def pods_on(node: str, selector: str = "") -> int:
+    def pods_on(self, node: str, selector: str = "") -> int:
         """Pods of a node that a drain would have to move."""
         return sum(
             1
-            for pod in objs("pods", selector, EVERY)
+            for pod in self.objs("pods", selector, EVERY)
             if pod["spec"].get("nodeName") == node and not stays(pod) and not ended(pod)
         )
 
-    def endpoints(service: str, namespace: str = DEFAULT) -> int:
+    def endpoints(self, service: str, namespace: str = DEFAULT) -> int:
         addresses = {
             address
-            for each in scene.all(SLICES, namespace)
+            for each in self._scene.all(SLICES, namespace)
             if (each["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == service
             for endpoint in each.get("endpoints") or ()
             if (endpoint.get("conditions") or {}).get("ready") is not False
@@ -255,60 +258,66 @@ def library_of(scene: Scene) -> list[Overload]:
         }
         return len(addresses)
 
-    def kept(reference: str, namespace: str = DEFAULT) -> bool:
-        resource, place, name = find(reference, namespace)
-        found = scene.one(resource.storage, place, name)
-        first = scene.first_uid(resource.storage, place, name)
+    def kept(self, reference: str, namespace: str = DEFAULT) -> bool:
+        resource, place, name = self.find(reference, namespace)
+        found = self._scene.one(resource.storage, place, name)
+        first = self._scene.first_uid(resource.storage, place, name)
         return found is not None and bool(first) and found["metadata"]["uid"] == first
 
-    def happened(reference: str, reason: str, namespace: str = DEFAULT) -> bool:
-        resource, place, name = find(reference, namespace)
+    def happened(self, reference: str, reason: str, namespace: str = DEFAULT) -> bool:
+        resource, place, name = self.find(reference, namespace)
         return any(
             each.get("reason") == reason
             and each["involvedObject"].get("kind") == resource.kind
             and each["involvedObject"].get("name") == name
-            for each in scene.all(EVENTS, place or DEFAULT)
+            for each in self._scene.all(EVENTS, place or DEFAULT)
         )
 
-    def calm() -> bool:
+    def calm(self) -> bool:
         """Whether everything runs that is meant to."""
-        pods = [pod for pod in scene.all(PODS, None) if not ended(pod)]
-        nodes = scene.all(NODES, None)
-        return all(map(fine_pod, pods)) and all(is_true(each, "Ready") for each in nodes) and workloads_met(scene)
+        pods = [pod for pod in self._scene.all(PODS, None) if not ended(pod)]
+        nodes = self._scene.all(NODES, None)
+        return all(map(fine_pod, pods)) and all(is_true(each, "Ready") for each in nodes) and workloads_met(self._scene)
 
-    def counted(client: str, span: Any) -> Tally:
+    def counted(self, client: str, span: Any) -> Tally:
         try:
-            return scene.tally(client, span_of(span))
+            return self._scene.tally(client, span_of(span))
         except KeyError:
             raise EvaluationError(f"there is no client {client!r}") from None
 
-    def share(client: str, span: Any) -> float:
-        tally = counted(client, span)
+    def share(self, client: str, span: Any) -> float:
+        tally = self.counted(client, span)
         total = tally.served + tally.failed
         return tally.served / total if total else 0.0
 
+
+def library_of(scene: Scene) -> list[Overload]:
+    """The functions of expressions, over a scene."""
+    reads = Reads(scene)
     here: list[tuple[str, str, str, Callable[..., Any]]] = [
-        ("obj", "(string): dyn", "(string, string): dyn", obj),
-        ("there", "(string): bool", "(string, string): bool", lambda *args: maybe(*args) is not None),
-        ("ready", "(string): int", "(string, string): int", ready),
-        ("rolledOut", "(string): bool", "(string, string): bool", lambda *args: rolled_out(obj(*args))),
-        ("condition", "(string, string): string", "(string, string, string): string", condition),
-        ("kept", "(string): bool", "(string, string): bool", kept),
-        ("happened", "(string, string): bool", "(string, string, string): bool", happened),
-        ("endpoints", "(string): int", "(string, string): int", endpoints),
-        ("restarts", "(string): int", "(string, string): int", restarts),
-        ("podsOn", "(string): int", "(string, string): int", pods_on),
+        ("obj", "(string): dyn", "(string, string): dyn", reads.obj),
+        ("there", "(string): bool", "(string, string): bool", lambda *args: reads.maybe(*args) is not None),
+        ("ready", "(string): int", "(string, string): int", reads.ready),
+        ("rolledOut", "(string): bool", "(string, string): bool", lambda *args: rolled_out(reads.obj(*args))),
+        ("condition", "(string, string): string", "(string, string, string): string", reads.condition),
+        ("kept", "(string): bool", "(string, string): bool", reads.kept),
+        ("happened", "(string, string): bool", "(string, string, string): bool", reads.happened),
+        ("endpoints", "(string): int", "(string, string): int", reads.endpoints),
+        ("restarts", "(string): int", "(string, string): int", reads.restarts),
+        ("podsOn", "(string): int", "(string, string): int", reads.pods_on),
     ]
     found = [
         overload(name, f"{name}_{number}", signature, call)
         for name, *signatures, call in here
         for number, signature in enumerate(signatures)
     ]
-    found += [overload("objs", f"objs_{count}", f"({text}): list(dyn)", objs) for count, text in enumerate(STRINGS)]
-    found.append(overload("calm", "calm_0", "(): bool", calm))
-    found.append(overload("served", "served_0", "(string, string): int", lambda *args: counted(*args).served))
-    found.append(overload("failed", "failed_0", "(string, string): int", lambda *args: counted(*args).failed))
-    found.append(overload("share", "share_0", "(string, string): double", share))
+    found += [
+        overload("objs", f"objs_{count}", f"({text}): list(dyn)", reads.objs) for count, text in enumerate(STRINGS)
+    ]
+    found.append(overload("calm", "calm_0", "(): bool", reads.calm))
+    found.append(overload("served", "served_0", "(string, string): int", lambda *args: reads.counted(*args).served))
+    found.append(overload("failed", "failed_0", "(string, string): int", lambda *args: reads.counted(*args).failed))
+    found.append(overload("share", "share_0", "(string, string): double", reads.share))
     return found
 
 

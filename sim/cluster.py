@@ -22,7 +22,6 @@ from seatrial.sim import causes, composition
 from seatrial.sim.apiserver.bootstrap import bootstrap
 from seatrial.sim.apiserver.client import Endpoint, error_of, prefix_of
 from seatrial.sim.apiserver.kubelets import Kubelets
-from seatrial.sim.apiserver.patching import APPLY
 from seatrial.sim.apiserver.replay import Back, carried, request_of, request_value
 from seatrial.sim.apiserver.request import Object, Request, Response, User
 from seatrial.sim.apiserver.server import Apiserver
@@ -51,7 +50,7 @@ from seatrial.sim.signing import ENTRY as CERTIFICATE
 from seatrial.sim.signing import Signatures
 from seatrial.sim.store.sqlite import Durable
 from seatrial.sim.store.store import Store
-from seatrial.sim.written import Objects, resource_of
+from seatrial.sim.written import Objects, apply_request, resource_of
 from seatrial.sim.written import duration_us as duration_us
 from seatrial.sim.written import objects_of as objects_of
 
@@ -349,21 +348,7 @@ class Cluster:
         ``manifest`` is YAML or JSON text, an object, or several. Raises ApiError for what the server refuses,
         ValueError for text that is no manifest.
         """
-        return [self._apply(obj, namespace) for obj in objects_of(manifest)]
-
-    def _apply(self, obj: Object, namespace: str) -> Object:
-        resource = self.kinds.of(obj)
-        if resource is None:
-            kind, version = obj.get("kind"), obj.get("apiVersion")
-            raise ValueError(f"no matches for kind {kind!r} in version {version!r}")
-        metadata = obj.get("metadata") or {}
-        place = metadata.get("namespace") or namespace if resource.namespaced else ""
-        query = {"fieldManager": ("kubectl",), "force": ("true",), "fieldValidation": ("Strict",)}
-        if not metadata.get("name") and metadata.get("generateName"):
-            path = prefix_of(resource).path(place)
-            return self._answer(Request("POST", path, {"fieldManager": ("kubectl",)}, orjson.dumps(obj)))
-        path = prefix_of(resource).path(place, metadata.get("name", ""))
-        return self._answer(Request("PATCH", path, query, orjson.dumps(obj), APPLY))
+        return [self._answer(apply_request(self.kinds, obj, namespace)) for obj in objects_of(manifest)]
 
     def get(self, kind: str, name: str, namespace: str = "default") -> Object:
         """One object; ``kind`` as kubectl takes it (deployment, deploy, deployments.apps). Raises ApiError 404."""

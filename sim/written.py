@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
+import orjson
 import yaml
 
-from seatrial.sim.apiserver.request import Object
+from seatrial.sim.apiserver.client import prefix_of
+from seatrial.sim.apiserver.patching import APPLY
+from seatrial.sim.apiserver.request import Object, Request
 from seatrial.sim.config import S
 from seatrial.sim.machinery.kinds import Kinds, Resource
 
@@ -36,6 +39,23 @@ def resource_of(kinds: Kinds, kind: str) -> Resource:
         if word in (row.plural, row.singular, row.kind.lower()) or word in row.short_names:
             return row
     raise ValueError(f"the server doesn't have a resource type {kind!r}")
+
+
+def apply_request(kinds: Kinds, obj: Object, namespace: str) -> Request:
+    """The request that applies an object at the server as kubectl does, with force; one whose name is to be generated
+    is created. Raises ValueError for a kind that there is not."""
+    resource = kinds.of(obj)
+    if resource is None:
+        kind, version = obj.get("kind"), obj.get("apiVersion")
+        raise ValueError(f"no matches for kind {kind!r} in version {version!r}")
+    metadata = obj.get("metadata") or {}
+    place = metadata.get("namespace") or namespace if resource.namespaced else ""
+    query = {"fieldManager": ("kubectl",), "force": ("true",), "fieldValidation": ("Strict",)}
+    if not metadata.get("name") and metadata.get("generateName"):
+        path = prefix_of(resource).path(place)
+        return Request("POST", path, {"fieldManager": ("kubectl",)}, orjson.dumps(obj))
+    path = prefix_of(resource).path(place, metadata.get("name", ""))
+    return Request("PATCH", path, query, orjson.dumps(obj), APPLY)
 
 
 def objects_of(manifest: str | bytes | Object | Iterable[Object]) -> Objects:

@@ -36,7 +36,7 @@ def _entry(value: Any, about: Entry) -> Entry:
 
 def restore(cluster: Cluster, durable: Durable) -> None:
     """Puts into force again what was written down, after what is due at this moment, as a replay does it."""
-    cluster.run_until(cluster.now)
+    cluster.clock.run_until(cluster.now)
     for fact, add in zip(FACTS, (cluster.add_fault, cluster.add_load), strict=True):
         for entry in orjson.loads(durable.fact(fact) or "[]"):
             _restore(entry, cluster.now, add)

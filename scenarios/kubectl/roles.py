@@ -7,7 +7,8 @@ from typing import Any
 
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.failures import Failure, NoMatch
-from seatrial.scenarios.kubectl.generators import meta, name_of, selector_of
+from seatrial.scenarios.kubectl.generators import selector_of
+from seatrial.scenarios.kubectl.naming import meta, name_of
 
 Object = dict[str, Any]
 GROUP = "rbac.authorization.k8s.io"

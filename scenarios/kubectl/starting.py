@@ -10,7 +10,7 @@ from seatrial.scenarios.kubectl.builder import Target, fetched, wanted
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.creating import made
 from seatrial.scenarios.kubectl.failures import Failure
-from seatrial.scenarios.kubectl.generators import meta
+from seatrial.scenarios.kubectl.naming import meta
 from seatrial.sim.machinery.patch import json_patch, merge_patch
 from seatrial.sim.machinery.schema import type_of_kind
 from seatrial.sim.machinery.strategic import strategic_merge

@@ -7,7 +7,7 @@ from typing import Any
 from seatrial.scenarios.kubectl import printing
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.failures import Failure
-from seatrial.scenarios.kubectl.generators import name_of
+from seatrial.scenarios.kubectl.naming import name_of
 from seatrial.sim.machinery.errors import ApiError
 
 

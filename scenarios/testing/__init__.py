@@ -24,7 +24,7 @@ from seatrial.sim.controllers.actions import (
     delete_of,
     update_status,
 )
-from seatrial.sim.controllers.shell import object_key
+from seatrial.sim.controllers.controller import object_key
 from seatrial.sim.history import History, World
 from seatrial.sim.invariants import LIVENESS, SAFETY, Goal, Rule, Violation, unmet, violations
 

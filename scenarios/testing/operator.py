@@ -22,8 +22,9 @@ from seatrial.sim.apiserver.request import User
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.composition import CONTROL_PLANE
 from seatrial.sim.controllers.actions import Steps, Turn
+from seatrial.sim.controllers.controller import Controller, Keys, Seen
 from seatrial.sim.controllers.informers import Informers, controller_of
-from seatrial.sim.controllers.shell import Controller, Keys, Seen, Shell
+from seatrial.sim.controllers.shell import Shell
 from seatrial.sim.kernel.clock import Process
 
 GROUPS = ("system:masters", "system:authenticated")

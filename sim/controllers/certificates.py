@@ -15,7 +15,7 @@ from typing import Any
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
 from seatrial.sim.controllers.actions import Create, Outcome, Steps, Turn, Update, delete_of, ignoring, update_status
-from seatrial.sim.controllers.shell import Controller, Seen, Tick
+from seatrial.sim.controllers.controller import Controller, Seen, Tick
 from seatrial.sim.kernel.clock import parse_stamp
 
 REQUESTS = "certificatesigningrequests.certificates.k8s.io"

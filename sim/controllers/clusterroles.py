@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from seatrial.sim.controllers.actions import Patch, Steps, Turn
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.controllers.ownership import labels_of
-from seatrial.sim.controllers.shell import Controller, Seen
 from seatrial.sim.machinery import selectors
 
 ROLES = "clusterroles.rbac.authorization.k8s.io"

@@ -29,12 +29,12 @@ from seatrial.sim.controllers.actions import (
     update_status,
 )
 from seatrial.sim.controllers.conditions import namespace_is_terminating
+from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.cronschedule import Schedule, parse
 from seatrial.sim.controllers.events import reference
 from seatrial.sim.controllers.informers import controller_of
 from seatrial.sim.controllers.job import is_finished
 from seatrial.sim.controllers.ownership import CRON_JOB, JOB, children
-from seatrial.sim.controllers.shell import Controller, Seen, object_key
 from seatrial.sim.kernel.clock import parse_stamp, stamp_of
 from seatrial.sim.machinery.errors import ApiError
 

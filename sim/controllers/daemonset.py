@@ -26,6 +26,7 @@ from seatrial.sim.controllers.actions import (
     update_status,
 )
 from seatrial.sim.controllers.conditions import namespace_is_terminating
+from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.hashing import template_hash
 from seatrial.sim.controllers.ownership import (
     DAEMON_SET,
@@ -37,7 +38,6 @@ from seatrial.sim.controllers.ownership import (
 )
 from seatrial.sim.controllers.podstate import is_terminal, next_availability
 from seatrial.sim.controllers.replicaset import delete_pods
-from seatrial.sim.controllers.shell import Controller, Seen, object_key
 from seatrial.sim.machinery.errors import ApiError
 
 BURST = 250

@@ -27,11 +27,11 @@ from seatrial.sim.controllers.actions import (
     ignoring,
     update_status,
 )
+from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.hashing import template_hash
 from seatrial.sim.controllers.informers import controller_of
 from seatrial.sim.controllers.ownership import DEPLOYMENT, REPLICA_SET, children, children_keys, claim, selects_all
 from seatrial.sim.controllers.podstate import is_terminal
-from seatrial.sim.controllers.shell import Controller, Seen, object_key
 from seatrial.sim.machinery.errors import ApiError
 
 SETS = REPLICA_SET.storage

@@ -12,10 +12,10 @@ from typing import Any
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers import disruption_plan as plan
 from seatrial.sim.controllers.actions import Action, Get, Outcome, Record, Steps, Turn, ignoring, update_status
+from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.informers import controller_of
 from seatrial.sim.controllers.ownership import DEPLOYMENT, REPLICA_SET, labels_of
 from seatrial.sim.controllers.podstate import is_ready, is_terminating
-from seatrial.sim.controllers.shell import Controller, Seen, object_key
 from seatrial.sim.machinery import selectors
 from seatrial.sim.machinery.errors import ApiError
 

@@ -13,9 +13,9 @@ from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers import servicepods
 from seatrial.sim.controllers.actions import Create, Delete, Outcome, Record, Steps, Turn, Update, ignoring
 from seatrial.sim.controllers.conditions import namespace_is_terminating
+from seatrial.sim.controllers.controller import Controller, Tick, object_key
 from seatrial.sim.controllers.ownership import labels_of
 from seatrial.sim.controllers.podstate import is_ready
-from seatrial.sim.controllers.shell import Controller, Tick, object_key
 from seatrial.sim.machinery.errors import ApiError
 
 CAPACITY = 1000

@@ -14,10 +14,10 @@ from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers import servicepods
 from seatrial.sim.controllers.actions import Action, Create, Outcome, Record, Steps, Turn, Update, delete_of, ignoring
 from seatrial.sim.controllers.conditions import namespace_is_terminating
+from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.endpointslice_fill import fill
 from seatrial.sim.controllers.ownership import Owner, labels_of
 from seatrial.sim.controllers.podstate import is_ready, is_terminating
-from seatrial.sim.controllers.shell import Controller, Seen, object_key
 from seatrial.sim.machinery.errors import ApiError
 
 SLICES = "endpointslices.discovery.k8s.io"

@@ -11,11 +11,11 @@ from typing import Any
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers.actions import Action, Create, Steps, Turn, Update, delete_of, ignoring
+from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.endpointslice import MANAGED_BY, SERVICE_NAME, SLICES
 from seatrial.sim.controllers.endpointslice_fill import fill
 from seatrial.sim.controllers.ownership import Owner, labels_of
 from seatrial.sim.controllers.servicepods import TRIGGER_TIME, is_ipv6
-from seatrial.sim.controllers.shell import Controller, Seen, object_key
 
 MANAGER = "endpointslicemirroring-controller.k8s.io"
 SKIP_MIRROR = "endpointslice.kubernetes.io/skip-mirror"

@@ -25,7 +25,7 @@ from seatrial.sim.controllers.actions import (
     Turn,
     ignoring,
 )
-from seatrial.sim.controllers.shell import Controller, Seen
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.kinds import Kinds, Resource
 

@@ -15,9 +15,9 @@ from seatrial.sim.controllers import hpa_limits as limits
 from seatrial.sim.controllers import hpa_metrics as metrics
 from seatrial.sim.controllers.actions import Action, After, Get, Outcome, Record, Steps, Turn, Update, update_status
 from seatrial.sim.controllers.conditions import put_in_place
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.controllers.hpa_calculator import Scope, Tolerances
 from seatrial.sim.controllers.ownership import labels_of
-from seatrial.sim.controllers.shell import Controller, Seen
 from seatrial.sim.machinery import selectors
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.kinds import Resource

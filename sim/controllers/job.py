@@ -26,11 +26,11 @@ from seatrial.sim.controllers.actions import (
     slow_start,
 )
 from seatrial.sim.controllers.conditions import find, namespace_is_terminating, without
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.controllers.informers import controller_of
 from seatrial.sim.controllers.job_run import Run
 from seatrial.sim.controllers.ownership import JOB, children_keys, claim, labels_of, pod_from_template, selector_of
 from seatrial.sim.controllers.podstate import by_activity, is_active, is_ready, is_terminal, is_terminating, phase
-from seatrial.sim.controllers.shell import Controller, Seen
 from seatrial.sim.kernel.clock import parse_stamp
 from seatrial.sim.machinery.errors import ApiError
 

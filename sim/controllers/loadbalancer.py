@@ -13,8 +13,8 @@ from ipaddress import ip_address
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers.actions import Outcome, Record, Steps, Turn, update_status
+from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.podstate import is_terminating
-from seatrial.sim.controllers.shell import Controller, Seen, object_key
 
 WANTED = "metallb.io/loadBalancerIPs"
 EXHAUSTED = ("exhausted", "")

@@ -14,10 +14,11 @@ from seatrial.sim.apiserver.leases import RESTART_US, Election, Elector
 from seatrial.sim.apiserver.request import User
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.controllers import metrics
+from seatrial.sim.controllers.controller import Controller
 from seatrial.sim.controllers.garbagecollector import IGNORED
 from seatrial.sim.controllers.informers import MANAGER_USER, USER_AGENT, Informers
 from seatrial.sim.controllers.registry import CONTROLLERS
-from seatrial.sim.controllers.shell import Controller, Shell
+from seatrial.sim.controllers.shell import Shell
 from seatrial.sim.kernel.clock import Process
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.machinery.metrics import Meters

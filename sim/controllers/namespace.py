@@ -23,7 +23,7 @@ from seatrial.sim.controllers.actions import (
     Update,
     update_status,
 )
-from seatrial.sim.controllers.shell import Controller, Seen
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.machinery.errors import ApiError, group_resource
 from seatrial.sim.machinery.kinds import Resource
 

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from seatrial.sim.controllers.actions import Outcome, Patch, Record, Steps, Turn, ignoring
-from seatrial.sim.controllers.shell import Controller, Seen
+from seatrial.sim.controllers.controller import Controller, Seen
 
 MASK_SIZE = 24
 """--node-cidr-mask-size-ipv4."""

@@ -23,9 +23,9 @@ from seatrial.sim.controllers.actions import (
     ignoring,
     update_status,
 )
+from seatrial.sim.controllers.controller import Controller, Seen, Tick
 from seatrial.sim.controllers.ownership import labels_of
 from seatrial.sim.controllers.podstate import condition
-from seatrial.sim.controllers.shell import Controller, Seen, Tick
 from seatrial.sim.machinery.errors import ApiError
 
 LEASES, LEASE_NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers.actions import Action, Batch, Get, Patch
+from seatrial.sim.controllers.controller import Seen
 from seatrial.sim.controllers.informers import controller_of
-from seatrial.sim.controllers.shell import Seen
 from seatrial.sim.machinery import selectors
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.store.view import View

@@ -12,9 +12,9 @@ from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
 from seatrial.sim.controllers import nodetaints
 from seatrial.sim.controllers.actions import Action, Delete, Get, Outcome, Patch, Steps, Turn, ignoring
+from seatrial.sim.controllers.controller import Controller, Tick
 from seatrial.sim.controllers.nodefit import is_node_ready
 from seatrial.sim.controllers.podstate import disruption_condition, is_terminal, is_terminating, phase
-from seatrial.sim.controllers.shell import Controller, Tick
 
 PERIOD_US = 20 * S
 QUARANTINE_US = 40 * S

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seatrial.sim.controllers.actions import Steps, Turn, update_status
-from seatrial.sim.controllers.shell import Controller, object_key
+from seatrial.sim.controllers.controller import Controller, object_key
 from seatrial.sim.machinery import kinds, schema
 from seatrial.sim.machinery.cel import typecheck
 from seatrial.sim.machinery.cel.types import Type

@@ -39,7 +39,7 @@ from seatrial.sim.controllers import (
     volume_protection,
     volume_provisioner,
 )
-from seatrial.sim.controllers.shell import Controller
+from seatrial.sim.controllers.controller import Controller
 
 CONTROLLERS: tuple[Controller, ...] = (
     endpoints.CONTROLLER,

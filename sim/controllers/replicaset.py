@@ -24,6 +24,7 @@ from seatrial.sim.controllers.actions import (
     slow_start,
     update_status,
 )
+from seatrial.sim.controllers.controller import Controller, object_key
 from seatrial.sim.controllers.informers import controller_of
 from seatrial.sim.controllers.ownership import (
     REPLICA_SET,
@@ -36,7 +37,6 @@ from seatrial.sim.controllers.ownership import (
     pod_from_template,
     selector_of,
 )
-from seatrial.sim.controllers.shell import Controller, object_key
 from seatrial.sim.machinery.errors import ApiError
 
 BURST_REPLICAS = 500

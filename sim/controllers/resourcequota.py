@@ -12,8 +12,8 @@ from typing import Any
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
 from seatrial.sim.controllers.actions import ListAll, Outcome, Steps, Turn, update_status
+from seatrial.sim.controllers.controller import Controller, Seen, Tick
 from seatrial.sim.controllers.podstate import is_terminal
-from seatrial.sim.controllers.shell import Controller, Seen, Tick
 from seatrial.sim.machinery.kinds import Kinds, Resource
 from seatrial.sim.machinery.quantity import parse
 from seatrial.sim.machinery.usage import covers, usage

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from seatrial.sim.controllers.actions import Create, Steps, Turn, Update
 from seatrial.sim.controllers.conditions import namespace_is_terminating
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.controllers.serviceaccounts import namespace_keys
-from seatrial.sim.controllers.shell import Controller, Seen
 from seatrial.sim.machinery.errors import ApiError
 
 NAME = "kube-root-ca.crt"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from seatrial.sim.controllers.actions import Create, Steps, Turn
 from seatrial.sim.controllers.conditions import namespace_is_terminating
-from seatrial.sim.controllers.shell import Controller, Seen
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.machinery.errors import ApiError
 
 NAMES = ("default",)

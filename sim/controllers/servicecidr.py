@@ -11,8 +11,8 @@ from typing import Any
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers.actions import Action, Steps, Turn, Update, update_status
+from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.podstate import is_terminating
-from seatrial.sim.controllers.shell import Controller, Seen, object_key
 
 CIDRS = "servicecidrs.networking.k8s.io"
 ADDRESSES = "ipaddresses.networking.k8s.io"

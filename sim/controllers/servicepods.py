@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seatrial.sim.apiserver.request import Object
+from seatrial.sim.controllers.controller import Seen
 from seatrial.sim.controllers.ownership import labels_of
 from seatrial.sim.controllers.podstate import is_ready, is_terminal, is_terminating
-from seatrial.sim.controllers.shell import Seen
 from seatrial.sim.kernel.clock import parse_stamp
 from seatrial.sim.store.view import View
 

@@ -25,9 +25,9 @@ from seatrial.sim.controllers.actions import (
     delete_of,
     update_status,
 )
+from seatrial.sim.controllers.controller import Controller, object_key
 from seatrial.sim.controllers.ownership import STATEFUL_SET, Owner, children_keys, claim, labels_of, selector_of
 from seatrial.sim.controllers.podstate import is_terminating, next_availability, phase
-from seatrial.sim.controllers.shell import Controller, object_key
 from seatrial.sim.machinery.errors import ApiError
 
 CLAIMS = "persistentvolumeclaims"

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
 from seatrial.sim.controllers.actions import After, Get, Outcome, Patch, Record, Steps, Turn, delete_of, ignoring
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.controllers.nodefit import tolerates
 from seatrial.sim.controllers.podstate import disruption_condition
-from seatrial.sim.controllers.shell import Controller, Seen
 
 REASON, MESSAGE = "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint"
 Taint = Mapping[str, Any]

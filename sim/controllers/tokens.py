@@ -13,7 +13,7 @@ from typing import Any
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers.actions import Create, Outcome, Steps, Turn, Update, delete_of, ignoring
-from seatrial.sim.controllers.shell import Controller, Seen
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.kernel.clock import parse_stamp
 
 SECRETS, ACCOUNTS = "secrets", "serviceaccounts"

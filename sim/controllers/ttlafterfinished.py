@@ -11,9 +11,9 @@ from typing import Any
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
 from seatrial.sim.controllers.actions import Get, Outcome, Steps, Turn, delete_of, ignoring
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.controllers.job import is_finished
 from seatrial.sim.controllers.ownership import JOB
-from seatrial.sim.controllers.shell import Controller, Seen
 from seatrial.sim.kernel.clock import parse_stamp
 
 

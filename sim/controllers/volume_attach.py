@@ -14,9 +14,9 @@ from typing import Any
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers.actions import Create, Outcome, Record, Steps, Turn, delete_of, ignoring
+from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.informers import claims
 from seatrial.sim.controllers.podstate import is_terminal, phase
-from seatrial.sim.controllers.shell import Controller, Seen, object_key
 from seatrial.sim.controllers.volume_match import storage
 
 ATTACHMENTS, DRIVERS = "volumeattachments.storage.k8s.io", "csidrivers.storage.k8s.io"

@@ -14,9 +14,9 @@ from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
 from seatrial.sim.controllers import volume_match as match
 from seatrial.sim.controllers.actions import Action, Get, Outcome, Record, Steps, Turn, Update, ignoring, update_status
+from seatrial.sim.controllers.controller import Controller, Seen, Tick
 from seatrial.sim.controllers.events import reference
 from seatrial.sim.controllers.podstate import phase
-from seatrial.sim.controllers.shell import Controller, Seen, Tick
 
 VOLUMES, CLAIMS, CLASSES = "persistentvolumes", "persistentvolumeclaims", "storageclasses.storage.k8s.io"
 RESYNC_US = 15 * S

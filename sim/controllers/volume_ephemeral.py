@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers.actions import Create, Record, Steps, Turn
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.controllers.informers import controller_of
 from seatrial.sim.controllers.ownership import Owner
 from seatrial.sim.controllers.podstate import is_terminating
-from seatrial.sim.controllers.shell import Controller, Seen
 from seatrial.sim.machinery.errors import ApiError
 
 CLAIMS = "persistentvolumeclaims"

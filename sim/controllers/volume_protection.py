@@ -11,9 +11,9 @@ from typing import Any
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers.actions import Action, ListAll, Steps, Turn, Update, ignoring, update_status
 from seatrial.sim.controllers.conditions import put_in_place
+from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.informers import claims
 from seatrial.sim.controllers.podstate import is_terminal, is_terminating, phase
-from seatrial.sim.controllers.shell import Controller, Seen, object_key
 
 CLAIMS, VOLUMES = "persistentvolumeclaims", "persistentvolumes"
 CLAIM_FINALIZER, VOLUME_FINALIZER = "kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"

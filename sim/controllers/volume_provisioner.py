@@ -12,8 +12,8 @@ from typing import Any
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers import volume_match as match
 from seatrial.sim.controllers.actions import Create, Record, Steps, Turn, delete_of, ignoring
+from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.controllers.podstate import is_terminating, phase
-from seatrial.sim.controllers.shell import Controller, Seen
 from seatrial.sim.controllers.volume_binder import CLAIMS, CLASSES, VOLUMES
 
 NAMES = ("k8s-sigs.io/nfs-subdir-external-provisioner", "rancher.io/local-path", "seatrial.io/dynamic")

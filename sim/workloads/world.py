@@ -24,6 +24,7 @@ from seatrial.sim.workloads.commands import (
     grep,
     listing,
     network,
+    resolving,
     sed,
     system,
     text,
@@ -34,7 +35,7 @@ from seatrial.sim.workloads.hostpath import HostPath, Machine
 from seatrial.sim.workloads.net import Direct, HttpRequest, Listener, Network, Ports, dialled, ports_of
 from seatrial.sim.workloads.process import Proc
 
-MODULES = (text, expressions, grep, files, listing, finding, archives, system, network, servers, sed, awk)
+MODULES = (text, expressions, grep, files, listing, finding, archives, system, network, resolving, servers, sed, awk)
 COMMANDS: Mapping[str, Callable[[Proc], Any]] = {
     name: command for module in MODULES for name, command in module.COMMANDS.items()
 }

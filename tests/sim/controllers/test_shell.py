@@ -10,8 +10,8 @@ from seatrial.sim.cluster import Cluster
 from seatrial.sim.composition import CONTROL_PLANE
 from seatrial.sim.config import ClusterSpec, S
 from seatrial.sim.controllers.actions import Batch, Create, Delete, Get, Outcome, Record, Steps, Turn, slow_start
+from seatrial.sim.controllers.controller import Controller, Seen, Tick, object_key
 from seatrial.sim.controllers.manager import ControllerManager
-from seatrial.sim.controllers.shell import Controller, Seen, Tick, object_key
 from seatrial.sim.machinery.errors import ApiError
 
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "wanted", "namespace": "default"}}
