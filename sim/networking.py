@@ -97,10 +97,11 @@ class _Addons:
             sandbox.namespace,
             sandbox.name,
             sandbox.host,
-            settings_of(proc.argv, sandbox.namespace),
+            settings_of(proc.argv, sandbox.namespace, tag_of(proc.container.image.reference)),
             lambda address, port: Routed(plane.reach(origin, address, port)),
             HttpResponse,
             plane.chance,
+            self._account(sandbox),
         )
 
     def metrics_server(self, proc: Proc) -> MetricsServer:
@@ -110,10 +111,12 @@ class _Addons:
 
     def state_metrics(self, proc: Proc) -> StateMetrics:
         sandbox = proc.container.sandbox
-        server = self._wiring.endpoint.server
-        pod = server.store.get("pods", sandbox.namespace, sandbox.name)
-        account = pod["spec"].get("serviceAccountName", "default") if pod is not None else "default"
-        return StateMetrics(self._wiring, sandbox.namespace, sandbox.name, sandbox.host, account)
+        return StateMetrics(self._wiring, sandbox.namespace, sandbox.name, sandbox.host, self._account(sandbox))
+
+    def _account(self, sandbox: Any) -> str:
+        """The service account that a pod's processes are known by."""
+        pod = self._wiring.endpoint.server.store.get("pods", sandbox.namespace, sandbox.name)
+        return str(pod["spec"].get("serviceAccountName", "default")) if pod is not None else "default"
 
     def of_control_plane(self, name: str) -> Callable[[Proc], Any]:
         """The component of that name, for a process on the control plane's machine; nothing elsewhere."""
@@ -177,6 +180,11 @@ def build(
     return Networking(
         plane, world, requests, connections, api_server, [policies, announcer], proxies, makers.name_servers
     )
+
+
+def tag_of(reference: str) -> str:
+    """The tag of an image's reference, which may have a digest behind it."""
+    return reference.partition("@")[0].rpartition(":")[2]
 
 
 def listen_on_machines(

@@ -201,7 +201,7 @@ def _selector(obj: Object) -> dict[str, str]:
 
 def _ports(call: Call, obj: Object) -> list[dict[str, Any]]:
     flags = call.flags
-    given = [flags["port"]] if flags["port"] else []
+    given = flags["port"].split(",") if flags["port"] else []
     protocols: dict[str, str] = {}
     spec = obj["spec"] if obj["kind"] in ("Pod", "Service") else obj["spec"]["template"]["spec"]
     held = []
@@ -216,14 +216,13 @@ def _ports(call: Call, obj: Object) -> list[dict[str, Any]]:
             raise Failure("couldn't find port via --port flag or introspection")
         given = list(dict.fromkeys(port for port, _ in held))
     rows: list[dict[str, Any]] = []
-    for position, text in enumerate(given, start=1):
-        for one in text.split(","):
-            row: dict[str, Any] = {"port": int(one), "protocol": flags["protocol"] or protocols.get(one, "TCP")}
-            target = flags["target-port"]
-            row["targetPort"] = (int(target) if target.isdigit() else target) if target else int(one)
-            if len(given) > 1:
-                row = {"name": f"port-{position}", **row}
-            rows.append(row)
+    for position, one in enumerate(given, start=1):
+        row: dict[str, Any] = {"port": int(one), "protocol": flags["protocol"] or protocols.get(one, "TCP")}
+        target = flags["target-port"]
+        row["targetPort"] = (int(target) if target.isdigit() else target) if target else int(one)
+        if len(given) > 1:
+            row = {"name": f"port-{position}", **row}
+        rows.append(row)
     return rows
 
 

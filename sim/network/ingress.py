@@ -32,6 +32,8 @@ TRIES_MAX = 3
 """proxy_next_upstream_tries."""
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 CONTROLLER = "k8s.io/ingress-nginx"
+DEFAULT_CLASS = "nginx"
+"""Of versions 0.x, for Ingresses that name none (internal/ingress/annotations/class)."""
 HTML = {"Content-Type": "text/html"}
 TITLES = {
     308: "308 Permanent Redirect", 301: "301 Moved Permanently", 302: "302 Found", 404: "404 Not Found",
@@ -47,16 +49,23 @@ class Settings(NamedTuple):
     without_class: bool = False
     publish_service: str = ""
     """namespace/name of the service whose addresses Ingresses get."""
+    version: str = "v1.14.0"
+
+    @property
+    def before_v1(self) -> bool:
+        """Versions 0.x: classes are annotations, none is the default one, and addresses come from Endpoints."""
+        return self.version.removeprefix("v").startswith("0.")
 
 
-def settings_of(argv: list[str], namespace: str) -> Settings:
-    """What flags mean; variables in them are those of the pod."""
+def settings_of(argv: list[str], namespace: str, version: str = "v1.14.0") -> Settings:
+    """What flags mean; variables in them are those of the pod. ``version`` is the image's tag."""
     flags = dict(word.lstrip("-").partition("=")[::2] for word in argv[1:])
     return Settings(
         flags.get("ingress-class", "nginx"),
         flags.get("controller-class", CONTROLLER),
         flags.get("watch-ingress-without-class", "") == "true",
         flags.get("publish-service", "").replace("$(POD_NAMESPACE)", namespace),
+        version,
     )
 
 
@@ -78,9 +87,12 @@ class IngressController(Agent):
         dial: Dial,
         answer: Callable[[int, Mapping[str, str], bytes], Any],
         chance: Chance | None = None,
+        account: str = "ingress-nginx",
     ) -> None:
-        user = service_account(namespace, "ingress-nginx")
-        super().__init__(wiring, f"ingress-nginx/{instance}", host, user, "nginx-ingress-controller/v1.14.0")
+        user = service_account(namespace, account)
+        super().__init__(
+            wiring, f"ingress-nginx/{instance}", host, user, f"nginx-ingress-controller/{settings.version}"
+        )
         self.settings = settings
         self._dial, self._answer = dial, answer
         self._chance = chance or Chance()
@@ -98,12 +110,18 @@ class IngressController(Agent):
         self.routes, self._synced_us = Routes(), None
         changed = self._changed
         self._ingresses = self.watch("ingresses.networking.k8s.io", changed)
-        self._classes = self.watch("ingressclasses.networking.k8s.io", changed)
+        modern = not self.settings.before_v1
+        if modern:
+            self._classes = self.watch("ingressclasses.networking.k8s.io", changed)
         self._services = self.watch("services", changed)
         indexers = {"service": lambda piece: (service_of(piece),)}
-        self._slices = self.watch("endpointslices.discovery.k8s.io", changed, indexers=indexers)
+        if modern:
+            self._slices = self.watch("endpointslices.discovery.k8s.io", changed, indexers=indexers)
+        else:
+            self._places = self.watch("endpoints", changed)
         self._secrets = self.watch("secrets", changed, field_selector="type=kubernetes.io/tls")
-        self._informers = [self._ingresses, self._classes, self._services, self._slices, self._secrets]
+        places = [self._classes, self._slices] if modern else [self._places]
+        self._informers = [self._ingresses, self._services, *places, self._secrets]
         self.spawn(self._first(), "first")
 
     def _end(self) -> None:
@@ -148,6 +166,8 @@ class IngressController(Agent):
     def _is_ours(self, ingress: Object) -> bool:
         settings = self.settings
         annotation = (ingress["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION)
+        if settings.before_v1:
+            return (annotation or DEFAULT_CLASS) == settings.ingress_class
         name = ingress["spec"].get("ingressClassName")
         if name is None:
             return annotation == settings.ingress_class if annotation is not None else settings.without_class
@@ -171,6 +191,9 @@ class IngressController(Agent):
         port = next((each for each in ports if backend.port in (each["port"], each.get("name"))), None)
         if port is None:
             return []
+        if self.settings.before_v1:
+            places = self._places.view.get(backend.namespace, backend.service)
+            return _addresses_of(places or {}, port.get("name", ""))
         found: dict[tuple[str, int], None] = {}
         for piece in self._slices.view.indexed("service", f"{backend.namespace}/{backend.service}"):
             for each in piece.get("ports") or ():
@@ -277,6 +300,17 @@ class IngressController(Agent):
             "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
         )
         return self._answer(code, {**HTML, **(more or {})}, body.encode())
+
+
+def _addresses_of(endpoints: Object, port: str) -> list[tuple[str, int]]:
+    """The ready addresses of Endpoints at a port of that name."""
+    return sorted(
+        (address["ip"], each["port"])
+        for subset in endpoints.get("subsets") or ()
+        for each in subset.get("ports") or ()
+        if each.get("name", "") == port
+        for address in subset.get("addresses") or ()
+    )
 
 
 def _addresses(ingress: Object) -> list[dict[str, str]]:
