@@ -16,6 +16,7 @@ from seatrial.sim.faults.fault import Fault, OnNodes
 from seatrial.sim.faults.seams import Heal, Seams, nothing, together
 from seatrial.sim.kernel.clock import micro_stamp_of, parse_stamp, stamp_of
 from seatrial.sim.nodes.machine import RUNTIME_SILENCE_US
+from seatrial.sim.nodes.thresholds import DISK, MEMORY, PIDS
 
 NEVER_US = 1 << 62
 
@@ -242,16 +243,16 @@ class DiskFull(OnNodes):
     """A machine's disk is full: nothing can be written, no image fetched."""
 
     kind = "disk-full"
-    opposite = "There is room again."
+    opposite = "There is room again; DiskPressure ends five minutes later."
     symptom = (
         "DiskPressure and its taint; images that the node lacks fail to be pulled, containers get `no space left on "
-        "device`. No pod is evicted."
+        "device`. Unused images go, then pods are evicted one by one, and new ones rejected."
     )
 
     def start(self, seams: Seams) -> Heal:
         heals = []
         for name in seams.node_names(self.node, self.selector):
-            heals.append(_press(seams, name, *NodePressure.PRESSURES["disk"]))
+            heals.append(_take(seams, name, DISK, 0))
             heals.append(_fill(seams, name))
         return together(heals)
 
@@ -316,35 +317,31 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 class NodePressure(OnNodes):
-    """A machine runs short of something: its kubelet says so."""
+    """A machine runs short of something that other processes than the pods' take, and take again when it is freed."""
 
     kind = "node-pressure"
-    opposite = "The condition is False again; the taint goes."
-    symptom = "The condition is True and the node tainted, so that no new pod is placed there."
-    PRESSURES: ClassVar[dict[str, tuple[str, str, str]]] = {
-        "memory": ("MemoryPressure", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
-        "disk": ("DiskPressure", "KubeletHasDiskPressure", "kubelet has disk pressure"),
-        "pid": ("PIDPressure", "KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
-    }
+    opposite = "It is there again; the condition is False and the taint goes five minutes later."
+    symptom = (
+        "The condition is True and the node tainted, so that no new pod is placed there; its pods are evicted one by "
+        "one, those first that use more than they requested, then by priority. Critical ones stay."
+    )
+    RESOURCES: ClassVar[dict[str, str]] = {"memory": MEMORY, "disk": DISK, "pid": PIDS}
     resource: Literal["memory", "disk", "pid"] = Field(default="disk", description="What is short.")
 
     def start(self, seams: Seams) -> Heal:
         names = seams.node_names(self.node, self.selector)
-        return together([_press(seams, name, *self.PRESSURES[self.resource]) for name in names])
+        return together([_take(seams, name, self.RESOURCES[self.resource], SHORT) for name in names])
 
 
-def _press(seams: Seams, name: str, condition: str, reason: str, message: str) -> Heal:
-    registration = seams.nodes[name].registration
+SHORT = 0.5
+"""How much a machine under pressure has left of what its kubelet wants to be there."""
 
-    def begin() -> None:
-        registration.pressure[condition] = (reason, message)
-        registration.changed()
 
-    def end() -> None:
-        registration.pressure.pop(condition, None)
-        registration.changed()
-
-    return seams.hold(("pressure", name, condition), begin, end)
+def _take(seams: Seams, name: str, resource: str, leaves: float) -> Heal:
+    eviction, key = seams.nodes[name].eviction, f"{resource}/{leaves}"
+    return seams.hold(
+        ("taken", name, key), lambda: eviction.take(key, resource, leaves), lambda: eviction.give_back(key)
+    )
 
 
 MACHINES = (

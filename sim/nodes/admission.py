@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from seatrial.sim.machinery.pods import qos_class
 from seatrial.sim.machinery.quantity import parse
 from seatrial.sim.machinery.usage import pod_amounts
 
 Object = Mapping[str, Any]
+MEMORY_TAINT, NO_SCHEDULE = "node.kubernetes.io/memory-pressure", "NoSchedule"
+CRITICAL_PRIORITY = 2_000_000_000
+"""SystemCriticalPriority."""
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
 SAFE_SYSCTLS = (
     "kernel.shm_rmid_forced",
@@ -45,6 +49,26 @@ def admit(pod: Object, node: Object, others: Iterable[Object]) -> Rejection | No
         if found is not None:
             return found
     return None
+
+
+def pressed(pod: Object, pressures: Iterable[str], static: bool) -> Rejection | None:
+    """A node under pressure takes critical pods only; one that lacks nothing but memory also those that asked for some
+    and those that tolerate its taint (eviction_manager.go, Admit)."""
+    named, spec = list(pressures), pod["spec"]
+    if not named or static or int(spec.get("priority") or 0) >= CRITICAL_PRIORITY:
+        return None
+    if named == ["MemoryPressure"] and (qos_class(spec) != "BestEffort" or _tolerates_memory_pressure(spec)):
+        return None
+    return Rejection("Evicted", f"The node had condition: [{' '.join(named)}]. ")
+
+
+def _tolerates_memory_pressure(spec: Object) -> bool:
+    """Of the taint node.kubernetes.io/memory-pressure:NoSchedule, which has no value."""
+    for each in spec.get("tolerations") or ():
+        there = (each.get("key") or MEMORY_TAINT) == MEMORY_TAINT and (each.get("effect") or NO_SCHEDULE) == NO_SCHEDULE
+        if there and (each.get("operator") == "Exists" or (each.get("key") and not each.get("value"))):
+            return True
+    return False
 
 
 def _sysctls(pod: Object, node: Object, others: list[Object]) -> Rejection | None:

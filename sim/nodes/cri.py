@@ -85,6 +85,9 @@ class Volume(Protocol):
     def publish(self, files: Mapping[str, tuple[bytes, int]], stamp: str) -> None:
         """Replaces the contents at once, as the kubelet's atomic writer does: path → (bytes, mode)."""
 
+    def written(self) -> tuple[int, int]:
+        """Bytes and inodes."""
+
 
 class Session(Protocol):
     """A running exec or attach: input in, output out, an exit status at the end."""
@@ -104,6 +107,8 @@ class LogSource(Protocol):
     lines: list[tuple[int, str, bytes]]
     dropped: int
     """Lines that came before and are not kept any more."""
+    size: int
+    """Bytes on the disk, rotated files included."""
 
     def on_append(self, call: Callable[[], None]) -> Callable[[], None]:
         """Calls back at every new line; the result stops that."""
@@ -134,6 +139,12 @@ class Process(Protocol):
         """CPU in nanocores and memory working set in bytes, now."""
 
     def cpu_total_ns(self) -> int: ...
+
+    def written(self) -> tuple[int, int]:
+        """Bytes and inodes of the container's own layer."""
+
+    def count(self) -> int:
+        """How many processes there are."""
 
 
 class Mount(NamedTuple):
@@ -224,6 +235,9 @@ class Workloads(Protocol):
 
     def on_memory(self, host: str, call: Callable[[], None]) -> None:
         """Calls back whenever what runs on a host uses much more or less memory."""
+
+    def on_written(self, host: str, call: Callable[[str, int], None]) -> None:
+        """Calls back with a pod's uid and a number of bytes whenever it writes to a file or a log on a host."""
 
     def release(self, sandbox: Sandbox) -> None:
         """Forgets what a sandbox's containers held in common."""

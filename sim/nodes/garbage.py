@@ -13,6 +13,7 @@ from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process, Signal
 from seatrial.sim.machinery.quantity import parse
 from seatrial.sim.nodes.cri import EXITED
+from seatrial.sim.nodes.images import normalise
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.images import Stored
@@ -84,8 +85,14 @@ class ImageGarbage:
             )
             self.kubelet.recorder.event(self.registration.about(), "Warning", "FreeDiskSpaceFailed", text)
 
+    def remove_unused(self) -> None:
+        """Frees every image that nobody uses, as a machine under disk pressure does (DeleteUnusedImages)."""
+        for stored in self._unused():
+            self.kubelet.runtime.images.remove(stored.image.reference)
+
     def _unused(self) -> list[Stored]:
         runtime, now = self.kubelet.runtime, self.kubelet.clock.now
         used = {c.image for record in runtime.pods.values() for c in record.containers if c.state != EXITED}
+        used.add(normalise(self.kubelet.settings.sandbox_image))
         found = [s for s in runtime.images.all() if s.image.reference not in used and now - s.pulled_us >= AGE_MIN_US]
         return sorted(found, key=lambda stored: (stored.used_us, stored.pulled_us, stored.image.reference))

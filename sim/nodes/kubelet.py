@@ -85,6 +85,8 @@ class Kubelet:
         self.resizes = Resizes(self)
         self.static_pods = StaticPods(self)
         self.shutting_down = False
+        self.pressure: dict[str, tuple[str, str]] = {}
+        """Pressures that the eviction manager sees: condition → (reason, message)."""
         self.workers: dict[str, PodWorker] = {}
         self._processes: list[Process] = []
         self.meters = Meters("kubelet")
@@ -260,7 +262,8 @@ class Kubelet:
         if self.shutting_down:
             rejection: admission.Rejection | None = admission.SHUTDOWN
         else:
-            rejection = admission.admit(pod, self.node, others)
+            pressed = admission.pressed(pod, self.pressure, worker.static)
+            rejection = pressed or admission.admit(pod, self.node, others)
         if rejection is None:
             return False
         worker.event(None, "Warning", rejection.reason, rejection.message)

@@ -18,6 +18,7 @@ from seatrial.sim.kernel.clock import Process, Signal, micro_stamp_of, stamp_of
 from seatrial.sim.kernel.streams import uuid4
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.quantity import parse
+from seatrial.sim.nodes.thresholds import amount_of
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.kubelet import Kubelet
@@ -82,7 +83,7 @@ class Registration:
         self._rng = rng
         self.conditions: dict[str, dict[str, Any]] = {}
         """Conditions as last reported, by type."""
-        self.pressure: dict[str, tuple[str, str]] = {}
+        self.pressure = kubelet.pressure
         """Pressures that the eviction manager sees: type → (reason, message)."""
         self.ready_from_us = 0
         self.runtime_lost_us: int | None = None
@@ -147,12 +148,14 @@ class Registration:
 
     def allocatable(self) -> dict[str, str]:
         capacity = self.capacity()
-        reserved = parse(self.kubelet.settings.reserved_memory).value()
-        storage = parse(capacity["ephemeral-storage"]).value()
+        memory, storage = parse(capacity["memory"]).value(), parse(capacity["ephemeral-storage"]).value()
+        hard = self.kubelet.settings.eviction_hard
+        kept_memory = amount_of(hard.get("memory.available", "0")).of(memory)
+        kept_storage = amount_of(hard.get("nodefs.available", "0")).of(storage)
         return {
             **capacity,
-            "ephemeral-storage": str(storage - storage // 10),
-            "memory": str((parse(capacity["memory"]).value() - reserved) // 1024) + "Ki",
+            "ephemeral-storage": str(storage - kept_storage),
+            "memory": str((memory - kept_memory) // 1024) + "Ki",
         }
 
     def conditions_now(self, stamp: str) -> list[dict[str, Any]]:

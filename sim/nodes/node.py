@@ -46,9 +46,10 @@ class Node:
         self.runtime = Runtime(wiring.clock, rng, spec.name, workloads, store, spec.pod_cidr)
         self.kubelet = Kubelet(wiring, spec.name, spec.address, self.runtime, settings)
         self.registration = Registration(self.kubelet, spec)
-        self.eviction = Eviction(self.registration)
-        workloads.on_memory(spec.name, self.eviction.note)
         self.garbage = ImageGarbage(self.registration)
+        self.eviction = Eviction(self.registration, self.garbage)
+        workloads.on_memory(spec.name, self.eviction.note)
+        workloads.on_written(spec.name, self.eviction.wrote)
         store.on_change = self._images_changed
         self.server = Server(self.kubelet)
         self.name = self.kubelet.name
@@ -91,6 +92,7 @@ class Node:
     def _images_changed(self) -> None:
         self.registration.changed()
         self.garbage.note()
+        self.eviction.note()
 
     def shut_down(self) -> None:
         """The machine is asked to go down: pods end within the shutdown's grace, then it goes dark."""

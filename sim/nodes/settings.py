@@ -6,9 +6,12 @@ between those of an idle and of a busy node with two cores and containerd 1.6.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict
 
 from seatrial.sim.config import MS, S
+from seatrial.sim.nodes.thresholds import DEFAULT_HARD
 
 
 class KubeletSettings(BaseModel):
@@ -63,5 +66,17 @@ class KubeletSettings(BaseModel):
     pull_overhead_us: int = 900 * MS
     preloaded: tuple[str, ...] = ("registry.k8s.io/pause:3.10.1", "busybox:1", "busybox:latest")
     """Images that every node brings along, as a machine image does."""
-    reserved_memory: str = "100Mi"
-    """evictionHard memory.available: what allocatable lacks of capacity."""
+    sandbox_image: str = "registry.k8s.io/pause:3.10.1"
+    """What sandboxes are made of: pinned, so that it is never removed."""
+    eviction_hard: Mapping[str, str] = DEFAULT_HARD
+    """evictionHard: signal → amount or share; memory's and the disk's are what allocatable lacks of capacity."""
+    eviction_soft: Mapping[str, str] = {}
+    """evictionSoft."""
+    eviction_soft_grace_us: Mapping[str, int] = {}
+    """evictionSoftGracePeriod: how long a soft threshold may be met; one for each."""
+    eviction_minimum_reclaim: Mapping[str, str] = {}
+    """evictionMinimumReclaim: how far above its threshold a signal has to come again."""
+    eviction_transition_us: int = 300 * S
+    """evictionPressureTransitionPeriod: how long a pressure is reported after it was last seen."""
+    eviction_max_pod_grace_s: int = 0
+    """evictionMaxPodGracePeriod: the most that a pod gets to end when a soft threshold is met."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from seatrial.sim.config import S
-from seatrial.sim.machinery.quantity import parse
+from seatrial.sim.nodes.thresholds import DEFAULT_HARD, thresholds_of
 from seatrial.sim.nodeshell import ages
 from seatrial.sim.nodeshell.kubeletfields import FIELDS
 from seatrial.sim.nodeshell.unitlog import quoted
@@ -184,9 +184,7 @@ def apply(machine: Machine, value: Mapping[str, Any]) -> None:
     if not isinstance(pods, int) or pods < 0:
         wrong = f"invalid configuration: maxPods (--max-pods) {pods} must not be a negative number"
         raise Failed(f"failed to validate kubelet configuration, error: {wrong}")
-    hard = value.get("evictionHard") or {}
-    if "memory.available" in hard:
-        changes["reserved_memory"] = _threshold(machine, str(hard["memory.available"]))
+    changes.update(_evictions(value))
     for name, setting in SPANS.items():
         given = value.get(name)
         span = ages.go_duration(str(given)) if given else 0
@@ -201,18 +199,33 @@ def apply(machine: Machine, value: Mapping[str, Any]) -> None:
     node.kubelet.cluster_domain = str(value.get("clusterDomain") or node.kubelet.cluster_domain)
 
 
-def _threshold(machine: Machine, text: str) -> str:
-    """``100Mi`` or ``5%``. Raises Failed."""
+def _evictions(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What is evicted for. Hard thresholds that are given take the place of all defaults. Raises Failed."""
+    given = {name: {str(key): str(text) for key, text in (value.get(name) or {}).items()} for name in EVICTIONS}
+    hard = given["evictionHard"]
+    if not hard or value.get("mergeDefaultEvictionSettings"):
+        hard = {**DEFAULT_HARD, **hard}
+    graces = {}
+    for signal, text in given["evictionSoftGracePeriod"].items():
+        span = ages.go_duration(text)
+        if span is None:
+            raise Failed(f'failed to run Kubelet: failed to parse eviction threshold: time: invalid duration "{text}"')
+        graces[signal] = span
+    soft, reclaim = given["evictionSoft"], given["evictionMinimumReclaim"]
     try:
-        if text.endswith("%"):
-            return str(int(parse(machine.node.spec.memory).value() * float(text[:-1]) / 100))
-        parse(text)
-    except ValueError:
-        raise Failed(
-            "failed to run Kubelet: failed to parse eviction threshold: quantities must match the regular expression "
-            "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-        ) from None
-    return text
+        thresholds_of(hard, soft, graces, reclaim)
+    except ValueError as problem:
+        raise Failed(f"failed to run Kubelet: failed to parse eviction threshold: {problem}") from None
+    return {
+        "eviction_hard": hard,
+        "eviction_soft": soft,
+        "eviction_soft_grace_us": graces,
+        "eviction_minimum_reclaim": reclaim,
+        "eviction_max_pod_grace_s": int(value.get("evictionMaxPodGracePeriod") or 0),
+    }
+
+
+EVICTIONS = ("evictionHard", "evictionSoft", "evictionSoftGracePeriod", "evictionMinimumReclaim")
 
 
 SPANS: Mapping[str, str] = {
@@ -220,10 +233,11 @@ SPANS: Mapping[str, str] = {
     "nodeStatusReportFrequency": "status_report_us",
     "nodeStatusUpdateFrequency": "status_update_us",
     "shutdownGracePeriod": "graceful_shutdown_us",
+    "evictionPressureTransitionPeriod": "eviction_transition_us",
 }
 """Lengths of time: field → what is set by it, in µs."""
 DEFAULTS: Mapping[str, Any] = {
     "sync_frequency_us": 60 * S, "status_report_us": 300 * S, "status_update_us": 10 * S, "graceful_shutdown_us": 0,
-    "reserved_memory": "100Mi",
+    "eviction_transition_us": 300 * S,
 }  # fmt: skip
 """What holds where a configuration says nothing."""

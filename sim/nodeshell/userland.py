@@ -15,7 +15,7 @@ from seatrial.sim.nodeshell import files
 from seatrial.sim.nodeshell.commands import PROGRAMS
 from seatrial.sim.nodeshell.processes import processes
 from seatrial.sim.workloads.catalogue import Image
-from seatrial.sim.workloads.container import Container
+from seatrial.sim.workloads.container import WRITTEN_BYTES, Container
 from seatrial.sim.workloads.filesystem import Link
 from seatrial.sim.workloads.net import Ports
 from seatrial.sim.workloads.process import Proc

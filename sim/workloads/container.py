@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from seatrial.sim.kernel.clock import Signal
 from seatrial.sim.kernel.listeners import Listeners
 from seatrial.sim.workloads import cgroup
-from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure
+from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure, space_of
 from seatrial.sim.workloads.process import NULL, Null, Pipe, Proc, Sink, Stream
 from seatrial.sim.workloads.queueing import Queue, Taken
 from seatrial.sim.workloads.session import Attachment, Session, Terminal, interrupt
@@ -30,13 +30,13 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROGRAM_ROOTS = ("/usr/", "/sbin/", "/bin/")
 EXHAUST_BYTES_PER_S = 400 * 1024 * 1024
 """How fast a program fills memory that reads without end."""
-LOG_BYTES_MAX = 10 * 1024 * 1024
+LOG_BYTES_MAX, LOG_FILES_MAX = 10 * 1024 * 1024, 5
 """containerLogMaxSize of the kubelet."""
 NODE_MEMORY = 4 * 1024**3
 SET_UID = 0o4000
 """The bit of a file's mode."""
 OOM_STATUS, ERROR_STATUS = 137, 126
-NOTABLE_BYTES = 1024 * 1024
+NOTABLE_BYTES = WRITTEN_BYTES = 1024 * 1024
 """A change of memory that the kubelet is told of."""
 
 
@@ -67,10 +67,15 @@ class Log:
         self.lines: list[tuple[int, str, bytes]] = []
         self.dropped = 0
         """Lines that were put aside."""
-        self._size = 0
+        self._size = self._aside = 0
         self._now = now
         self._partial: dict[str, bytes] = {}
         self._listeners = Listeners()
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk, with the files that were put aside."""
+        return self._size + self._aside
 
     def write(self, stream: str, data: bytes) -> None:
         whole = self._partial.pop(stream, b"") + data
@@ -78,6 +83,7 @@ class Log:
         now = self._now()
         if self._size > LOG_BYTES_MAX:
             self.dropped += len(self.lines)
+            self._aside = min(self._aside + self._size, (LOG_FILES_MAX - 1) * LOG_BYTES_MAX)
             self.lines.clear()
             self._size = 0
         self._size += len(data)
@@ -120,6 +126,8 @@ class Container:
         self.behaviour_memory: int = self.image.memory
         self.uid, self.gid, self.user = self._identity(config.user or self.image.user)
         self.processes: dict[int, Proc] = {}
+        self._measured = (-1, (0, 0))
+        """What was in the own layer after so many changes."""
         self.changed = Signal(self.clock)
         """Fires when a file was written."""
         self.log = Log(lambda: self.clock.now)
@@ -225,6 +233,7 @@ class Container:
 
     def _wrote(self, stream: str, data: bytes) -> None:
         self.log.write(stream, data)
+        self.world.wrote(self, len(data))
         for attachment in self._attached:
             attachment.output(stream, data)
 
@@ -354,8 +363,9 @@ class Container:
         self._kill_all(OOM_STATUS)
         yield self.clock.sleep(0)
 
-    def touched(self) -> None:
-        """A file was written."""
+    def touched(self, size: int = WRITTEN_BYTES) -> None:
+        """So many bytes of a file were written."""
+        self.world.wrote(self, size)
         self.fs.written()
         self.changed.fire()
 
@@ -469,6 +479,16 @@ class Container:
     def busy(self) -> int:
         """Nanocores that requests take now."""
         return 0 if self._queue is None else self._queue.busy(self.clock.now)
+
+    def count(self) -> int:
+        """How many processes there are."""
+        return len(self.processes)
+
+    def written(self) -> tuple[int, int]:
+        """Bytes and inodes of the container's own layer."""
+        if self._measured[0] != self.fs.changes:
+            self._measured = (self.fs.changes, space_of(self.fs.root))
+        return self._measured[1]
 
     def cpu_total_ns(self) -> int:
         steady = sum(proc.cpu_nano for proc in self.processes.values())

@@ -14,6 +14,7 @@ from typing import Any
 
 DIR_MODE, FILE_MODE, EXEC_MODE = 0o755, 0o644, 0o755
 LINKS_MAX = 40
+BLOCK = 4096
 
 
 class Node:
@@ -59,6 +60,11 @@ class File(Node):
     @data.setter
     def data(self, data: bytes) -> None:
         self._parts = [data] if data else []
+
+    @property
+    def size(self) -> int:
+        """Bytes that were written."""
+        return sum(len(part) for part in self._parts)
 
     def append(self, data: bytes) -> None:
         self._parts.append(data)
@@ -108,6 +114,19 @@ def freeze(node: Node) -> None:
     if isinstance(node, Dir):
         for entry in node.entries.values():
             freeze(entry)
+
+
+def space_of(node: Node) -> tuple[int, int]:
+    """Bytes, in whole blocks, and inodes of what is below a node and not shared with others."""
+    if node.frozen:
+        return 0, 0
+    if isinstance(node, Dir):
+        size, inodes = BLOCK, 1
+        for entry in node.entries.values():
+            more = space_of(entry)
+            size, inodes = size + more[0], inodes + more[1]
+        return size, inodes
+    return (-(-node.size // BLOCK) * BLOCK if isinstance(node, File) else 0), 1
 
 
 def failure(number: int, path: str) -> OSError:

@@ -143,7 +143,7 @@ class Opened(Stream):
     """An open regular file or device."""
 
     def __init__(
-        self, file: File, now: Callable[[], int], append: bool = False, touched: Callable[[], None] | None = None
+        self, file: File, now: Callable[[], int], append: bool = False, touched: Callable[[int], None] | None = None
     ) -> None:
         self.file = file
         self._now = now
@@ -163,7 +163,7 @@ class Opened(Stream):
             self._at = at + len(data)
         file.mtime_us = self._now()
         if self._touched is not None:
-            self._touched()
+            self._touched(len(data))
 
     def read(self, size: int | None = None) -> Generator[Any, Any, bytes]:
         data = self.file.read()[self._at :]

@@ -30,7 +30,7 @@ from seatrial.sim.workloads.commands import (
     text,
 )
 from seatrial.sim.workloads.container import Container, Ended
-from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Link, Node
+from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Link, Node, space_of
 from seatrial.sim.workloads.hostpath import HostPath, Machine
 from seatrial.sim.workloads.net import Direct, HttpRequest, Listener, Network, Ports, dialled, ports_of
 from seatrial.sim.workloads.process import Proc
@@ -85,6 +85,10 @@ class Directory:
             if top not in self.node.entries:
                 self.node.entries[top] = Link(f"..data/{top}", now)
 
+    def written(self) -> tuple[int, int]:
+        """Bytes and inodes."""
+        return space_of(self.node)
+
     def below(self, path: str) -> Node:
         """What a subPath means: a file or directory inside, made when it is not there."""
         at: Node = self.node
@@ -131,6 +135,7 @@ class World:
         self.full: dict[str, None] = {}
         """Machines whose disk takes no more."""
         self._memory: dict[str, Callable[[], None]] = {}
+        self._written: dict[str, Callable[[str, int], None]] = {}
         self._volumes: dict[str, Directory] = {}
         self._services: dict[str, servers.Service] = {}
         self.registry: Callable[[str], str] = lambda _: ""
@@ -189,6 +194,15 @@ class World:
     def on_memory(self, host: str, call: Callable[[], None]) -> None:
         """Calls back whenever what runs on a host uses much more or less memory."""
         self._memory[host] = call
+
+    def on_written(self, host: str, call: Callable[[str, int], None]) -> None:
+        """Calls back with a pod's uid and a number of bytes whenever it writes to a file or a log on a host."""
+        self._written[host] = call
+
+    def wrote(self, container: Container, size: int) -> None:
+        call = self._written.get(container.sandbox.host)
+        if call is not None:
+            call(container.sandbox.uid, size)
 
     def memory_changed(self, container: Container) -> None:
         call = self._memory.get(container.sandbox.host)

@@ -114,6 +114,10 @@ def waiting(name: str, *reasons: str) -> Check:
     return shows
 
 
+def evicted(name: str) -> Check:
+    return lambda cluster: cluster.get("pod", name)["status"].get("reason") == "Evicted"
+
+
 def pending(name: str) -> Check:
     return lambda cluster: cluster.get("pod", name)["status"]["phase"] == "Pending"
 
@@ -239,8 +243,8 @@ CASES = {
     "disk-full": Case(
         {"node": "w2-k8s"},
         "30s",
-        both(condition("w2-k8s", "DiskPressure"), waiting("new", *NO_IMAGE)),
-        "5m",
+        both(condition("w2-k8s", "DiskPressure"), evicted("new")),
+        "330s",
         pod("new", "mongo"),
     ),
     "clock-skew": Case({"node": "w1-k8s", "by_s": -3600}, "15s", behind("w1-k8s", 3600), "20s"),
@@ -251,7 +255,9 @@ CASES = {
     "dns-slow": Case({"delay_ms": 6000}, "1s", fails("http://web"), "1s"),
     "container-hang": Case({"selector": "app=web"}, "1s", fails("http://web"), "1s"),
     "container-leak": Case({"selector": "app=web", "mb_per_s": 1}, "90s", uses_memory(60), "60s"),
-    "node-pressure": Case({"node": "w1-k8s"}, "20s", condition("w1-k8s", "DiskPressure"), "20s"),
+    "node-pressure": Case(
+        {"node": "w1-k8s"}, "90s", both(condition("w1-k8s", "DiskPressure"), evicted("client")), "330s"
+    ),
     "component-stop": Case({"component": "kube-scheduler"}, "10s", lambda cluster: len(
         [each for each in pods(cluster, "app=web") if "nodeName" not in each["spec"]]) > 0, "25s", scaled(4)),
     "apiserver-down": Case({}, "65s", lambda cluster: not cluster.endpoint.up, "90s"),
@@ -330,6 +336,10 @@ def test_a_fault_shows_and_heals(cluster: Cluster, kind: str) -> None:
 
 def restore(cluster: Cluster) -> None:
     """Takes back what a test did beside its fault."""
+    for each in pods(cluster, ""):
+        if each["status"].get("reason") == "Evicted":
+            cluster.request(Request("DELETE", f"/api/v1/namespaces/default/pods/{each['metadata']['name']}"))
+    cluster.apply(MANIFEST)
     scaled(2)(cluster)
     if cluster.request(Request("DELETE", "/api/v1/namespaces/default/pods/new")).code < 400:
         cluster.advance("40s")
