@@ -151,8 +151,8 @@ class Userland(Container):
         """Calls ``changed`` when ``look``, which reads files, gives something else than before."""
         self._watched.append((look, changed, [look()]))
 
-    def touched(self) -> None:
-        super().touched()
+    def touched(self, size: int = WRITTEN_BYTES) -> None:
+        super().touched(size)
         self._look_soon()
 
     def reap(self, proc: Proc) -> None:

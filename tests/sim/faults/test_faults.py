@@ -336,10 +336,14 @@ def test_a_fault_shows_and_heals(cluster: Cluster, kind: str) -> None:
 
 def restore(cluster: Cluster) -> None:
     """Takes back what a test did beside its fault."""
-    for each in pods(cluster, ""):
-        if each["status"].get("reason") == "Evicted":
+    found = pods(cluster, "")
+    if any(each["status"].get("reason") == "Evicted" for each in found):
+        # All begin anew, so that they are spread over the nodes again.
+        for each in found:
             cluster.request(Request("DELETE", f"/api/v1/namespaces/default/pods/{each['metadata']['name']}"))
-    cluster.apply(MANIFEST)
+        cluster.advance("40s")
+        cluster.apply(MANIFEST)
+        cluster.advance("20s")
     scaled(2)(cluster)
     if cluster.request(Request("DELETE", "/api/v1/namespaces/default/pods/new")).code < 400:
         cluster.advance("40s")

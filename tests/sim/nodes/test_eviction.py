@@ -265,11 +265,8 @@ def test_a_node_short_of_memory_takes_pods_that_ask_for_some() -> None:
     made.apply(pod("tolerates", tolerations=[tolerates], nodeName="w1-k8s"))
     made.apply(pod("neither", nodeName="w1-k8s"))
     made.run(1 * S)
-    assert [status(made, name)["phase"] for name in ("asks", "tolerates", "neither")] == [
-        "Pending",
-        "Pending",
-        "Failed",
-    ]
+    phases = [status(made, name)["phase"] for name in ("asks", "tolerates", "neither")]
+    assert phases == ["Pending", "Pending", "Failed"]
 
 
 def test_a_soft_threshold_waits_for_its_grace() -> None:
