@@ -338,11 +338,13 @@ def restore(cluster: Cluster) -> None:
     """Takes back what a test did beside its fault."""
     found = pods(cluster, "")
     if any(each["status"].get("reason") == "Evicted" for each in found):
-        # All begin anew, so that they are spread over the nodes again.
+        # All begin anew once nothing is left of them, so that they are spread over the nodes again.
+        scaled(0)(cluster)
         for each in found:
             cluster.request(Request("DELETE", f"/api/v1/namespaces/default/pods/{each['metadata']['name']}"))
         cluster.advance("40s")
         cluster.apply(MANIFEST)
+        scaled(2)(cluster)
         cluster.advance("20s")
     scaled(2)(cluster)
     if cluster.request(Request("DELETE", "/api/v1/namespaces/default/pods/new")).code < 400:
