@@ -240,13 +240,6 @@ CASES = {
     "runtime-hang": Case(
         {"node": "w2-k8s"}, "60s", both(not_ready("w2-k8s"), pending("new")), "90s", pod("new")
     ),
-    "disk-full": Case(
-        {"node": "w2-k8s"},
-        "30s",
-        both(condition("w2-k8s", "DiskPressure"), evicted("new")),
-        "330s",
-        pod("new", "mongo"),
-    ),
     "clock-skew": Case({"node": "w1-k8s", "by_s": -3600}, "15s", behind("w1-k8s", 3600), "20s"),
     "etcd-down": Case({}, "1s", ill, "90s"),
     "certificate-expiry": Case({"user": "system:node:w1-k8s"}, "65s", not_ready("w1-k8s"), "60s"),
@@ -255,9 +248,6 @@ CASES = {
     "dns-slow": Case({"delay_ms": 6000}, "1s", fails("http://web"), "1s"),
     "container-hang": Case({"selector": "app=web"}, "1s", fails("http://web"), "1s"),
     "container-leak": Case({"selector": "app=web", "mb_per_s": 1}, "90s", uses_memory(60), "60s"),
-    "node-pressure": Case(
-        {"node": "w1-k8s"}, "90s", both(condition("w1-k8s", "DiskPressure"), evicted("client")), "330s"
-    ),
     "component-stop": Case({"component": "kube-scheduler"}, "10s", lambda cluster: len(
         [each for each in pods(cluster, "app=web") if "nodeName" not in each["spec"]]) > 0, "25s", scaled(4)),
     "apiserver-down": Case({}, "65s", lambda cluster: not cluster.endpoint.up, "90s"),
@@ -273,6 +263,16 @@ CASES = {
     "registry-down": Case({}, "30s", waiting("new", *NO_IMAGE), "5m", pod("new", "httpd")),
     "image-missing": Case({"image": "memcached"}, "30s", waiting("new", *NO_IMAGE), "5m", pod("new", "memcached")),
     "slow-pull": Case({"node": "w2-k8s"}, "60s", pending("new"), "5m", pod("new", "redis")),
+    "disk-full": Case(
+        {"node": "w2-k8s"},
+        "30s",
+        both(condition("w2-k8s", "DiskPressure"), evicted("new")),
+        "330s",
+        pod("new", "mongo"),
+    ),
+    "node-pressure": Case(
+        {"node": "w1-k8s"}, "90s", both(condition("w1-k8s", "DiskPressure"), evicted("client")), "330s"
+    ),
 }  # fmt: skip
 ONCE = {
     "container-exit": Case({"selector": "app=web", "code": 7}, "15s", exited(7), ""),
