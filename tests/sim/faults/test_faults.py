@@ -263,6 +263,8 @@ CASES = {
     "registry-down": Case({}, "30s", waiting("new", *NO_IMAGE), "5m", pod("new", "httpd")),
     "image-missing": Case({"image": "memcached"}, "30s", waiting("new", *NO_IMAGE), "5m", pod("new", "memcached")),
     "slow-pull": Case({"node": "w2-k8s"}, "60s", pending("new"), "5m", pod("new", "redis")),
+}  # fmt: skip
+PRESSURES = {
     "disk-full": Case(
         {"node": "w2-k8s"},
         "30s",
@@ -273,7 +275,8 @@ CASES = {
     "node-pressure": Case(
         {"node": "w1-k8s"}, "90s", both(condition("w1-k8s", "DiskPressure"), evicted("client")), "330s"
     ),
-}  # fmt: skip
+}
+"""Pods are evicted: each has a cluster of its own."""
 ONCE = {
     "container-exit": Case({"selector": "app=web", "code": 7}, "15s", exited(7), ""),
     "node-reboot": Case({"node": "w2-k8s"}, "60s", restarted, ""),
@@ -291,6 +294,10 @@ ELSEWHERE = ("volume-detach-stuck", "watch-duplicate", "webhook-down", "componen
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
     """One cluster for all: a fault that leaves something behind would spoil the tests that follow."""
+    return fresh()
+
+
+def fresh() -> Cluster:
     made = Cluster(ClusterSpec(nodes=2), seed=11)
     made.settle()
     label = {"metadata": {"labels": {"topology.kubernetes.io/zone": "a"}}}
@@ -316,7 +323,7 @@ def well(cluster: Cluster) -> bool:
 
 
 def test_every_kind_has_a_test() -> None:
-    assert set(CATALOGUE) == {*CASES, *ONCE, *ELSEWHERE}
+    assert set(CATALOGUE) == {*CASES, *PRESSURES, *ONCE, *ELSEWHERE}
 
 
 @pytest.mark.parametrize("kind", CASES)
@@ -334,18 +341,21 @@ def test_a_fault_shows_and_heals(cluster: Cluster, kind: str) -> None:
     assert well(cluster)
 
 
+@pytest.mark.parametrize("kind", PRESSURES)
+def test_a_pressure_evicts_pods_and_heals(kind: str) -> None:
+    case, made = PRESSURES[kind], fresh()
+    name = made.add_fault({"kind": kind, **case.value})
+    case.before(made)
+    made.advance(case.after)
+    assert case.shows(made)
+    made.remove_fault(name)
+    made.advance(case.heals)
+    assert not case.shows(made)
+    assert well(made)
+
+
 def restore(cluster: Cluster) -> None:
     """Takes back what a test did beside its fault."""
-    found = pods(cluster, "")
-    if any(each["status"].get("reason") == "Evicted" for each in found):
-        # All begin anew once nothing is left of them, so that they are spread over the nodes again.
-        scaled(0)(cluster)
-        for each in found:
-            cluster.request(Request("DELETE", f"/api/v1/namespaces/default/pods/{each['metadata']['name']}"))
-        cluster.advance("40s")
-        cluster.apply(MANIFEST)
-        scaled(2)(cluster)
-        cluster.advance("20s")
     scaled(2)(cluster)
     if cluster.request(Request("DELETE", "/api/v1/namespaces/default/pods/new")).code < 400:
         cluster.advance("40s")
