@@ -69,6 +69,8 @@ class _Web:
 class _Network:
     """The desk's network: every name and address is somewhere beyond ``ask``."""
 
+    lookup_us = 0
+
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
 
