@@ -63,7 +63,7 @@ def test_shop_is_brought_back_and_the_run_is_replayed(learner: Machine) -> None:
 def test_drain_that_never_ends_is_ended_and_a_question_answered(learner: Machine) -> None:
     learner.must("seatrial", "scenario", "start", "mnt-01", "--name", "lab")
     learner.kubectl("drain", "w2-k8s", "--ignore-daemonsets", "--timeout=200s")
-    fly(learner, "15s", "lab")
+    fly(learner, "30s", "lab")
     assert report(learner)["stage"] == "back"
     learner.kubectl("uncordon", "w2-k8s")
     assert learner.type("seatrial", "scenario", "answer", "moved-back", "yes").returncode == 2
