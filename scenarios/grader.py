@@ -39,17 +39,17 @@ class ClusterScene:
         return found
 
     def one(self, storage: str, namespace: str, name: str) -> Object | None:
-        return self._cluster.store.get(storage, namespace, name)
+        return self._cluster.server.store.get(storage, namespace, name)
 
     def all(self, storage: str, namespace: str | None) -> list[Any]:
-        return self._cluster.store.list(storage, namespace)
+        return self._cluster.server.store.list(storage, namespace)
 
     def first_uid(self, storage: str, namespace: str, name: str) -> str:
         return self._first.get((storage, namespace, name), "")
 
     def remember(self) -> None:
         """What ``kept`` compares with."""
-        store = self._cluster.store
+        store = self._cluster.server.store
         for storage in store.storages():
             for obj in store.list(storage):
                 metadata = obj["metadata"]
