@@ -86,7 +86,7 @@ class HostPath:
 
     def publish(self, contents: Mapping[str, tuple[Any, int]], now: int) -> None:
         """The kubelet writes nothing here."""
-        raise NotImplementedError
+        raise ValueError("the kubelet has no contents for this volume")
 
     def _found(self) -> Node | None:
         try:

@@ -119,7 +119,7 @@ class ImageTree:
 
     def publish(self, contents: Mapping[str, tuple[Any, int]], now: int) -> None:
         """The kubelet writes nothing here."""
-        raise NotImplementedError
+        raise ValueError("the kubelet has no contents for this volume")
 
 
 class World:

@@ -9,7 +9,7 @@ from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import ClusterSpec
 from seatrial.sim.kernel.journal import Journal
 
-MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: y}\n"
+MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: u}\n"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_the_administrator_has_it_on_the_control_plane(cluster: Cluster) -> None
 def test_files_and_standard_input_are_the_machines(cluster: Cluster) -> None:
     cluster.ssh("m-k8s", "tee /root/a.yaml", stdin=MAP)
     assert cluster.ssh("m-k8s", "kubectl apply -f a.yaml").stdout == "configmap/a created\n"
-    assert cluster.ssh("m-k8s", "sed 's/x: y/x: z/' a.yaml | kubectl apply -f -").stdout == "configmap/a configured\n"
+    assert cluster.ssh("m-k8s", "sed 's/x: u/x: z/' a.yaml | kubectl apply -f -").stdout == "configmap/a configured\n"
     assert cluster.get("configmap", "a")["data"] == {"x": "z"}
 
 
