@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Any
 
 from seatrial.scenarios import kubectl
 from seatrial.scenarios.kubectl.inside import ClusterSession
@@ -37,6 +36,5 @@ class Terminal:
         return Done(code, "".join(self._session.printed))
 
     def _ssh(self, node: str, words: list[str], stdin: str) -> Done:
-        ssh: Any = getattr(self._cluster, "ssh")  # noqa: B009
-        ran = ssh(node, words[0] if len(words) == 1 else shlex.join(words), stdin)
+        ran = self._cluster.ssh(node, words[0] if len(words) == 1 else shlex.join(words), stdin)
         return Done(ran.code, ran.stdout + ran.stderr)

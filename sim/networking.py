@@ -170,8 +170,8 @@ def build(
         lambda proc: exporter.page(machines[proc.container.sandbox.host])
     )
     world.programs["nginx-ingress-controller"] = programs.ingress_controller(makers.ingress)
-    wiring.external = calls_to_pods(plane, wiring.clock, control_plane, wiring.external)
-    wiring.kubelets.pods = _Pods(plane, control_plane)
+    pods = wiring.kubelets.pods = Pods(plane, control_plane)
+    wiring.external = calls_to_pods(pods, plane, wiring.clock, wiring.external)
     requests = Requests(plane, wiring.clock, HttpRequest, addons.dns_address(network.service_cidr))
     sessions = wiring.kubelets.sessions
     assert sessions is not None
@@ -221,7 +221,7 @@ def _ready(proxy: KubeProxy) -> bool:
     return proxy.ready
 
 
-def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: External) -> External:
+def calls_to_pods(pods: Pods, plane: DataPlane, clock: Clock, beyond: External) -> External:
     """Calls of the API server that end at pods stay within the simulation; others leave it."""
 
     def perform(call: ExternalCall) -> Steps:
@@ -237,10 +237,9 @@ def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: Ex
             if plane.owner(address) is None:
                 continue
             try:
-                found = Routed(plane.reach(plane.of_host(control_plane), address, int(port)))
                 path = "/" + call.url.partition("://")[2].partition("/")[2]
                 headers = {"Content-Type": "application/json", "Accept": "application/json", **dict(call.headers)}
-                answer = found.http(HttpRequest(call.method, path, headers, call.body, ""))
+                answer = pods.ask(address, int(port), HttpRequest(call.method, path, headers, call.body, ""))
             except TimeoutError:
                 yield clock.sleep(call.timeout_us)
                 return OSError(f"dial tcp {place}: i/o timeout")
@@ -257,21 +256,26 @@ def calls_to_pods(plane: DataPlane, clock: Clock, control_plane: str, beyond: Ex
     return perform
 
 
-class _Pods:
+class Pods:
     """The way from the control plane's machine to the ports of pods and machines."""
 
     def __init__(self, plane: DataPlane, control_plane: str) -> None:
         self._plane, self._control_plane = plane, control_plane
 
+    def ask(self, address: str, port: int, request: HttpRequest) -> HttpResponse:
+        """Raises OSError."""
+        origin = self._plane.of_host(self._control_plane)
+        response: HttpResponse = Routed(self._plane.reach(origin, address, port)).http(request)
+        return response
+
     def request(
         self, address: str, port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> Answer:
-        plane = self._plane
+        """Raises OSError in the dialler's words."""
         try:
-            found = Routed(plane.reach(plane.of_host(self._control_plane), address, port))
+            response = self.ask(address, port, HttpRequest(method, path, headers, body, ""))
         except OSError as problem:
             raise dialled(address, port, problem) from None
-        response = found.http(HttpRequest(method, path, headers, body, ""))
         return Answer(response.code, response.headers, response.body)
 
 

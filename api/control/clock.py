@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from seatrial.api.control import durations
+from seatrial.api.control.bodies import Body
 from seatrial.api.server.driver import SPEED_MAX, Driver, wall_us
 from seatrial.scenarios import differences as differing
 from seatrial.scenarios.moments import moment_of, revision_at
@@ -29,36 +30,32 @@ NEXT_WITHIN = "1h"
 MOMENTS = "see what can be named with: seatrial clock rewind --help"
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Speed(_Body):
+class Speed(Body):
     """How fast time is to pass."""
 
     speed: float = Field(gt=0, le=SPEED_MAX, description="simulated seconds per second")
 
 
-class Advance(_Body):
+class Advance(Body):
     """How far time is to jump."""
 
     duration: str = Field(description="like 90s, 6m or 1h30m")
 
 
-class Lockstep(_Body):
+class Lockstep(Body):
     """Whether time waits for clients outside, and for how long after the last word with them."""
 
     grace: str = Field(default="50ms", description="of the wall clock; empty: time does not wait")
 
 
-class Next(_Body):
+class Next(Body):
     """Which change to jump to."""
 
     kind: str = Field(default="", description="a kind as kubectl takes it; empty for all")
     within: str = Field(default=NEXT_WITHIN, description="how far to go when nothing changes")
 
 
-class Until(_Body):
+class Until(Body):
     """What to wait for, and of which objects: those that are named, or those of a kind that a selector chooses."""
 
     objects: list[str] = Field(default_factory=list, description="KIND/NAME, as kubectl takes them")

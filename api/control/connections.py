@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from seatrial.api.control.bodies import Body
 from seatrial.api.control.explain import answer
 from seatrial.api.problem import Problem
 from seatrial.api.server.assembly import Live
@@ -38,10 +39,9 @@ HOOKS = (
 Object = Mapping[str, Any]
 
 
-class Wanted(BaseModel):
+class Wanted(Body):
     """Which Service, and the process that is to stand behind it."""
 
-    model_config = ConfigDict(extra="forbid")
     service: str = Field(min_length=1)
     namespace: str = "default"
     host: str = Field(default="localhost", min_length=1, description="of the process, as this machine names it")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from seatrial.api.control.bodies import Body
 from seatrial.api.control.clock import MOMENTS, refused
 from seatrial.api.problem import Problem
 from seatrial.api.server.driver import Driver
@@ -20,18 +21,16 @@ if TYPE_CHECKING:
 BASE = "/seatrial/v1"
 
 
-class Rewind(BaseModel):
+class Rewind(Body):
     """Where to go back to."""
 
-    model_config = ConfigDict(extra="forbid")
     to: str = Field(description="how long ago, a revision, a time of the cluster's calendar, or start")
     keep: str = Field(default="", description="the name of the snapshot of what was; empty: it is dropped")
 
 
-class Restore(BaseModel):
+class Restore(Body):
     """Which snapshot to go on from."""
 
-    model_config = ConfigDict(extra="forbid")
     snapshot: str
     keep: str = Field(default="", description="the name of the snapshot of what was; empty: it is dropped")
 

@@ -10,8 +10,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from seatrial.api.control.bodies import Body
 from seatrial.api.server.driver import Driver
 from seatrial.scenarios.positions import Mistaken
 from seatrial.scenarios.report import Report, report_of
@@ -28,18 +29,16 @@ if TYPE_CHECKING:
 PATH = "/seatrial/v1/scenario"
 
 
-class Start(BaseModel):
+class Start(Body):
     """Which scenario."""
 
-    model_config = ConfigDict(extra="forbid")
     text: str = Field(description="the scenario's file")
     file: str = Field(default="scenario", description="its name, for messages")
 
 
-class Answer(BaseModel):
+class Answer(Body):
     """An answer to a question."""
 
-    model_config = ConfigDict(extra="forbid")
     question: str
     answer: str
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from seatrial.scenarios.kubectl import printing
@@ -10,7 +11,7 @@ from seatrial.scenarios.kubectl.applying import query
 from seatrial.scenarios.kubectl.builder import Target, fetched, from_files, wanted
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.describing.configuration import rule_rows
-from seatrial.scenarios.kubectl.failures import Ended, Failure, finish
+from seatrial.scenarios.kubectl.failures import Ended, Failure, attempt_each, finish
 from seatrial.scenarios.kubectl.tabwriter import table
 from seatrial.scenarios.kubectl.values import stamp_of
 from seatrial.sim.machinery.errors import ApiError
@@ -137,20 +138,14 @@ def reconcile(call: Call) -> int:
     if not call.flags["filename"] and not call.flags["kustomize"]:
         raise Failure("must specify -f or -k")
     found = from_files(call)
-    problems = found.problems
-    for target in found.targets:
-        if target.kind.plural not in RBAC:
-            call.err(f"skipping {target.kind.api_version}, Kind={target.kind.kind}/{target.name}")
-            continue
-        try:
-            _reconcile(call, target)
-        except (ApiError, Failure) as problem:
-            problems.append(problem)
-    finish(problems)
+    attempt_each(found.targets, partial(_reconcile, call), found.problems)
     return 0
 
 
 def _reconcile(call: Call, target: Target) -> None:
+    if target.kind.plural not in RBAC:
+        call.err(f"skipping {target.kind.api_version}, Kind={target.kind.kind}/{target.name}")
+        return
     if target.kind.namespaced and not target.given_namespace:
         # kubectl 1.37 looks for such an object without its namespace, gets no answer and says so in these words.
         raise Failure("resource name may not be empty")

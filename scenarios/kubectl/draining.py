@@ -10,7 +10,7 @@ from seatrial.scenarios.kubectl import printing
 from seatrial.scenarios.kubectl.builder import Target, Wanted, fetched, wanted
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.client import PATCH_TYPES
-from seatrial.scenarios.kubectl.failures import Ended, Failure, finish
+from seatrial.scenarios.kubectl.failures import Ended, Failure, attempt_each, finish
 from seatrial.sim.machinery.errors import ApiError
 
 Object = Mapping[str, Any]
@@ -277,13 +277,7 @@ def taint(call: Call) -> int:
     )
     if not found.targets:
         raise Failure("you must specify at least one node" if not resources[1:] else "no nodes")
-    problems = found.problems
-    for target in fetched(call, found, problems):
-        try:
-            _taint(call, target, new, gone)
-        except (Failure, ApiError) as problem:
-            problems.append(problem)
-    finish(problems)
+    attempt_each(fetched(call, found, found.problems), lambda target: _taint(call, target, new, gone), found.problems)
     return 0
 
 

@@ -5,11 +5,13 @@ Source: k8s.io/kubectl/pkg/cmd/util/helpers.go (checkErr, StandardErrorMessage, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from seatrial.sim.machinery.errors import ApiError
+
+T = TypeVar("T")
 
 
 class Failure(Exception):
@@ -48,6 +50,16 @@ class Ended(Exception):
 def usage(command: str, text: str) -> Failure:
     """A command that was typed wrongly (UsageErrorf)."""
     return Failure(f"{text}\nSee 'kubectl {command} -h' for help and examples")
+
+
+def attempt_each(items: Iterable[T], act: Callable[[T], object], problems: list[Exception]) -> None:
+    """Does it to each and goes on after a refusal; then raises what went wrong, if anything did."""
+    for item in items:
+        try:
+            act(item)
+        except (ApiError, Failure) as problem:
+            problems.append(problem)
+    finish(problems)
 
 
 def finish(problems: Sequence[Exception]) -> None:

@@ -140,20 +140,25 @@ def priorityclass(call: Call) -> Object:
     return found
 
 
+def amounts(text: str) -> dict[str, str]:
+    """``cpu=200m,memory=512Mi``. Raises Failure."""
+    found: dict[str, str] = {}
+    for part in text.split(",") if text else ():
+        name, equals, amount = part.partition("=")
+        if not equals:
+            raise Failure(f"Invalid argument syntax {part}, expected <resource>=<value>")
+        try:
+            found[name] = str(quantity.parse(amount))
+        except ValueError as problem:
+            raise Failure(str(problem)) from None
+    return found
+
+
 def quota(call: Call) -> Object:
     flags = call.flags
     spec: Object = {}
     if flags["hard"]:
-        hard = {}
-        for part in flags["hard"].split(","):
-            key, equals, amount = part.partition("=")
-            if not equals:
-                raise Failure(f"Invalid argument syntax {part}, expected <resource>=<value>")
-            try:
-                hard[key] = str(quantity.parse(amount))
-            except ValueError as problem:
-                raise Failure(str(problem)) from None
-        spec["hard"] = hard
+        spec["hard"] = amounts(flags["hard"])
     if flags["scopes"]:
         spec["scopes"] = flags["scopes"].split(",")
     return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta(call, name_of(call)), "spec": spec,

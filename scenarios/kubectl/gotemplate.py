@@ -216,13 +216,14 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        return "map[" + " ".join(f"{key}:{_inner(value[key])}" for key in sorted(value)) + "]"
+        return "map[" + " ".join(f"{key}:{inner(value[key])}" for key in sorted(value)) + "]"
     if isinstance(value, list):
-        return "[" + " ".join(_inner(each) for each in value) + "]"
+        return "[" + " ".join(inner(each) for each in value) + "]"
     return str(value)
 
 
-def _inner(value: Any) -> str:
+def inner(value: Any) -> str:
+    """A value inside another one, as fmt writes it."""
     return "<nil>" if value is None else shown(value)
 
 

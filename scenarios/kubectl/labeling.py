@@ -10,8 +10,7 @@ from seatrial.scenarios.kubectl import printing
 from seatrial.scenarios.kubectl.builder import Target, fetched, wanted
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.client import PATCH_TYPES
-from seatrial.scenarios.kubectl.failures import Failure, finish
-from seatrial.sim.machinery.errors import ApiError
+from seatrial.scenarios.kubectl.failures import Failure, attempt_each
 
 Object = Mapping[str, Any]
 LABEL_VALUE = r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
@@ -48,14 +47,8 @@ def run(call: Call) -> int:
             f"cannot modify and remove {'a label' if word == 'labels' else 'an annotation'} in the same command"
         )
     found = wanted(call, resources)
-    problems = found.problems
-    targets = list(fetched(call, found, problems))
-    for target in targets:
-        try:
-            change(call, target, word, new, gone)
-        except (ApiError, Failure) as problem:
-            problems.append(problem)
-    finish(problems)
+    targets = list(fetched(call, found, found.problems))
+    attempt_each(targets, lambda target: change(call, target, word, new, gone), found.problems)
     return 0
 
 

@@ -10,7 +10,7 @@ from seatrial.scenarios.kubectl.applying import annotated, query
 from seatrial.scenarios.kubectl.builder import Target, fetched, from_files, wanted
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.client import PATCH_TYPES
-from seatrial.scenarios.kubectl.failures import Failure, finish, while_doing
+from seatrial.scenarios.kubectl.failures import Failure, attempt_each, finish, while_doing
 from seatrial.scenarios.kubectl.manifests import values_of
 from seatrial.scenarios.kubectl.printing import file_problem
 from seatrial.sim.machinery.errors import ApiError
@@ -51,13 +51,7 @@ def patch(call: Call) -> int:
         raise call.misused(f'invalid subresource value: "{flags["subresource"]}". Must be one of [resize scale status]')
     body = _patch_of(call)
     found = wanted(call, call.args)
-    problems = found.problems
-    for target in found.targets:
-        try:
-            _patched(call, target, body)
-        except (ApiError, Failure) as problem:
-            problems.append(problem)
-    finish(problems)
+    attempt_each(found.targets, lambda target: _patched(call, target, body), found.problems)
     if not found.targets:
         raise Failure("no objects passed to patch")
     return 0

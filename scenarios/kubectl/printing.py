@@ -190,21 +190,10 @@ def custom_columns(columns: Sequence[tuple[str, str]], objects: Sequence[Object]
 
 
 def _cell(path: str, obj: Object) -> str:
+    from seatrial.scenarios.kubectl.gotemplate import inner
+
     found = jsonpath.values(path, obj)
-    return ",".join(_go(value) for value in found) if found else "<none>"
-
-
-def _go(value: Any) -> str:
-    """A value as fmt prints it."""
-    if value is None:
-        return "<nil>"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{_go(value[key])}" for key in sorted(value)) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(_go(each) for each in value) + "]"
-    return str(value)
+    return ",".join(inner(value) for value in found) if found else "<none>"
 
 
 def told(call: Call, obj: Object, verb: str, allowed: Sequence[str] = ()) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from seatrial.scenarios.kubectl import history, printing
 from seatrial.scenarios.kubectl.builder import Target, fetched, wanted
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.client import PATCH_TYPES
-from seatrial.scenarios.kubectl.failures import Failure, finish
+from seatrial.scenarios.kubectl.failures import Failure, attempt_each
 from seatrial.scenarios.kubectl.values import stamp_of
-from seatrial.sim.machinery.errors import ApiError
 
 Object = Mapping[str, Any]
 ROLLED = ("deployments.apps", "daemonsets.apps", "statefulsets.apps")
@@ -27,18 +27,8 @@ def run(call: Call) -> int:
     if word == "status":
         return status(call)
     found = wanted(call, call.args)
-    problems = found.problems
-    for target in fetched(call, found, problems):
-        try:
-            if word == "history":
-                show_history(call, target)
-            elif word == "undo":
-                undo(call, target)
-            else:
-                ACTIONS[word](call, target)
-        except (ApiError, Failure) as problem:
-            problems.append(problem)
-    finish(problems)
+    act = {"history": show_history, "undo": undo, **ACTIONS}[word]
+    attempt_each(fetched(call, found, found.problems), partial(act, call), found.problems)
     return 0
 
 
@@ -49,14 +39,8 @@ def status(call: Call) -> int:
     if call.flags["revision"] < 0:
         raise Failure(f"revision must be a positive integer: {call.flags['revision']}")
     found = wanted(call, call.args)
-    problems = found.problems
-    targets = list(fetched(call, found, problems))
-    for target in targets:
-        try:
-            follow(call, target)
-        except (ApiError, Failure) as problem:
-            problems.append(problem)
-    finish(problems)
+    targets = list(fetched(call, found, found.problems))
+    attempt_each(targets, partial(follow, call), found.problems)
     return 0
 
 

@@ -6,8 +6,7 @@ from seatrial.scenarios.kubectl import printing
 from seatrial.scenarios.kubectl.builder import Target, fetched, wanted
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.client import PATCH_TYPES
-from seatrial.scenarios.kubectl.failures import Failure, finish
-from seatrial.sim.machinery.errors import ApiError
+from seatrial.scenarios.kubectl.failures import Failure, attempt_each
 
 POLL_S = 1.0
 
@@ -19,17 +18,15 @@ def run(call: Call) -> int:
     if flags["current-replicas"] < -1:
         raise Failure("The --current-replicas must specify an integer of -1 or greater")
     found = wanted(call, call.args)
-    problems = found.problems
-    targets = list(fetched(call, found, problems))
+    targets = list(fetched(call, found, found.problems))
     if flags["resource-version"] and len(targets) > 1:
         raise Failure("cannot use --resource-version with multiple resources")
-    for target in targets:
-        try:
-            scaled(call, target)
-            printing.told(call, target.object, "scaled")
-        except (ApiError, Failure) as problem:
-            problems.append(problem)
-    finish(problems)
+
+    def act(target: Target) -> None:
+        scaled(call, target)
+        printing.told(call, target.object, "scaled")
+
+    attempt_each(targets, act, found.problems)
     if not targets:
         raise Failure("no objects passed to scale")
     return 0

@@ -11,9 +11,8 @@ from seatrial.scenarios.kubectl.builder import Target, fetched, wanted
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.client import PATCH_TYPES
 from seatrial.scenarios.kubectl.failures import Failure, finish
-from seatrial.scenarios.kubectl.generators import selector_of
+from seatrial.scenarios.kubectl.generators import amounts, selector_of
 from seatrial.scenarios.kubectl.merging import diff, merge_diff
-from seatrial.sim.machinery import quantity
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.schema import type_of_kind
 
@@ -217,20 +216,6 @@ def _list_env(call: Call, obj: Object, container: Object) -> None:
             call.out(f"# {each['name']} from secret {reference['name']}, key {reference['key']}")
         else:
             call.out(f"# {each['name']} from resource field {source.get('resourceFieldRef', {}).get('resource', '')}")
-
-
-def amounts(text: str) -> dict[str, str]:
-    """``cpu=200m,memory=512Mi``. Raises Failure."""
-    found: dict[str, str] = {}
-    for part in text.split(",") if text else ():
-        name, equals, amount = part.partition("=")
-        if not equals:
-            raise Failure(f"Invalid argument syntax {part}, expected <resource>=<value>")
-        try:
-            found[name] = str(quantity.parse(amount))
-        except ValueError as problem:
-            raise Failure(str(problem)) from None
-    return found
 
 
 def resources(call: Call, pairs: Sequence[str]) -> Change:

@@ -19,7 +19,7 @@ from seatrial.sim.apiserver.admission import webhooks_client
 from seatrial.sim.apiserver.context import Context, Steps
 from seatrial.sim.apiserver.request import Response
 from seatrial.sim.apiserver.watching import Frame, WatchStream
-from seatrial.sim.kernel.streams import uuid4
+from seatrial.sim.kernel.streams import uid_from
 from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.custom.converter import Unconverted
 from seatrial.sim.machinery.fields import quoted
@@ -67,7 +67,7 @@ def ask(context: Context, missing: Unconverted) -> Steps[None]:
     """Has objects converted and remembers the answers. Raises ApiError 500 in upstream's words."""
     objects, wanted = missing.objects, missing.api_version
     start = f"conversion webhook for {objects[0].get('apiVersion', '')}, Kind={objects[0].get('kind', '')}"
-    uid = uuid4(context.server.streams("apiserver/conversion"))
+    uid = uid_from(context.server.streams("apiserver/conversion"))
     version = next((each for each in missing.converter.versions if each in SUPPORTED), SUPPORTED[0])
     review = {
         "kind": "ConversionReview",

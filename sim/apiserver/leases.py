@@ -18,7 +18,7 @@ from seatrial.sim.apiserver.client import Client, Unreachable
 from seatrial.sim.apiserver.standing import Beat, renewed
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import S
-from seatrial.sim.kernel.streams import uuid4
+from seatrial.sim.kernel.streams import uid_from
 from seatrial.sim.machinery.errors import ApiError
 
 JITTER = 1.2
@@ -56,7 +56,7 @@ class Elector:
         self._resource = kinds.resource("leases.coordination.k8s.io")
         self._events = kinds.resource("events")
         self._election, self._recorder = election, recorder
-        self.identity = f"{host}_{uuid4(rng)}"
+        self.identity = f"{host}_{uid_from(rng)}"
         self.lease: Object | None = None
         self._renewed = False
         self._seen_at = 0

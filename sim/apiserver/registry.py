@@ -14,7 +14,7 @@ from seatrial.sim.apiserver.options import DeleteOptions
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.apiserver.strategy import NARROW, Strategy, changed, strategy
 from seatrial.sim.kernel.clock import parse_stamp, stamp_of
-from seatrial.sim.kernel.streams import suffix, uuid4
+from seatrial.sim.kernel.streams import suffix, uid_from
 from seatrial.sim.machinery import dropping, errors, validation
 from seatrial.sim.machinery.fields import FieldError
 from seatrial.sim.machinery.kinds import Resource
@@ -107,7 +107,7 @@ def _with_identity(context: Context, obj: Object) -> Object:
     for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
         metadata.pop(key, None)
     metadata["creationTimestamp"] = context.stamp
-    metadata["uid"] = uuid4(context.server.streams("apiserver/uids"))
+    metadata["uid"] = uid_from(context.server.streams("apiserver/uids"))
     return {**obj, "metadata": metadata}
 
 

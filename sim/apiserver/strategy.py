@@ -13,7 +13,7 @@ from seatrial.sim.apiserver import customresource_strategy, daemonsets, jobs, po
 from seatrial.sim.apiserver.context import Context
 from seatrial.sim.apiserver.options import DeleteOptions
 from seatrial.sim.apiserver.request import Object
-from seatrial.sim.kernel.streams import uuid4
+from seatrial.sim.kernel.streams import uid_from
 from seatrial.sim.machinery.kinds import Resource
 
 PrepareCreate = Callable[[Context, Object], Object]
@@ -68,7 +68,7 @@ def _limit_range_name(context: Context, obj: Object) -> Object:
     metadata = obj["metadata"]
     if metadata.get("name"):
         return obj
-    return {**obj, "metadata": {**metadata, "name": uuid4(context.server.streams("apiserver/names"))}}
+    return {**obj, "metadata": {**metadata, "name": uid_from(context.server.streams("apiserver/names"))}}
 
 
 def _named_secrets(context: Context, obj: Object) -> Object:

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from seatrial.sim.apiserver.authentication import service_account
 from seatrial.sim.apiserver.request import User
 from seatrial.sim.kernel.clock import Clock, parse_stamp, stamp_of
-from seatrial.sim.kernel.streams import Streams, uuid4
+from seatrial.sim.kernel.streams import Streams, uid_from
 from seatrial.sim.store.store import Store
 
 Object = Mapping[str, Any]
@@ -118,7 +118,7 @@ class Tokens:
             "exp": now_s + lasts_s,
             "iat": now_s,
             "iss": ISSUER,
-            "jti": uuid4(self._streams("apiserver/token-ids")),
+            "jti": uid_from(self._streams("apiserver/token-ids")),
             "kubernetes.io": private,
             "nbf": now_s,
             "sub": f"system:serviceaccount:{namespace}:{name}",

@@ -36,7 +36,7 @@ def suffix(rng: Random, n: int) -> str:
     return "".join([ALPHABET[int(draw() * LETTERS)] for _ in range(n)])
 
 
-def uuid4(rng: Random) -> str:
+def uid_from(rng: Random) -> str:
     """A random UUID (RFC 9562, version 4)."""
     bits = rng.getrandbits(128) & ~(0xF << 76) & ~(0x3 << 62) | 0x4 << 76 | 0x2 << 62
     text = f"{bits:032x}"

@@ -15,7 +15,7 @@ from seatrial.sim.apiserver.request import User
 from seatrial.sim.apiserver.standing import Beat, renewed, retimed
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process, Signal, micro_stamp_of, stamp_of
-from seatrial.sim.kernel.streams import uuid4
+from seatrial.sim.kernel.streams import uid_from
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.quantity import parse
 from seatrial.sim.nodes.thresholds import amount_of
@@ -79,7 +79,7 @@ class Registration:
         self.leases = kinds.resource("leases.coordination.k8s.io")
         rng = kubelet.wiring.streams(f"machine/{spec.name}")
         self.machine_id = f"{rng.getrandbits(128):032x}"
-        self.boot_id = uuid4(rng)
+        self.boot_id = uid_from(rng)
         self._rng = rng
         self.conditions: dict[str, dict[str, Any]] = {}
         """Conditions as last reported, by type."""
@@ -99,7 +99,7 @@ class Registration:
         self._informer: Informer | None = None
 
     def rebooted(self) -> None:
-        self.boot_id = uuid4(self._rng)
+        self.boot_id = uid_from(self._rng)
 
     def start(self) -> None:
         kubelet = self.kubelet

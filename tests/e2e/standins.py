@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 from e2e.access import client_of
+from kubelets import SYSTEM
 
 STRATEGIC, MERGE = "application/strategic-merge-patch+json", "application/merge-patch+json"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -28,18 +29,6 @@ HEALTH = (
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
-SYSTEM = {
-    "kubeletVersion": "v1.37.0",
-    "osImage": "Debian",
-    "kernelVersion": "6.1",
-    "containerRuntimeVersion": "containerd://2.1",
-    "architecture": "amd64",
-    "operatingSystem": "linux",
-    "bootID": "b",
-    "machineID": "m",
-    "systemUUID": "s",
-    "kubeProxyVersion": "",
-}
 
 
 def stamp() -> str:

@@ -7,21 +7,10 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from seatrial.sim.kernel.clock import micro_stamp_of
+from tests.kubelets import SYSTEM
 from tests.sim.controllers.standins import CONDITIONS, LAG_US, PATCH, S
 from tests.sim.controllers.standins import StandIns as Bare
 
-SYSTEM = {
-    "kubeletVersion": "v1.37.0",
-    "osImage": "Debian",
-    "kernelVersion": "6.1",
-    "containerRuntimeVersion": "containerd://2.1",
-    "architecture": "amd64",
-    "operatingSystem": "linux",
-    "bootID": "b",
-    "machineID": "m",
-    "systemUUID": "s",
-    "kubeProxyVersion": "",
-}
 POD_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 
 READINESS = ("Ready", "ContainersReady")

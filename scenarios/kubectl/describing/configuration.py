@@ -13,6 +13,7 @@ from seatrial.scenarios.kubectl.describing.writer import (
     events,
     head,
     labels,
+    named,
     when,
 )
 
@@ -76,8 +77,7 @@ def service_account(w: Writer, found: Found) -> None:
 def quota(w: Writer, found: Found) -> None:
     obj = found.object
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     scopes = spec.get("scopes") or ()
     if scopes:
         w.line(0, "Scopes:", ", ".join(sorted(scopes)))

@@ -12,6 +12,7 @@ from seatrial.scenarios.kubectl.describing.writer import (
     events,
     head,
     labels,
+    named,
     or_unset,
     pairs,
     selector,
@@ -237,8 +238,7 @@ def ingress_class(w: Writer, found: Found) -> None:
 def network_policy(w: Writer, found: Found) -> None:
     obj = found.object
     metadata, spec = obj["metadata"], obj.get("spec") or {}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     created = (metadata.get("creationTimestamp") or "").replace("T", " ").replace("Z", " +0000 UTC")
     w.line(0, "Created on:", created)
     labels(w, "Labels", metadata.get("labels"))

@@ -11,6 +11,7 @@ from seatrial.scenarios.kubectl.describing.writer import (
     annotated,
     events,
     labels,
+    named,
     selector,
     when,
 )
@@ -21,8 +22,7 @@ Object = Mapping[str, Any]
 def autoscaler(w: Writer, found: Found) -> None:
     obj = found.object
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     labels(w, "Labels", metadata.get("labels"))
     annotated(w, "Annotations", metadata.get("annotations"))
     w.line(0, "CreationTimestamp:", when(metadata.get("creationTimestamp")))
@@ -106,8 +106,7 @@ def _rules(w: Writer, heading: str, found: Object | None) -> None:
 def budget(w: Writer, found: Found) -> None:
     obj = found.object
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     if spec.get("minAvailable") is not None:
         w.line(0, "Min available:", spec["minAvailable"])
     elif spec.get("maxUnavailable") is not None:

@@ -13,6 +13,7 @@ from seatrial.scenarios.kubectl.describing.writer import (
     annotated,
     events,
     labels,
+    named,
     when,
 )
 
@@ -77,8 +78,7 @@ def _affinity(w: Writer, found: Object | None) -> None:
 def claim(w: Writer, found: Found) -> None:
     obj = found.object
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     w.line(0, "StorageClass:", spec.get("storageClassName") or "")
     if metadata.get("deletionTimestamp"):
         w.line(0, "Status:", f"Terminating (lasts {w.since(metadata['deletionTimestamp'])})")

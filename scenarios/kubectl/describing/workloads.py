@@ -14,6 +14,7 @@ from seatrial.scenarios.kubectl.describing.writer import (
     events,
     head,
     labels,
+    named,
     or_unset,
     selector,
     when,
@@ -42,8 +43,7 @@ class Found(Protocol):
 def pod(w: Writer, found: Found) -> None:
     obj = found.object
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     if spec.get("priority") is not None:
         w.line(0, "Priority:", spec["priority"])
     for field, heading in (("priorityClassName", "Priority Class Name"), ("runtimeClassName", "Runtime Class Name"),
@@ -131,8 +131,7 @@ def conditions(w: Writer, found: Sequence[Object]) -> None:
 def deployment(w: Writer, found: Found) -> None:
     obj = found.object
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     w.line(0, "CreationTimestamp:", when(metadata.get("creationTimestamp")))
     labels(w, "Labels", metadata.get("labels"))
     annotated(w, "Annotations", metadata.get("annotations"))
@@ -204,8 +203,7 @@ def replica_set(w: Writer, found: Found) -> None:
     chosen = spec.get("selector")
     if obj["kind"] == "ReplicationController":
         chosen = {"matchLabels": chosen or {}}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     w.line(0, "Selector:", selector(chosen))
     labels(w, "Labels", metadata.get("labels"))
     annotated(w, "Annotations", metadata.get("annotations"))
@@ -221,8 +219,7 @@ def replica_set(w: Writer, found: Found) -> None:
 def stateful_set(w: Writer, found: Found) -> None:
     obj = found.object
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     w.line(0, "CreationTimestamp:", when(metadata.get("creationTimestamp")))
     w.line(0, "Selector:", selector(spec.get("selector")))
     labels(w, "Labels", metadata.get("labels"))
@@ -267,8 +264,7 @@ def _claims(w: Writer, found: Sequence[Object]) -> None:
 def daemon_set(w: Writer, found: Found) -> None:
     obj = found.object
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     w.line(0, "Selector:", selector(spec.get("selector")))
     chosen = spec["template"]["spec"].get("nodeSelector")
     w.line(0, "Node-Selector:", ",".join(f"{key}={chosen[key]}" for key in sorted(chosen)) if chosen else "<none>")
@@ -290,8 +286,7 @@ def daemon_set(w: Writer, found: Found) -> None:
 def job(w: Writer, found: Found) -> None:
     obj = found.object
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
-    w.line(0, "Name:", metadata["name"])
-    w.line(0, "Namespace:", metadata["namespace"])
+    named(w, metadata)
     if spec.get("selector"):
         w.line(0, "Selector:", selector(spec["selector"]))
     labels(w, "Labels", metadata.get("labels"))

@@ -51,6 +51,12 @@ class Writer:
         return since(stamp, self.now_us)
 
 
+def named(w: Writer, metadata: Object) -> None:
+    """The first lines of what lives in a namespace."""
+    w.line(0, "Name:", metadata["name"])
+    w.line(0, "Namespace:", metadata["namespace"])
+
+
 def when(stamp: str | None, missing: str = "<unset>") -> str:
     """A time as RFC 1123 with a zone has it."""
     if not stamp:

@@ -16,7 +16,7 @@ from seatrial.sim.apiserver.admission.policies_inputs import Inputs
 from seatrial.sim.apiserver.admission.webhooks_client import CallFailed
 from seatrial.sim.apiserver.context import Attributes, Context, Steps
 from seatrial.sim.apiserver.request import Object
-from seatrial.sim.kernel.streams import uuid4
+from seatrial.sim.kernel.streams import uid_from
 from seatrial.sim.machinery import conversion, decode, defaults, errors, patch
 from seatrial.sim.machinery.kinds import Resource
 
@@ -109,7 +109,7 @@ def _ask(
     """A webhook's verdict; None when it could not be asked and does not mind. Raises ApiError."""
     if attributes.dry_run and hook.spec.get("sideEffects") not in WITHOUT_EFFECT:
         raise errors.bad_request(f'admission webhook "{hook.name}" does not support dry run')
-    uid = uuid4(context.server.streams("apiserver/webhooks"))
+    uid = uid_from(context.server.streams("apiserver/webhooks"))
     version = webhooks_review.version_for(hook.spec)
     review = webhooks_review.review(context, attributes, shown_as, version, uid)
     timeout_s = hook.spec.get("timeoutSeconds") or TIMEOUT_S

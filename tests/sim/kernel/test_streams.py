@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from seatrial.sim.kernel.streams import ALPHABET, Streams, suffix, uuid4
+from seatrial.sim.kernel.streams import ALPHABET, Streams, suffix, uid_from
 
 
 def test_streams_do_not_disturb_each_other() -> None:
@@ -31,6 +31,6 @@ def test_suffix_uses_the_safe_alphabet() -> None:
 def test_uuid_is_of_version_four() -> None:
     rng = Streams(1)("uids")
     assert all(
-        re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", uuid4(rng))
+        re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", uid_from(rng))
         for _ in range(200)
     )
