@@ -111,7 +111,7 @@ def _dial(context: Context, node: str, what: str) -> Kubelet:
     try:
         return context.server.kubelets.dial(node, address_of(context, node))
     except OSError as problem:
-        raise errors.internal(f"{what}: {problem}") from None
+        raise errors.unexplained(f"{what}: {problem}") from None
 
 
 def log(context: Context) -> Steps[Response]:

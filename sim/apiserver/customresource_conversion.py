@@ -78,13 +78,13 @@ def ask(context: Context, missing: Unconverted) -> Steps[None]:
         answer = yield from webhooks_client.call(context, missing.converter.client, review, TIMEOUT_S)
         converted = _objects(answer, version, uid)
     except (webhooks_client.CallFailed, _Refused) as problem:
-        raise errors.ApiError(500, "", f"{start} failed: {problem}") from None
+        raise errors.unexplained(f"{start} failed: {problem}") from None
     if len(converted) != len(objects):
-        raise errors.ApiError(500, "", f"{start} returned {len(converted)} objects, expected {len(objects)}")
+        raise errors.unexplained(f"{start} returned {len(converted)} objects, expected {len(objects)}")
     for index, (obj, made) in enumerate(zip(objects, converted, strict=True)):
         wrong = _problem(obj, made, wanted, index)
         if wrong:
-            raise errors.ApiError(500, "", f"{start} returned {wrong}")
+            raise errors.unexplained(f"{start} returned {wrong}")
         missing.converter.remember(obj, wanted, made)
 
 

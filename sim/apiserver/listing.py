@@ -168,7 +168,7 @@ def watch(
     try:
         since = revision(options.resource_version)
     except ValueError as problem:
-        raise errors.ApiError(500, "", str(problem)) from None
+        raise errors.unexplained(str(problem)) from None
     from_state = since == 0 if options.initial_events is None else options.initial_events
     initial: Sequence[Object] = ()
     ending = None

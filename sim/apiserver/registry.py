@@ -470,7 +470,7 @@ def _attributes(context: Context, operation: str, new: Object | None, old: Objec
 def store_error(resource: Resource, error: Exception) -> errors.ApiError:
     """What a refusal by the store looks like from outside: another write came in between, or there is no room."""
     if isinstance(error, NoSpace):
-        return errors.ApiError(500, "", str(error))
+        return errors.unexplained(str(error))
     name = error.args[-1]
     if isinstance(error, KeyExists):
         return errors.already_exists(resource.group, resource.plural, name)

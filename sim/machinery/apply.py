@@ -64,7 +64,7 @@ def apply(
         )
     except fieldsets.Keyless as problem:
         what = _named(live, resource.api_version, resource.kind)
-        raise errors.ApiError(500, "", f"failed to create typed live object ({what}): {problem}") from None
+        raise errors.unexplained(f"failed to create typed live object ({what}): {problem}") from None
     when = stamp
     if merged == bare:
         merged, when = bare, held[me][0].get("time", "")
@@ -112,7 +112,7 @@ def _checked(patch: Any, resource: Resource) -> Object:
     found = list(configuration.problems(resource.type, patch, resource.custom is not None))
     if found:
         listed = found[0] if len(found) == 1 else "\n".join(["errors:", *(f"  {text}" for text in found)])
-        raise errors.ApiError(500, "", f"failed to create typed patch object ({what}): {listed}")
+        raise errors.unexplained(f"failed to create typed patch object ({what}): {listed}")
     return patch
 
 

@@ -178,5 +178,10 @@ def internal(text: str) -> ApiError:
     return ApiError(500, "InternalError", f"Internal error occurred: {text}", {"causes": causes})
 
 
+def unexplained(text: str) -> ApiError:
+    """An error that is no Status of its own, such as a refused connection (ErrorToAPIStatus)."""
+    return ApiError(500, "", text)
+
+
 def unavailable(text: str) -> ApiError:
     return ApiError(503, "ServiceUnavailable", text)

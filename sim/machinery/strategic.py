@@ -52,11 +52,6 @@ def _inside(field: Field | None) -> Fields:
     return _of_type(field.type)
 
 
-def _failure(text: str) -> ApiError:
-    """An error that upstream does not classify."""
-    return ApiError(500, "", text)
-
-
 def _merge(original: Object, patch: Object, fields: Fields) -> dict[str, Any]:
     if DIRECTIVE in patch:
         return _directed(patch)
@@ -91,7 +86,7 @@ def _directed(patch: Object) -> dict[str, Any]:
         return {key: value for key, value in patch.items() if key != DIRECTIVE}
     if directive == "delete":
         return {}
-    raise _failure(f"unknown patch type: {printed(directive)} in map: {printed(patch)}")
+    raise errors.unexplained(f"unknown patch type: {printed(directive)} in map: {printed(patch)}")
 
 
 def _retain(merged: dict[str, Any], patch: Object) -> Object:
@@ -119,7 +114,7 @@ def _ordered(merged: dict[str, Any], patch: Object, fields: Fields) -> Object:
         held, given = merged.get(key), rest.pop(key, None)
         for value in (order, held, given):
             if value is not None and not isinstance(value, list):
-                raise _failure("expected a []interface {}, but received a " + _go_kind(value))
+                raise errors.unexplained("expected a []interface {}, but received a " + _go_kind(value))
         if held is None and given is None:
             continue
         field = fields(key)
@@ -146,7 +141,7 @@ def _check_order(given: Sequence[Any], order: Sequence[Any], merge_key: str) -> 
     rest = iter(_identities(order, merge_key))
     if not all(item in rest for item in wanted):
         lists = printed(list(given)), ORDER_PREFIX[:-1], printed(list(order))
-        raise _failure("The order in patch list:\n{}\n doesn't match {} list:\n{}\n".format(*lists))
+        raise errors.unexplained("The order in patch list:\n{}\n doesn't match {} list:\n{}\n".format(*lists))
 
 
 def _identities(items: Sequence[Any], merge_key: str) -> list[Any]:
@@ -166,7 +161,7 @@ def _identity(item: Any, merge_key: str) -> Any:
     if not merge_key:
         return item
     if not isinstance(item, dict) or merge_key not in item:
-        raise _failure(f"map: {printed(item)} does not contain declared merge key: {merge_key}")
+        raise errors.unexplained(f"map: {printed(item)} does not contain declared merge key: {merge_key}")
     key = item[merge_key]
     return printed(key) if isinstance(key, list | dict) else key
 
@@ -180,13 +175,15 @@ def _merge_lists(held: list[Any], given: list[Any], field: Field | None, deletes
     if list in kinds:
         raise ApiError(422, "Invalid", "lists of lists are not supported", {})
     if len(dict.fromkeys(kinds)) > 1:
-        raise _failure(f"list element types are not identical: {printed([held, given])}")
+        raise errors.unexplained(f"list element types are not identical: {printed([held, given])}")
     if kinds[0] is not dict:
         if deletes:
             return [item for item in held if item not in given]
         return _normalized(list(dict.fromkeys([*held, *given])), given, held, "")
     if not field.merge_key:
-        raise _failure(f"cannot merge lists without merge key for {field.type.kind if field.type else field.name}")
+        raise errors.unexplained(
+            f"cannot merge lists without merge key for {field.type.kind if field.type else field.name}"
+        )
     element = field.element
     return _merge_elements(held, given, field.merge_key, _of_type(element.type if element is not None else None))
 
@@ -203,9 +200,9 @@ def _merge_elements(held: list[Any], given: list[Any], merge_key: str, fields: F
         elif directive == "replace":
             replaces = True
         elif directive == "merge":
-            raise _failure("merging lists cannot yet be specified in the patch")
+            raise errors.unexplained("merging lists cannot yet be specified in the patch")
         else:
-            raise _failure(f"unknown patch type: {printed(directive)} in map: {printed(item)}")
+            raise errors.unexplained(f"unknown patch type: {printed(directive)} in map: {printed(item)}")
     if replaces:
         return plain
     merged = list(held)

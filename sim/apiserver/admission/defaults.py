@@ -110,7 +110,7 @@ def with_runtime_class(context: Context, attributes: Attributes) -> Object:
             raise errors.forbidden("", "pods", attributes.name, why)
         return obj
     if not name:
-        raise errors.ApiError(500, "", "resource name may not be empty")
+        raise errors.unexplained("resource name may not be empty")
     found = context.server.store.get("runtimeclasses.node.k8s.io", "", name)
     if found is None:
         why = f'pod rejected: RuntimeClass "{name}" not found'

@@ -77,6 +77,32 @@ def test_a_kubelet_has_no_part_in_it(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
+    ("subresource", "query", "told"),
+    [
+        ("log", {}, 'Get "https://192.168.1.101:10250/containerLogs/default/a/c": {refused}'),
+        ("exec", {"command": ["ls"]}, "error dialing backend: {refused}"),
+        ("portforward", {"ports": ["80"]}, "error dialing backend: {refused}"),
+    ],
+)
+def test_a_stopped_kubelet_is_told_of_without_a_reason(
+    cluster: Cluster, subresource: str, query: dict[str, list[str]], told: str
+) -> None:
+    fault = cluster.add_fault({"kind": "kubelet-stop", "node": "w1-k8s"})
+    answer = cluster.request(Request("GET", f"/api/v1/namespaces/default/pods/a/{subresource}", query))
+    cluster.remove_fault(fault)
+    message = told.format(refused="dial tcp 192.168.1.101:10250: connect: connection refused")
+    status = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "code": 500,
+    }
+    assert answer.body == status
+
+
+@pytest.mark.parametrize(
     ("path", "code", "told"),
     [
         ("/pods/a:81/proxy/", 503, "error trying to reach service: dial tcp {ip}:81: connect: connection refused"),
