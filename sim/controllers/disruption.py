@@ -12,6 +12,7 @@ from typing import Any
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers import disruption_plan as plan
 from seatrial.sim.controllers.actions import Action, Get, Outcome, Record, Steps, Turn, ignoring, update_status
+from seatrial.sim.controllers.conditions import put_in_place
 from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.informers import controller_of
 from seatrial.sim.controllers.ownership import DEPLOYMENT, REPLICA_SET, labels_of
@@ -33,6 +34,10 @@ UNMANAGED = (
 )
 
 
+class NoScale(Exception):
+    """It cannot be told how many pods there should be."""
+
+
 def reconcile(turn: Turn) -> Steps:
     namespace, name = turn.key
     budget = turn.view(BUDGETS).get(namespace, name)
@@ -46,13 +51,13 @@ def reconcile(turn: Turn) -> Steps:
     if plan.needs_scale(budget):
         try:
             scale, unmanaged = yield from _scale(turn, pods)
-        except ApiError as error:
+        except (ApiError, NoScale) as error:
             text = f"Failed to calculate the number of expected pods: {error}"
             yield Record(budget, "Warning", "CalculateExpectedPodCountFailed", text)
-            yield from _fail_safe(turn, budget, text)
-            raise
+            yield from _fail_safe(turn, budget, str(error))
+            return None
         if unmanaged:
-            text = UNMANAGED.format(selectors.text_of(budget["spec"].get("selector")))
+            text = UNMANAGED.format(plan.printed(budget["spec"].get("selector")))
             yield Record(budget, "Warning", "UnmanagedPods", text)
     now = turn.clock_now()
     before = (budget.get("status") or {}).get("disruptedPods") or {}
@@ -74,7 +79,7 @@ def _write(budget: Object, status: Mapping[str, Any]) -> Generator[Action, Any, 
 
 
 def _fail_safe(turn: Turn, budget: Object, why: str) -> Generator[Action, Any, None]:
-    """Nothing may be disrupted while it is not known what is there (failSafe)."""
+    """Nothing may be disrupted while it is not known what is there (failSafe); the next change is a new chance."""
     before = budget.get("status") or {}
     failed = {
         "type": "DisruptionAllowed",
@@ -84,7 +89,10 @@ def _fail_safe(turn: Turn, budget: Object, why: str) -> Generator[Action, Any, N
         "observedGeneration": before.get("observedGeneration", 0),
         "lastTransitionTime": turn.stamp,
     }
-    yield update_status(BUDGETS, budget, {**before, "disruptionsAllowed": 0, "conditions": [failed]})
+    conditions = put_in_place(before.get("conditions"), failed)
+    after = {**before, "disruptionsAllowed": 0, "conditions": conditions}
+    if after != before:
+        yield update_status(BUDGETS, budget, after)
 
 
 def _scale(turn: Turn, pods: Sequence[Object]) -> Generator[Action, Any, tuple[int, bool]]:
@@ -96,32 +104,38 @@ def _scale(turn: Turn, pods: Sequence[Object]) -> Generator[Action, Any, tuple[i
         if ref is None:
             unmanaged = True
         elif ref["uid"] not in scales:
-            namespace = pod["metadata"]["namespace"]
-            uid, replicas = yield from _controller_scale(turn, namespace, ref)
+            found = yield from _controller_scale(turn, pod["metadata"]["namespace"], ref)
+            if found is None:
+                raise NoScale(f'found no controllers for pod "{pod["metadata"]["name"]}"')
+            uid, replicas = found
             scales[uid] = replicas
-            scales.setdefault(ref["uid"], 0 if uid != ref["uid"] else replicas)
+            scales.setdefault(ref["uid"], 0)
     return sum(scales.values()), unmanaged
 
 
-def _controller_scale(turn: Turn, namespace: str, ref: Mapping[str, Any]) -> Generator[Action, Any, tuple[str, int]]:
-    """(uid, replicas) of the controller, a ReplicaSet's Deployment in its place."""
+def _controller_scale(
+    turn: Turn, namespace: str, ref: Mapping[str, Any]
+) -> Generator[Action, Any, tuple[str, int] | None]:
+    """(uid, replicas) of the controller, a ReplicaSet's Deployment in its place; None when it is not there."""
+    group, _, version = ref["apiVersion"].rpartition("/")
     storage = SCALED.get(ref["kind"])
-    if storage is not None:
+    if storage is not None and group == storage.partition(".")[2]:
         owner = turn.view(storage).get(namespace, ref["name"])
         if owner is None or owner["metadata"]["uid"] != ref["uid"]:
-            return ref["uid"], 0
+            return None
         above = controller_of(owner) if storage == REPLICA_SET.storage else None
-        deployment = DEPLOYMENT.resolve(turn.view, namespace, above)
-        if deployment is not None:
-            owner = deployment
-        return owner["metadata"]["uid"], owner["spec"].get("replicas", 1)
-    group, _, version = ref["apiVersion"].rpartition("/")
+        if above is not None and above["kind"] == DEPLOYMENT.kind:
+            owner = DEPLOYMENT.resolve(turn.view, namespace, above)
+        return None if owner is None else (owner["metadata"]["uid"], owner["spec"].get("replicas", 1))
     resource = turn.shared["kinds"].by_kind(group, version, ref["kind"])
-    if resource is None or "scale" not in resource.subresources:
-        plural = resource.plural if resource is not None else ref["kind"].lower() + "s"
-        raise ApiError(404, "NotFound", f"{plural}.{group} does not implement the scale subresource")
+    if resource is None:
+        raise NoScale(f'no matches for kind "{ref["kind"]}" in version "{ref["apiVersion"]}"')
+    if "scale" not in resource.subresources:
+        raise NoScale(f"{resource.plural}{'.' if group else ''}{group} does not implement the scale subresource")
     scale = yield from ignoring(Get(resource, namespace, ref["name"], "scale"), 404)
-    return ref["uid"], ((scale or {}).get("spec") or {}).get("replicas", 0)
+    if scale is None or scale["metadata"]["uid"] != ref["uid"]:
+        return None
+    return ref["uid"], scale["spec"].get("replicas", 0)
 
 
 def pod_keys(seen: Seen) -> Iterable[tuple[str, str]]:

@@ -18,6 +18,20 @@ DELETION_TIMEOUT_US = 120 * S
 """How long an evicted pod may take to show that it is being deleted."""
 
 
+def printed(selector: Mapping[str, Any] | None) -> str:
+    """A label selector as Go prints it (LabelSelector.String)."""
+    if selector is None:
+        return "nil"
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    rows = (
+        f"LabelSelectorRequirement{{Key:{each['key']},Operator:{each['operator']},"
+        f"Values:[{' '.join(each.get('values') or ())}],}},"
+        for each in selector.get("matchExpressions") or ()
+    )
+    expressions = f"[]LabelSelectorRequirement{{{''.join(rows)}}}"
+    return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:{expressions},}}"
+
+
 class Expected(NamedTuple):
     pods: int
     """How many there should be."""

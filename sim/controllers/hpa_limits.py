@@ -86,7 +86,7 @@ def stabilize_with_behavior(
         if each.at < up_cutoff and each.at < down_cutoff:
             outdated = index
     result = min(max(current, lowest), highest)
-    why = UP_STABILIZED if result >= current else DOWN_STABILIZED
+    why = UP_STABILIZED if desired >= current else DOWN_STABILIZED
     return Limited(result, *why), _recorded(log, outdated, Recommendation(desired, now))
 
 

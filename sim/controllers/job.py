@@ -87,15 +87,15 @@ def condition(type_: str, status: str, reason: str, message: str, stamp: str) ->
 
 def _count(run: Run) -> None:
     """Finished pods, new ones and those that the status already knows."""
-    job, status, now = run.job, run.status, run.turn.now
+    job, status = run.job, run.status
     new_done, new_failed = tracking.newly_finished(run)
     uncounted = status.get("uncountedTerminatedPods") or {}
     run.succeeded = status.get("succeeded", 0) + len(new_done) + len(uncounted.get("succeeded") or ())
     run.failed = status.get("failed", 0) + len(new_failed) + len(uncounted.get("failed") or ())
     key = ("backoff", run.turn.key)
     before = run.turn.memory.get(key, plan.Backoff())
-    done_us = [plan.finished_at(pod, now) for pod in new_done]
-    failed_us = [plan.finished_at(pod, now) for pod in new_failed]
+    done_us = [plan.finished_at(pod) for pod in new_done]
+    failed_us = [plan.finished_at(pod) for pod in new_failed]
     run.backoff = before.after(done_us, failed_us)
     run.running = len(run.active)
     run.ready = sum(is_ready(pod) for pod in run.active)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
-from seatrial.sim.controllers.podstate import condition, is_terminating, phase
+from seatrial.sim.controllers.podstate import condition, is_terminating, phase, sidecars
 from seatrial.sim.kernel.clock import parse_stamp
 
 FINALIZER = "batch.kubernetes.io/job-tracking"
@@ -88,7 +88,7 @@ def match_success_policy(rules: Sequence[Rule] | None, completions: int, succeed
         among = parse_indexes(named, completions) if named is not None else wanted
         found = sum(each in done for each in among)
         count = rule.get("succeededCount")
-        if found >= (count if count is not None else len(among)):
+        if found and found >= (count if count is not None else len(among)):
             return f"Matched rules at index {index}"
     return ""
 
@@ -153,25 +153,31 @@ def is_failed(job: Object, pod: Object) -> bool:
     return is_terminating(pod) and phase(pod) != "Succeeded"
 
 
-def finished_at(pod: Object, now: int) -> int:
-    """µs (getFinishedTime)."""
-    status = pod.get("status") or {}
-    ends: list[int] = []
-    for each in status.get("containerStatuses") or ():
+def _containers_finished_at(pod: Object) -> int | None:
+    """µs at which the last container ended; sidecars end after the others. None while one has not."""
+    status, beside = pod.get("status") or {}, sidecars(pod)
+    others = [each for each in status.get("initContainerStatuses") or () if each["name"] in beside]
+    ends = []
+    for each in (*(status.get("containerStatuses") or ()), *others):
         ended = (each.get("state") or {}).get("terminated")
         if ended is None or not ended.get("finishedAt"):
-            ends = []
-            break
+            return None
         ends.append(parse_stamp(ended["finishedAt"]))
-    if ends:
-        return max(ends)
+    return max(ends, default=None)
+
+
+def finished_at(pod: Object) -> int:
+    """µs (getFinishedTime)."""
+    ended = _containers_finished_at(pod)
+    if ended is not None:
+        return ended
     ready = condition(pod, "Ready")
     if ready is not None and ready["status"] == "False" and ready.get("lastTransitionTime"):
         return parse_stamp(ready["lastTransitionTime"])
     if is_terminating(pod):
         grace = pod["metadata"].get("deletionGracePeriodSeconds", 0)
         return parse_stamp(pod["metadata"]["deletionTimestamp"]) - int(grace) * S
-    return now
+    return parse_stamp(pod["metadata"]["creationTimestamp"])
 
 
 # --- back-off

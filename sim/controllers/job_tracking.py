@@ -104,11 +104,8 @@ def _index_wait(run: Run, index: int) -> int:
     failures = failures_of(run, index)
     if not failures:
         return 0
-    now = run.turn.now
-    ends = [
-        plan.finished_at(pod, now) for pod in run.pods if plan.index_of(pod) == index and plan.is_failed(run.job, pod)
-    ]
-    return plan.remaining(failures, now - max(ends))
+    ends = [plan.finished_at(pod) for pod in run.pods if plan.index_of(pod) == index and plan.is_failed(run.job, pod)]
+    return plan.remaining(failures, run.turn.now - max(ends))
 
 
 # --- the status

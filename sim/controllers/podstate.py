@@ -78,10 +78,19 @@ def next_availability(pods: Iterable[Object], min_ready_s: int, now: int) -> int
     return min(waits, default=None)
 
 
-def restarts(pod: Object) -> int:
-    """Of the container that restarted most."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    return max((status.get("restartCount", 0) for status in statuses), default=0)
+def sidecars(pod: Object) -> list[str]:
+    """Init containers that go on beside the others."""
+    return [each["name"] for each in pod["spec"].get("initContainers") or () if each.get("restartPolicy") == "Always"]
+
+
+def restarts(pod: Object) -> tuple[int, int]:
+    """Of the container, and of the sidecar, that restarted most (maxContainerRestarts)."""
+    status, beside = pod.get("status") or {}, sidecars(pod)
+    regular = [each.get("restartCount", 0) for each in status.get("containerStatuses") or ()]
+    other = [
+        each.get("restartCount", 0) for each in status.get("initContainerStatuses") or () if each["name"] in beside
+    ]
+    return max(regular, default=0), max(other, default=0)
 
 
 def deletion_cost(pod: Object) -> int:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from seatrial.sim.config import AutoscalingSpec, S
 from seatrial.sim.controllers import hpa
@@ -19,9 +17,9 @@ from seatrial.sim.controllers.hpa_calculator import MetricError, Sample, Scope, 
 from seatrial.sim.kernel.clock import parse_stamp, stamp_of
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.kinds import builtin
+from tests.conformance.cases import Runner, judged, parametrize, plain
 from tests.sim.controllers.world import World
 
-OWN = Path(__file__).parent.parent / "data" / "hpa_cases.yaml"
 NOW = parse_stamp("2026-01-01T00:00:00Z")
 SETTINGS = AutoscalingSpec(cpu_initialization_us=120 * S, initial_readiness_us=10 * S)
 """What upstream's tests run with."""
@@ -30,14 +28,11 @@ Object = Mapping[str, Any]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    other = metafunc.config.getoption("--cases", default=None)
-    files = [OWN, *(sorted(Path(other).glob("*hpa_cases*.yaml")) if other else [])]
-    cases = [case for file in files for case in yaml.load(file.read_text(), Loader=yaml.CSafeLoader)["cases"]]
-    metafunc.parametrize("case", cases, ids=[f"{case['kind']}: {case['name']}" for case in cases])
+    parametrize(metafunc, "*hpa_cases*.yaml", "kind")
 
 
 def test_case(case: Object) -> None:
-    RUNNERS[case["kind"]](case["inputs"], case["expect"])
+    judged(RUNNERS[case["kind"]], case)
 
 
 def us(text: Any) -> int:
@@ -85,7 +80,7 @@ def resource_utilization(given: Object, expect: Object) -> None:
                 each.get("phase", "Running"),
                 requests=requests,
                 resource=given["resource"],
-                deleting=each.get("deleting") or each.get("deletion_timestamp"),
+                deleting=each.get("deleting"),
             )
         )
     samples = {
@@ -158,12 +153,13 @@ def group_pods(given: Object, expect: Object) -> None:
 # --- limits
 
 
+def _policy(given: Object) -> dict[str, Any]:
+    return {"type": given["type"], "value": given["value"], "periodSeconds": given["period_seconds"]}
+
+
 def rules(given: Any, select: str = "") -> dict[str, Any]:
     given = given or {}
-    policies = [
-        {"type": each["type"], "value": each["value"], "periodSeconds": each["period_seconds"]}
-        for each in given.get("policies") or ()
-    ]
+    policies = [_policy(each) for each in given.get("policies") or ()]
     found: dict[str, Any] = {"policies": policies, "selectPolicy": select or given.get("select_policy", "Max")}
     if "stabilization_window_seconds" in given:
         found["stabilizationWindowSeconds"] = given["stabilization_window_seconds"]
@@ -227,6 +223,7 @@ def stabilize_behavior(given: Object, expect: Object) -> None:
         log, given["current_replicas"], given["desired_replicas"], NOW, up, down
     )
     assert found.replicas == expect["replicas"]
+    assert found.reason == expect.get("reason", found.reason)
     if "stored_recommendations_in_order" in expect:
         assert [each.replicas for each in after] == expect["stored_recommendations_in_order"]
 
@@ -237,29 +234,36 @@ def store_scale_event(given: Object, expect: Object) -> None:
     policies = rules(given)["policies"] if given["policies"] is not None else None
     after = limits.store_event(before, given["replica_change"], policies, NOW)
     found = [{"change": each.change, "outdated": each.outdated} for each in after]
-    assert found == expect["log_after"]
+    assert found == plain(expect["log_after"])
 
 
 # --- a whole reconcile
 
-METRICS = "/apis/metrics.k8s.io/"
-CUSTOM = "/apis/custom.metrics.k8s.io/"
+CUSTOM, EXTERNAL = "/apis/custom.metrics.k8s.io/", "/apis/external.metrics.k8s.io/"
+DESCRIBED = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "some-deployment"}
+CONTAINER = {"name": "cpu", "container": "container1", "target": {"type": "Utilization", "averageUtilization": 10}}
+QPS = {"name": "qps", "target_milli": 15000}
+SOURCES = {"Pods": "pods_metric", "Object": "object_metric", "External": "external_metric"}
 
 
-QPS = {"metric": {"name": "qps"}, "target": {"type": "Value", "value": "15"}}
-BY_TYPE: Mapping[str, Any] = {
-    "Pods": {"pods": {**QPS, "target": {"type": "AverageValue", "averageValue": "15"}}},
-    "Object": {"object": {**QPS, "describedObject": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}},
-    "External": {"external": QPS},
-    "ContainerResource": {
-        "containerResource": {
-            "name": "cpu",
-            "container": "container1",
-            "target": {"type": "Utilization", "averageUtilization": 10},
-        }
-    },
-}
-"""Metrics of cases that name only a type."""
+def _custom(kind: str, given: Object) -> dict[str, Any]:
+    """A metric of an API of its own, with a target per pod or for all."""
+    if "target_average_milli" in given or kind == "Pods":
+        each = given.get("target_average_milli", QPS["target_milli"])
+        target = {"type": "AverageValue", "averageValue": f"{each}m"}
+    else:
+        target = {"type": "Value", "value": f"{given['target_milli']}m"}
+    source: dict[str, Any] = {"metric": {"name": given["name"]}, "target": target}
+    if kind == "Object":
+        source["describedObject"] = DESCRIBED
+    return {"type": kind, kind.lower(): source}
+
+
+def _of_type(kind: str) -> dict[str, Any]:
+    """The metric of a case that names only a type."""
+    if kind in SOURCES:
+        return _custom(kind, QPS)
+    return {"type": kind, **({"containerResource": CONTAINER} if kind == "ContainerResource" else {})}
 
 
 def _specs(given: Object) -> list[Any]:
@@ -272,85 +276,116 @@ def _specs(given: Object) -> list[Any]:
         target = {"type": "Utilization", "averageUtilization": source["target_utilization_percent"]}
         named = {"name": source["resource"], "container": source["container"]}
         specs.append({"type": "ContainerResource", "containerResource": {**named, "target": target}})
-    if "pods_metric" in given:
-        source = given["pods_metric"]
-        target = {"type": "AverageValue", "averageValue": f"{source['target_average_milli']}m"}
-        specs.append({"type": "Pods", "pods": {"metric": {"name": source["name"]}, "target": target}})
-    kind = given.get("metric_type", "Resource")
-    if kind in BY_TYPE:
-        specs = [{"type": kind, **BY_TYPE[kind]}]
+    specs += [_custom(kind, given[field]) for kind, field in SOURCES.items() if field in given]
+    if given.get("metric_type", "Resource") != "Resource":
+        specs = [_of_type(given["metric_type"])]
     if "second_metric_type" in given:
-        specs.append({"type": given["second_metric_type"]})
+        specs.append(_of_type(given["second_metric_type"]))
     return specs
 
 
-def _answers(given: Object, pods: list[Any], current: dict[str, Any]) -> Callable[[Any], Any]:
+def _broken() -> None:
+    raise ApiError(500, "InternalError", "something went wrong")
+
+
+def _answers(given: Object, current: dict[str, Any]) -> Callable[[Any], Any]:
     """A server that knows the scale and the metrics."""
     usages = given["pod_cpu_usage_milli"]
+    names = [f"p-{index}" for index in range(len(usages))]
 
-    def judge(action: Any) -> Any:
-        if type(action) is Get and action.subresource == "scale":
-            if given.get("get_scale"):
-                raise ApiError(500, "InternalError", "no scale")
-            return current["scale"]
-        if type(action) is Update and action.subresource == "scale":
-            if given.get("update_scale"):
-                raise ApiError(500, "InternalError", "no scale")
+    def scale(action: Any) -> Any:
+        if given.get("get_scale" if type(action) is Get else "update_scale"):
+            _broken()
+        if type(action) is Update:
             current["scale"] = action.obj
-            return action.obj
-        if type(action) is not Call:
-            return None
-        if given.get("metrics_api"):
-            raise ApiError(500, "InternalError", "something went wrong")
-        names = [f"p-{index}" for index in range(len(usages))]
-        if action.path.startswith(CUSTOM):
-            values = [
-                {"describedObject": {"name": name}, "value": f"{value}m", "timestamp": stamp_of(NOW)}
-                for name, value in zip(names, usages, strict=True)
-            ]
-            return {"items": values}
-        items = [
-            {
-                "metadata": {"name": name},
-                "timestamp": stamp_of(NOW),
-                "window": "60s",
-                "containers": [{"name": f"container{n}", "usage": {"cpu": f"{value / 2:g}m"}} for n in (1, 2)],
-            }
+        return current["scale"]
+
+    def metrics(path: str) -> list[Any]:
+        if given.get("metrics_api") or given.get(_api(path)):
+            _broken()
+        if not path.startswith((CUSTOM, EXTERNAL)):
+            return [_resources(name, value) for name, value in zip(names, usages, strict=True)]
+        return [
+            {"describedObject": {"name": name}, "value": f"{value}m", "timestamp": stamp_of(NOW)}
             for name, value in zip(names, usages, strict=True)
         ]
-        return {"items": items}
+
+    def judge(action: Any) -> Any:
+        if type(action) is Call:
+            return {"items": metrics(action.path)}
+        return scale(action) if type(action) in (Get, Update) and action.subresource == "scale" else None
 
     return judge
 
 
+def _api(path: str) -> str:
+    """The field that says whether an API works."""
+    return "custom_metrics_api" if path.startswith(CUSTOM) else f"{path.split('/')[2].split('.')[0]}_metrics_api"
+
+
+def _resources(name: str, value: int) -> dict[str, Any]:
+    containers = [{"name": f"container{n}", "usage": {"cpu": f"{value / 2:g}m"}} for n in (1, 2)]
+    return {"metadata": {"name": name}, "timestamp": stamp_of(NOW), "window": "60s", "containers": containers}
+
+
+def _scaled_pods(given: Object) -> list[Any]:
+    """Whose requests are split evenly over two containers."""
+    asked = given.get("pod_cpu_request_milli", [1000] * given["status_replicas"])
+    columns = {
+        "ready": given.get("pod_ready"),
+        "started": given.get("pod_started"),
+        "phase": given.get("pod_phase"),
+        "deleting": given.get("pod_deleting"),
+    }
+    labels = plain(given.get("pod_labels", {"name": "test-pod"}))
+    return [
+        make_pod(
+            f"p-{index}",
+            requests=[f"{request / 2:g}m"] * 2,
+            labels=labels,
+            **{field: column[index] for field, column in columns.items() if column is not None},
+        )
+        for index, request in enumerate(asked)
+    ]
+
+
+def _behavior(given: Object) -> dict[str, Any] | None:
+    own = {direction: given[f"{direction}_policies"] for direction in DIRECTIONS if f"{direction}_policies" in given}
+    if not own:
+        return None
+    return {
+        key: rules({"policies": own[direction]}) if direction in own else default
+        for direction, (key, default) in DIRECTIONS.items()
+    }
+
+
+DIRECTIONS = {"scale_up": ("scaleUp", UP_DEFAULT), "scale_down": ("scaleDown", DOWN_DEFAULT)}
+
+
 def reconcile(given: Object, expect: Object) -> None:
     world = World(hpa.reconcile, NOW, kinds=builtin(), hpa=SETTINGS)
-    labels = given.get("pod_labels", {"name": "test-pod"})
-    ready = given.get("pod_ready") or [True] * len(given["pod_cpu_request_milli"])
-    pods = [
-        make_pod(f"p-{index}", ready[index], requests=[f"{request / 2:g}m"] * 2, labels=labels)
-        for index, request in enumerate(given["pod_cpu_request_milli"])
-    ]
-    for pod in pods:
+    for pod in _scaled_pods(given):
         world.put("pods", pod)
-    selector = given.get("scale_selector", "name=test-pod")
     scale = {
         "spec": {"replicas": given["spec_replicas"]},
-        "status": {"replicas": given["status_replicas"], "selector": selector},
+        "status": {
+            "replicas": given["status_replicas"],
+            "selector": given.get("scale_selector", "name=test-pod"),
+        },
     }
     current = {"scale": scale}
-    world.judge = _answers(given, pods, current)
+    world.judge = _answers(given, current)
     ref = {"apiVersion": "v1", "kind": "ReplicationController", "name": "rc"}
     spec: dict[str, Any] = {"minReplicas": given["min_replicas"], "maxReplicas": given["max_replicas"]}
     spec |= {"scaleTargetRef": ref, "metrics": _specs(given)}
-    if "scale_up_policies" in given:
-        spec["behavior"] = {
-            "scaleUp": rules({"policies": given["scale_up_policies"]}),
-            "scaleDown": DOWN_DEFAULT,
-        }
+    behavior = _behavior(given)
+    if behavior is not None:
+        spec["behavior"] = behavior
     status: dict[str, Any] = {"desiredReplicas": given["spec_replicas"]}
     if given.get("last_scale_time"):
         status["lastScaleTime"] = stamp_of(NOW)
+    if given.get("scaled_to_zero"):
+        status["conditions"] = [{"type": "ScaledToZero", "status": "True", "reason": "ScaledToZero", "message": ""}]
     world.put(hpa.AUTOSCALERS, {"metadata": {"name": "h"}, "spec": spec, "status": status})
     if given.get("recommendations") is not None:
         world.memory["log", ("default", "h")] = recommendations(given["recommendations"])
@@ -359,16 +394,16 @@ def reconcile(given: Object, expect: Object) -> None:
         world.memory["selectors", "default"] = {"other": other}
     world.run(("default", "h"))
     after = world.get(hpa.AUTOSCALERS, "h")["status"]
-    assert current["scale"]["spec"]["replicas"] == expect["desired_replicas"]
+    assert current["scale"]["spec"]["replicas"] == expect["desired_replicas"] == after["desiredReplicas"]
     if "current_cpu_utilization_percent" in expect:
         shown = after["currentMetrics"][0]["resource"]["current"]["averageUtilization"]
         assert shown == expect["current_cpu_utilization_percent"]
     by_type = {each["type"]: {key: each[key] for key in ("type", "status", "reason")} for each in after["conditions"]}
     for wanted in expect["conditions"]:
-        assert by_type[wanted["type"]] == wanted
+        assert by_type[wanted["type"]] == plain(wanted)
 
 
-RUNNERS: Mapping[str, Callable[[Object, Object], None]] = {
+RUNNERS: Mapping[str, Runner] = {
     "resource_utilization": resource_utilization,
     "pods_average": pods_average,
     "object_average": one_value,

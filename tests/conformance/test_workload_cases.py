@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from seatrial.sim.config import S
+from seatrial.sim.config import MS, S
 from seatrial.sim.controllers import (
     cronjob_plan,
     daemonset_plan,
@@ -23,28 +21,26 @@ from seatrial.sim.controllers import (
     tainteviction,
 )
 from seatrial.sim.controllers import deployment_plan as plan
-from seatrial.sim.controllers.actions import Create, Delete, Record
+from seatrial.sim.controllers.actions import Create, Delete, Patch, Record
 from seatrial.sim.controllers.cronschedule import parse
 from seatrial.sim.controllers.nodelifecycle_plan import FULL, states
 from seatrial.sim.kernel.clock import parse_stamp, stamp_of
 from seatrial.sim.machinery.errors import ApiError
+from seatrial.sim.machinery.kinds import builtin
+from tests.conformance.cases import Runner, judged, parametrize, plain
 from tests.sim.controllers.world import World
 
-OWN = Path(__file__).parent.parent / "data" / "workload_cases.yaml"
 NOW = parse_stamp("2026-01-01T00:00:00Z")
 AGES = {"now": 0, "1 month ago": 30 * 24 * 3600}
 Object = Mapping[str, Any]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    other = metafunc.config.getoption("--cases", default=None)
-    files = [OWN, *(sorted(Path(other).glob("*workload_cases*.yaml")) if other else [])]
-    cases = [case for file in files for case in yaml.load(file.read_text(), Loader=yaml.CSafeLoader)["cases"]]
-    metafunc.parametrize("case", cases, ids=[f"{case['area']}: {case['name']}" for case in cases])
+    parametrize(metafunc, "*workload_cases*.yaml", "area")
 
 
 def test_case(case: Object) -> None:
-    RUNNERS[case["area"]](case["inputs"], case["expect"])
+    judged(RUNNERS[case["area"]], case)
 
 
 # --- deployments
@@ -132,6 +128,9 @@ def history_cleanup(given: Object, expect: Object) -> None:
         replica_set(f"rs-{index}", each["spec"], replicas=each["status"])
         for index, each in enumerate(given["old_replicasets"])
     ]
+    for made, each in zip(old, given["old_replicasets"], strict=True):
+        if each.get("deleting"):
+            made["metadata"]["deletionTimestamp"] = stamp_of(NOW)
     assert len(plan.to_delete(old, given["revision_history_limit"])) == expect["deleted"]
 
 
@@ -150,7 +149,8 @@ def reconcile_old(given: Object, expect: Object) -> None:
     left = {**old, "spec": {**old["spec"], "replicas": cleaned[0].to}} if cleaned else old
     scaled = plan.scale_down_old(owner, [left, new], [left]) if budget > 0 else []
     assert bool(cleaned or scaled) == expect["scaled"]
-    assert ([*cleaned, *scaled][-1].to) == expect["old_rs_total"]
+    total = [*cleaned, *scaled][-1].to if expect["scaled"] else given["old_rs"]
+    assert expect.get("old_rs_total") in (None, total)
 
 
 def cleanup_unhealthy(given: Object, expect: Object) -> None:
@@ -183,12 +183,14 @@ def _pod(given: Object) -> Any:
         ready["lastTransitionTime"] = stamp_of(NOW - _ago(given["ready_since"]) * S)
     status: dict[str, Any] = {"phase": given["phase"], "conditions": [ready]}
     status["containerStatuses"] = [{"restartCount": given.get("restarts", 0)}]
+    beside = [{"name": "s", "restartCount": given.get("sidecar_restarts", 0)}]
     metadata: dict[str, Any] = {"name": given["name"], "annotations": {}}
     if "created" in given:
         metadata["creationTimestamp"] = stamp_of(NOW - _ago(given["created"]) * S)
     if "deletion_cost" in given:
         metadata["annotations"][podstate.DELETION_COST] = given["deletion_cost"]
-    return {"metadata": metadata, "spec": {"nodeName": given["node"]}, "status": status}
+    spec = {"nodeName": given["node"], "initContainers": [{"name": "s", "restartPolicy": "Always"}]}
+    return {"metadata": metadata, "spec": spec, "status": {**status, "initContainerStatuses": beside}}
 
 
 def deletion_order(given: Object, expect: Object) -> None:
@@ -214,8 +216,50 @@ def job_backoff(given: Object, expect: Object) -> None:
     assert left == expect["remaining_seconds"] * S
 
 
+def job_backoff_record(given: Object, expect: Object) -> None:
+    before = job_plan.Backoff(given["failures_before"])
+    done, failed = ([each * MS for each in given[field]] for field in ("succeeded_ms", "failed_ms"))
+    after = before.after(done, failed)
+    last = None if after.last_us is None else after.last_us // MS
+    assert (after.failures, last) == (expect["failures"], expect["last_failure_ms"])
+
+
+def _containers_ended(ends: Any, stamps: Callable[[int], str]) -> list[Any]:
+    """A container each, by when it ended."""
+    states = [{"running": {}} if end is None else {"terminated": {"finishedAt": stamps(end)}} for end in ends]
+    return [{"name": f"c-{index}", "state": state} for index, state in enumerate(states)]
+
+
+def job_finished_time(given: Object, expect: Object) -> None:
+    base, pod = parse_stamp(given["base_time"]), given["pod"]
+
+    def stamp(offset_s: int) -> str:
+        return stamp_of(base + offset_s * S)
+
+    metadata: dict[str, Any] = {"name": "p", "creationTimestamp": stamp(pod.get("created_offset_s", -3600))}
+    if "deletion_offset_s" in pod:
+        metadata["deletionTimestamp"] = stamp(pod["deletion_offset_s"])
+        metadata["deletionGracePeriodSeconds"] = pod.get("grace_s", 0)
+    sidecars = pod.get("sidecars", [])
+    status: dict[str, Any] = {"containerStatuses": _containers_ended(pod["containers"], stamp), "conditions": []}
+    status["initContainerStatuses"] = _containers_ended(sidecars, stamp)
+    for field, value in (("ready_offset_s", "True"), ("not_ready_offset_s", "False")):
+        if field in pod:
+            changed = {"lastTransitionTime": stamp(pod[field])}
+            status["conditions"].append({"type": "Ready", "status": value, **changed})
+    beside = [{"name": f"c-{index}", "restartPolicy": "Always"} for index in range(len(sidecars))]
+    made = {"metadata": metadata, "spec": {"initContainers": beside}, "status": status}
+    assert job_plan.finished_at(made) == base + expect["finished_offset_s"] * S
+
+
+def job_success_policy(given: Object, expect: Object) -> None:
+    done = job_plan.parse_indexes(given["succeeded_indexes"], given["completions"])
+    found = job_plan.match_success_policy(plain(given["rules"]), given["completions"], done)
+    assert found == expect["message"]
+
+
 def _failed_pod(given: Object) -> Any:
-    status: dict[str, Any] = {"phase": given["phase"], "conditions": given.get("conditions") or []}
+    status: dict[str, Any] = {"phase": given["phase"], "conditions": plain(given.get("conditions") or [])}
     for each in given["containers"]:
         ended = {"terminated": {"exitCode": each["exitCode"]}} if "exitCode" in each else {"running": {}}
         key = "initContainerStatuses" if each.get("init") else "containerStatuses"
@@ -224,7 +268,7 @@ def _failed_pod(given: Object) -> Any:
 
 
 def pod_failure_policy(given: Object, expect: Object) -> None:
-    match = job_plan.match_failure_policy(given["rules"], _failed_pod(given["pod"]))
+    match = job_plan.match_failure_policy(plain(given["rules"]), _failed_pod(given["pod"]))
     assert (match.counts, match.action) == (expect["counts_towards_backoff"], expect["action"])
     assert match.message == expect.get("job_failure_message", "")
 
@@ -267,43 +311,66 @@ def next_requeue(given: Object, expect: Object) -> None:
 
 
 def taint_eviction(given: Object, expect: Object) -> None:
-    tolerations = given["pod"].get("tolerations") or []
+    """Steps are changes of the node's taints or, from ``tolerations_before``, of what the pod tolerates."""
+    world = World(tainteviction.reconcile, NOW)
+    node = given["pod"].get("nodeName", "node1")
+    tolerations = plain(given["pod"].get("tolerations") or [])
+    earlier = plain(given["pod"].get("tolerations_before", tolerations))
     sequence = given.get("taint_sequence")
     if sequence is None:
         sequence = [given["taints_before"]] if "taints_before" in given else []
         sequence = [*sequence, given["node_taints"]]
-    due: tainteviction.Due | None = None
+    steps = [(taints, earlier) for taints in sequence]
+    if earlier != tolerations:
+        steps.append((sequence[-1], tolerations))
+    due: dict[Any, int] = {}
     planned = []
-    for taints in sequence:
-        bound = given["pod"].get("nodeName", "node") != ""
-        delay = tainteviction.eviction_delay_s(taints, tolerations) if taints and bound else None
-        due = tainteviction.plan(due, delay, NOW)
-        planned.append(due is not None)
+    for taints, tolerated in steps:
+        world.now += MS
+        world.put("nodes", {"metadata": {"name": "node1", "namespace": ""}, "spec": {"taints": plain(taints)}})
+        spec = {"nodeName": node, "tolerations": tolerated, "containers": []}
+        pod = world.put("pods", {"metadata": {"name": "p", "uid": "p"}, "spec": spec, "status": {"phase": "Running"}})
+        for key in (("node", "node1"), ("pod", "default", "p")):
+            outcome = world.run(key)
+            due |= {each.key: world.now + each.delay_us for each in (outcome.also if outcome else ())}
+        planned.append(("due", pod["metadata"]["uid"]) in world.memory)
     if "eviction_scheduled_after_each_step" in expect:
         assert planned == expect["eviction_scheduled_after_each_step"]
-    if "after_seconds" in expect:
-        assert due is not None
-        assert due.at == NOW + expect["after_seconds"] * S
-    elif due is not None:
-        assert due.at > NOW + S
+    since, after = world.now, expect.get("after_seconds", SHORTLY_S)
+    for at in (after - 1, after) if expect["evicted"] else (after,):
+        assert not world.made(Delete)
+        world.now = since + at * S
+        for key, moment in due.items():
+            if moment <= world.now:
+                world.run(key)
+    assert bool(world.made(Delete)) == expect["evicted"]
+    assert bool(world.made(Patch)) == expect.get("disruption_condition_patched", expect["evicted"])
+
+
+SHORTLY_S = 2
+"""How long a pod that is not evicted is looked at."""
 
 
 # --- disruption budgets
 
 
 def pdb(given: Object, expect: Object) -> None:
-    world = World(disruption.reconcile, NOW)
+    world = World(disruption.reconcile, NOW, kinds=builtin())
     selector = {"matchLabels": {"app": "w"}}
-    spec = {**given["pdb"], "selector": selector}
+    spec = {**plain(given["pdb"]), "selector": selector}
     world.put(disruption.BUDGETS, {"kind": "PodDisruptionBudget", "metadata": {"name": "b"}, "spec": spec})
     refs = []
     if given["controller"] is not None:
-        kind = given["controller"]["kind"]
-        owner = {"kind": kind, "metadata": {"name": "c"}, "spec": {"replicas": given["controller"]["replicas"]}}
-        uid = world.put(disruption.SCALED[kind], owner)["metadata"]["uid"]
-        refs = [{"apiVersion": "apps/v1", "kind": kind, "name": "c", "uid": uid, "controller": True}]
+        kind, uid = given["controller"]["kind"], "c"
+        storage = disruption.SCALED.get(kind)
+        if storage is not None:
+            owner = {"kind": kind, "metadata": {"name": "c"}, "spec": {"replicas": given["controller"]["replicas"]}}
+            uid = world.put(storage, owner)["metadata"]["uid"]
+        version = {"ReplicationController": "v1"}.get(kind, "apps/v1")
+        refs = [{"apiVersion": version, "kind": kind, "name": "c", "uid": uid, "controller": True}]
+    healthy = given["healthy_pods"]
     for index in range(given["pods"]):
-        ready = [{"type": "Ready", "status": "True" if index < given["healthy_pods"] else "False"}]
+        ready = [{"type": "Ready", "status": "True" if index < healthy else "False"}]
         metadata = {"name": f"p-{index}", "labels": {"app": "w"}, "ownerReferences": refs}
         world.put("pods", {"metadata": metadata, "spec": {}, "status": {"phase": "Running", "conditions": ready}})
     world.run(("default", "b"))
@@ -320,13 +387,21 @@ def pdb(given: Object, expect: Object) -> None:
 SIMPLE_LABELS = {"color": "blue", "speed": "fast"}
 
 
+def _containers(given: Object) -> list[Any]:
+    container: dict[str, Any] = {"name": "c", "resources": {"requests": plain(given.get("requests", {}))}}
+    if "hostPort" in given:
+        container["ports"] = [{"hostPort": given["hostPort"]}]
+    return [container]
+
+
 def node_should_run(given: Object, expect: Object) -> None:
+    """Resources, ports and the pods that are there already have no say in it, upstream as here."""
     node, template = given["node"], given["pod_template"]
     labels = node["labels"] if isinstance(node["labels"], dict) else SIMPLE_LABELS
-    taints = []
+    taints = plain(node.get("taints", []))
     if node.get("unschedulable"):
-        taints = [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]
-    spec: dict[str, Any] = {"containers": [{"name": "c"}]}
+        taints.append({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"})
+    spec: dict[str, Any] = {"containers": _containers(template), "tolerations": plain(template.get("tolerations", []))}
     if "nodeName" in template:
         spec["nodeName"] = template["nodeName"]
     if "nodeSelector" in template:
@@ -338,9 +413,10 @@ def node_should_run(given: Object, expect: Object) -> None:
         required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
         spec["affinity"] = {"nodeAffinity": required}
     owner = {"metadata": {"name": "d"}, "spec": {"template": {"spec": spec}}}
-    found = daemonset_plan.should_run(
-        owner, {"metadata": {"name": node["name"], "labels": labels}, "spec": {"taints": taints}}
-    )
+    status = {"allocatable": plain(node["allocatable"])}
+    metadata = {"name": node["name"], "labels": plain(labels)}
+    plain(given["pods_on_node"])
+    found = daemonset_plan.should_run(owner, {"metadata": metadata, "spec": {"taints": taints}, "status": status})
     assert found == (expect["should_run"], expect["should_continue_running"])
 
 
@@ -485,10 +561,10 @@ def taint_rate(given: Object, expect: Object) -> None:
         )
         assert rate == expect["taints_per_second"]
         return
-    _all_zones_down(leaves="before" in given)
+    _all_zones_down(given, expect)
 
 
-def _all_zones_down(leaves: bool) -> None:
+def _all_zones_down(given: Object, expect: Object) -> None:
     """While every zone is down nobody is tainted and taints are taken away; afterwards all clocks start anew."""
     world = World(nodelifecycle.reconcile, NOW)
 
@@ -503,7 +579,14 @@ def _all_zones_down(leaves: bool) -> None:
     assert states(world.view("nodes").list()) == {"": FULL}
     assert world.memory["rate", ""] == 0
     assert ("release", "n") in outcome.also
-    if leaves:
+    if "all_zones" in given:
+        assert given["all_zones"] == "FullDisruption"
+        assert expect["taints_per_second"] == 0
+        assert "taints already set by the controller are removed" in expect["also"]
+        return
+    told = (given["before"], given["after"], expect["rates"])
+    assert told == ("all zones FullDisruption", "at least one node ready", "set per zone by its new state")
+    if expect["probe_timestamps_reset_to_now"]:
         world.now += 60 * S
         world.put("nodes", node("True"))
         world.judge = lambda action: {"metadata": {"name": "n", "resourceVersion": "1"}, "spec": {}}
@@ -512,7 +595,7 @@ def _all_zones_down(leaves: bool) -> None:
         assert world.memory["health"]["n"].probed_at == world.now
 
 
-RUNNERS: Mapping[str, Callable[[Object, Object], None]] = {
+RUNNERS: Mapping[str, Runner] = {
     "deployment.fenceposts": fenceposts,
     "deployment.new_rs_replicas": new_rs_replicas,
     "deployment.replica_counts": replica_counts,
@@ -526,7 +609,10 @@ RUNNERS: Mapping[str, Callable[[Object, Object], None]] = {
     "deployment.scale_down_old": scale_down_old,
     "replicaset.deletion_order": deletion_order,
     "job.backoff": job_backoff,
+    "job.backoff_record": job_backoff_record,
+    "job.finished_time": job_finished_time,
     "job.pod_failure_policy": pod_failure_policy,
+    "job.success_policy": job_success_policy,
     "cronjob.most_recent_time": most_recent_time,
     "cronjob.next_requeue": next_requeue,
     "taint_eviction": taint_eviction,

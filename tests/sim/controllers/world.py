@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from seatrial.sim.config import ClusterSpec, S
-from seatrial.sim.controllers.actions import Batch, Call, Create, Delete, Get, ListAll, Record, Turn, Update
+from seatrial.sim.controllers.actions import Batch, Call, Create, Delete, Get, ListAll, Patch, Record, Turn, Update
 from seatrial.sim.controllers.informers import INDEXERS, OWNED
 from seatrial.sim.kernel.clock import stamp_of
 from seatrial.sim.kernel.streams import suffix
@@ -136,6 +136,7 @@ PERFORM: dict[type, Callable[..., Any]] = {
     Delete: World._delete,
     Get: World._get,
     ListAll: World._list,
+    Patch: lambda world, action: None,
     Record: lambda world, action: None,
     Call: lambda world, action: None,
 }
