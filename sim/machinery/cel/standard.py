@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
 from typing import Any
-
-import re2
 
 from seatrial.sim.machinery.cel import moments
 from seatrial.sim.machinery.cel.declarations import (
@@ -44,6 +41,7 @@ from seatrial.sim.machinery.cel.values import (
     equal,
     type_name,
 )
+from seatrial.sim.machinery.regexps import compiled
 
 
 def wrong() -> EvaluationError:
@@ -332,16 +330,12 @@ def to_duration(value: Any) -> Duration:
     raise conversion(value, Duration.type_name)
 
 
-@cache
 def expression(text: str) -> Any:
     """A compiled regular expression in RE2's syntax. Raises EvaluationError."""
-    options = re2.Options()
-    options.log_errors = False
     try:
-        return re2.compile(text, options)
-    except re2.error as error:
-        said = error.args[0]
-        raise EvaluationError(f"error parsing regexp: {said.decode() if isinstance(said, bytes) else said}") from None
+        return compiled(text)
+    except ValueError as error:
+        raise EvaluationError(str(error)) from None
 
 
 def matches(text: str, regex: str) -> bool:

@@ -16,10 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-import re2
-
 from seatrial.sim.machinery.custom.schema import Node
 from seatrial.sim.machinery.fields import FieldError, quoted
+from seatrial.sim.machinery.regexps import compiled
 from seatrial.sim.machinery.validation.custom.formats import check_of
 
 MISSING: Any = object()
@@ -154,11 +153,9 @@ def _string_problem(node: Node, value: str, place: Place) -> Errors:
 @cache
 def matcher(pattern: str) -> Callable[[str], Any]:
     """Whether a pattern is found anywhere in a text, as Go's regexp finds it."""
-    options = re2.Options()
-    options.log_errors = False
     try:
-        search: Callable[[str], Any] = re2.compile(pattern, options).search
-    except re2.error:
+        search: Callable[[str], Any] = compiled(pattern).search
+    except ValueError:
         return lambda text: False
     return search
 
