@@ -77,6 +77,8 @@ class Image(Protocol):
     image_id: str
     size_bytes: int
     user: str
+    known: bool
+    """Whether somebody described what is inside. What nobody described is taken to do what its pod expects of it."""
 
 
 class Volume(Protocol):
@@ -209,6 +211,8 @@ class ContainerConfig:
     """An empty message of a failed container is the end of its log (FallbackToLogsOnError)."""
     ports: tuple[int, ...] = ()
     """Ports that the spec mentions, for programs that nobody described."""
+    ends: bool = False
+    """Whether the pod waits for the container's end, for programs that nobody described."""
     target: str = ""
     """The container whose processes this one sees."""
     no_new_privs: bool = False

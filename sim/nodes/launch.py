@@ -19,7 +19,17 @@ from seatrial.sim.nodes.environment import ConfigError, Environment, expand
 from seatrial.sim.nodes.images import InvalidName, normalise
 from seatrial.sim.nodes.probes import FIELDS, port_number
 from seatrial.sim.nodes.runtime import StartError, Unavailable
-from seatrial.sim.nodes.spec import cpu_shares, described, grace_s, is_sidecar, nanocores
+from seatrial.sim.nodes.spec import (
+    NONROOT,
+    NOT_FOUND,
+    cpu_shares,
+    described,
+    grace_s,
+    is_sidecar,
+    is_to_end,
+    nanocores,
+    ports_of,
+)
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.worker import PodWorker
@@ -230,7 +240,7 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         working_dir=container.get("workingDir", ""),
         mounts=mounts,
         sandbox=sandbox,
-        user=_user(container, pod),
+        user=_user(container, pod, launch.image),
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
@@ -241,7 +251,8 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         read_only_root=bool(_context(container, pod, "readOnlyRootFilesystem")),
         fallback_to_logs=container.get("terminationMessagePolicy") == "FallbackToLogsOnError",
         termination_message_path=container.get("terminationMessagePath") or "/dev/termination-log",
-        ports=tuple(port["containerPort"] for port in container.get("ports") or ()),
+        ports=ports_of(container),
+        ends=is_to_end(container, pod),
         target=container.get("targetContainerName", ""),
         no_new_privs=(container.get("securityContext") or {}).get("allowPrivilegeEscalation") is False,
         privileged=_privileged(container),
@@ -259,10 +270,10 @@ def _context(container: Object, pod: Object, key: str) -> Any:
     return own if own is not None else (pod["spec"].get("securityContext") or {}).get(key)
 
 
-def _user(container: Object, pod: Object) -> str:
+def _user(container: Object, pod: Object, image: Image) -> str:
     user, group = _context(container, pod, "runAsUser"), _context(container, pod, "runAsGroup")
     if user is None:
-        return ""
+        return "" if image.known or not _context(container, pod, "runAsNonRoot") else str(NONROOT)
     return str(user) if group is None else f"{user}:{group}"
 
 
@@ -274,7 +285,7 @@ def _check_user(container: Object, pod: Object, image: Image | None) -> None:
     user = _context(container, pod, "runAsUser")
     if user == 0:
         raise ConfigError(f"container's runAsUser breaks non-root policy {named}")
-    if user is not None or image is None:
+    if user is not None or image is None or not image.known:
         return
     if image.user and not image.user.split(":")[0].isdigit():
         raise ConfigError(
@@ -379,6 +390,7 @@ def _exec_hook(
     shown = f"[{' '.join(command)}]"
     if live is None or live.process is None or kubelet.runtime.find(container_id).state != RUNNING:
         return _said("Exec", container, worker, shown, "container is not running", "")
+    granted = not live.config.image.known
     ended: list[int] = []
     done = Signal(kubelet.clock)
     output: list[bytes] = []
@@ -390,11 +402,11 @@ def _exec_hook(
     try:
         session = live.process.exec(list(command), lambda _, data: output.append(data), on_exit)
     except FileNotFoundError as error:
-        return _said("Exec", container, worker, shown, str(error), "")
+        return None if granted else _said("Exec", container, worker, shown, str(error), "")
     if not ended and (yield done.wait(timeout_us)) is TIMEOUT and not ended:
         session.kill()
         return _said("Exec", container, worker, shown, "context deadline exceeded", "")
-    if ended[0] == 0:
+    if ended[0] == 0 or (granted and ended[0] == NOT_FOUND):
         return None
     text = b"".join(output).decode(errors="replace")
     error_text = f"command '{' '.join(command)}' exited with {ended[0]}: {text}"

@@ -14,7 +14,7 @@ from seatrial.sim.config import MS, S
 from seatrial.sim.kernel.clock import TIMEOUT, Process, Signal
 from seatrial.sim.nodes import metrics
 from seatrial.sim.nodes.cri import RUNNING, ContainerRecord
-from seatrial.sim.nodes.spec import is_sidecar
+from seatrial.sim.nodes.spec import NOT_FOUND, is_sidecar
 from seatrial.sim.nodes.status import TERMINAL, Probed
 
 if TYPE_CHECKING:
@@ -223,10 +223,9 @@ class Probe:
     ) -> Generator[Any, Any, tuple[bool, str]]:
         kubelet = self.worker.kubelet
         live = kubelet.runtime.live.get(record.id)
-        process = live.process if live is not None else None
         now = kubelet.runtime.record(self.worker.uid).latest(record.name)
         yield kubelet.clock.sleep(EXEC_US, periodic=self._steady())
-        if process is None or now is None or now.state != RUNNING:
+        if live is None or live.process is None or now is None or now.state != RUNNING:
             raise Errored(
                 "rpc error: code = NotFound desc = failed to exec in container: failed to load task: no running task "
                 f"found: task {record.id} not found: not found"
@@ -240,13 +239,17 @@ class Probe:
             done.fire()
 
         try:
-            session = process.exec(command, lambda _, data: parts.append(data), on_exit)
+            session = live.process.exec(command, lambda _, data: parts.append(data), on_exit)
         except FileNotFoundError as problem:
+            if not live.config.image.known:
+                return True, ""
             raise Errored(exec_error(kubelet.runtime.new_id(), problem)) from problem
         if not ended and (yield done.wait(timeout_us, periodic=self._steady())) is TIMEOUT and not ended:
             session.kill()
             return False, f'command timed out: "{shlex.join(command)}" timed out after {timeout_us // S}s'
         output = b"".join(parts)[:OUTPUT_MAX].decode(errors="replace")
+        if ended[0] == NOT_FOUND and not live.config.image.known:
+            return True, output
         return ended[0] == 0, output
 
 

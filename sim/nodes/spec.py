@@ -8,6 +8,10 @@ from typing import Any
 from seatrial.sim.machinery.quantity import parse
 
 Object = Mapping[str, Any]
+NOT_FOUND = 127
+"""The status with which a shell says that there is no such command."""
+NONROOT = 65532
+"""The user of images that are built to run without root."""
 
 CONTAINER_FIELDS = (("initContainers", "init"), ("containers", "regular"), ("ephemeralContainers", "ephemeral"))
 """The lists of containers of a pod's spec, in the order in which they start."""
@@ -22,6 +26,22 @@ STATUS_FIELDS = {
 def is_sidecar(container: Object) -> bool:
     """An init container that is restarted always and runs beside the others."""
     return container.get("restartPolicy") == "Always"
+
+
+def is_to_end(container: Object, pod: Object) -> bool:
+    """Whether the pod waits for the container's end."""
+    spec = pod["spec"]
+    policy = container.get("restartPolicy") or spec.get("restartPolicy", "Always")
+    return policy != "Always" or (container in (spec.get("initContainers") or ()) and not is_sidecar(container))
+
+
+def ports_of(container: Object) -> tuple[int, ...]:
+    """The ports that a container's spec mentions, in its own list or as those that a probe or a hook asks."""
+    asked = [container.get(field) for field in ("startupProbe", "livenessProbe", "readinessProbe")]
+    asked += (container.get("lifecycle") or {}).values()
+    named = [(action or {}).get(kind) or {} for action in asked for kind in ("httpGet", "tcpSocket", "grpc")]
+    listed = [port["containerPort"] for port in container.get("ports") or ()]
+    return tuple(dict.fromkeys([*listed, *(action["port"] for action in named if isinstance(action.get("port"), int))]))
 
 
 def find_container(pod: Object, name: str) -> tuple[str, Object] | None:

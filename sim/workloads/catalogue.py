@@ -1,8 +1,8 @@
 """The image catalogue: what registries serve, and what is inside.
 
 The rows are data (``data/images.yaml``); users add their own in the same form. An image that the catalogue lacks is
-pulled all the same and behaves generically, unless its name says that it cannot be had. Source of the refusals'
-wording: containerd's resolver.
+pulled all the same and does what its pod expects (``undescribed``), unless its name says that it cannot be had. Source
+of the refusals' wording: containerd's resolver.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, No
 from seatrial.sim.workloads.process import NULL, Null, Pipe, Proc, Sink, Stream
 from seatrial.sim.workloads.queueing import Queue, Taken
 from seatrial.sim.workloads.session import Attachment, Session, Terminal, interrupt
+from seatrial.sim.workloads.undescribed import main_program
 
 if TYPE_CHECKING:
     from seatrial.sim.workloads.world import World
@@ -203,9 +204,7 @@ class Container:
         cwd = config.working_dir or image.working_dir
         if not self.fs.exists(cwd):
             self.fs.make_dir(cwd, parents=True)
-        if not argv:
-            raise FileNotFoundError("")
-        program = self._program_or_missing(argv[0], env, cwd)
+        program = main_program(self, argv, env, cwd)
         fds = self._main_fds()
         proc = self._spawn(argv, env, cwd, fds, None)
         self._next_pid = 1 + MAIN_IDS

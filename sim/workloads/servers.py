@@ -19,6 +19,7 @@ from seatrial.sim.workloads.filesystem import Dir
 from seatrial.sim.workloads.http import HttpConnection
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import SIGNALS, Proc
+from seatrial.sim.workloads.undescribed import WORK_US
 
 Steps = Generator[Any, Any, int]
 Answer = Callable[[Proc, "Service", HttpRequest], HttpResponse]
@@ -243,6 +244,9 @@ def serve(proc: Proc, service: Service) -> Steps:
     limit = container.config.memory_limit
     if limit is not None and proc.memory > limit:
         yield from container.exhaust(proc)
+    if not container.image.known and container.config.ends and service.exit_after_ms is None:
+        yield proc.clock.sleep(WORK_US)
+        return 0
     if service.leak_mb_per_s:
         return (yield from _leak(proc, service))
     if service.exit_after_ms is not None:

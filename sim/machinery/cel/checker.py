@@ -14,6 +14,7 @@ from seatrial.sim.machinery.cel import types
 from seatrial.sim.machinery.cel.declarations import Functions, Overload
 from seatrial.sim.machinery.cel.errors import CelError, Issue
 from seatrial.sim.machinery.cel.macros import qualified
+from seatrial.sim.machinery.cel.naming import field_of
 from seatrial.sim.machinery.cel.syntax import (
     Bind,
     Call,
@@ -159,7 +160,7 @@ class _Checker:
         if operand.kind == "map":
             return operand.params[1]
         if operand.kind == "object":
-            found = operand.fields.get(node.field)
+            found = field_of(operand, node.field)
             return found if found is not None else self.wrong(node.at, f"undefined field '{node.field}'")
         return self.wrong(node.at, f"type '{operand}' does not support field selection")
 
@@ -210,7 +211,7 @@ class _Checker:
             given = self.known(self.of(entry.value))
             if entry.optional:
                 given = self.unwrapped(entry.value, given)
-            wanted = found.fields.get(entry.name)
+            wanted = field_of(found, entry.name)
             if wanted is None:
                 self.wrong(entry.at, f"undefined field '{entry.name}'")
             elif not self.accepts(given, wanted):

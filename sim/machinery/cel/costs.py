@@ -33,6 +33,8 @@ UNKNOWN = 2**64 - 1
 """The greatest size and cost there is (math.MaxUint64)."""
 SCALARS = ("bool", "double", "duration", "int", "timestamp", "uint")
 CHECK = 350_000
+FORMAT_PATTERN = 128
+"""MaxNameFormatRegexSize."""
 
 
 class Size(NamedTuple):
@@ -296,6 +298,11 @@ def _search(coster: _Coster, children: Sequence[Node]) -> Costed:
     return Costed(capped(text * scaled(pattern.most, REGEX_FACTOR)), Size(0, size.most))
 
 
+def _validate(coster: _Coster, children: Sequence[Node]) -> Costed:
+    """A search with a pattern that is as long as that of any format."""
+    return Costed(scaled(text_cost(coster.size(children[1])), FORMAT_PATTERN * REGEX_FACTOR))
+
+
 def _matches(coster: _Coster, children: Sequence[Node]) -> Costed:
     return Costed(_search(coster, children).cost)
 
@@ -358,9 +365,10 @@ CALLS: dict[str, Estimator] = {
     **dict.fromkeys(("isSorted", "sum", "max", "min", "indexOf", "lastIndexOf"), _elements),
     **dict.fromkeys(("lowerAscii", "upperAscii", "substring", "trim"), _text(STRING_FACTOR, keeps_size=True)),
     **dict.fromkeys(("startsWith", "endsWith"), _text(STRING_FACTOR, argument=1)),
-    **dict.fromkeys(("url", "bytes", "format", "strings.quote", "validate"), _text(STRING_FACTOR)),
+    **dict.fromkeys(("url", "bytes", "format", "strings.quote"), _text(STRING_FACTOR)),
     **dict.fromkeys(("find", "findAll"), _search),
     "matches": _matches,
+    "validate": _validate,
     "contains": _contains,
     "@in": _in,
     "split": _split,

@@ -10,9 +10,10 @@ import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from seatrial.sim.machinery.cel import moments
-from seatrial.sim.machinery.cel.declarations import Overload, overload, traversal
+from seatrial.sim.machinery.cel.declarations import REGEX_FACTOR, Overload, overload, scaled
 from seatrial.sim.machinery.cel.errors import EvaluationError
 from seatrial.sim.machinery.cel.network import url
 from seatrial.sim.machinery.cel.values import NONE, Opaque, Optional
@@ -93,10 +94,12 @@ def formats() -> Mapping[str, Check]:
     }
 
 
-NAMES = (
-    "dns1123Label", "dns1123Subdomain", "dns1035Label", "qualifiedName", "dns1123LabelPrefix",
-    "dns1123SubdomainPrefix", "dns1035LabelPrefix", "labelValue", "uri", "uuid", "byte", "date", "datetime",
-)  # fmt: skip
+PATTERNS = {
+    "dns1123Label": 30, "dns1123Subdomain": 60, "dns1035Label": 30, "qualifiedName": 60, "dns1123LabelPrefix": 30,
+    "dns1123SubdomainPrefix": 60, "dns1035LabelPrefix": 30, "labelValue": 40, "uri": 1103, "uuid": 70, "byte": 84,
+    "date": 71, "datetime": 71,
+}  # fmt: skip
+"""How long each format's pattern is taken to be (MaxRegexSize)."""
 
 
 def validate(format: NamedFormat, text: str) -> Optional:
@@ -105,18 +108,24 @@ def validate(format: NamedFormat, text: str) -> Optional:
 
 
 def named(name: str) -> Optional:
-    return Optional((NamedFormat(name),)) if name in NAMES else NONE
+    return Optional((NamedFormat(name),)) if name in PATTERNS else NONE
+
+
+def _cost(args: Sequence[Any], result: Any) -> int:
+    """As of a search with the format's pattern."""
+    format, text = args
+    return scaled(1 + len(text)) * scaled(PATTERNS[format.key], REGEX_FACTOR)
 
 
 def _constants() -> list[Overload]:
     return [
         overload(f"format.{name}", f"format_{name}", "(): NamedFormat", lambda name=name: NamedFormat(name))
-        for name in NAMES
+        for name in PATTERNS
     ]
 
 
 LIBRARY = (
     *_constants(),
     overload("format.named", "format_named", "(string): optional(NamedFormat)", named),
-    overload("validate", "format_validate", "NamedFormat.(string): optional(list(string))", validate, traversal),
+    overload("validate", "format_validate", "NamedFormat.(string): optional(list(string))", validate, _cost),
 )

@@ -1,6 +1,6 @@
 """Names of properties as expressions write them: ``self.a__dash__b`` for ``a-b``, ``self.__namespace__``.
 
-Source: k8s.io/apiserver/pkg/cel (escaping.go).
+Source: k8s.io/apiserver/pkg/cel (escaping.go, types.go).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from seatrial.sim.machinery.cel.parser import RESERVED
+from seatrial.sim.machinery.cel.types import Type
 
 ESCAPES = {"__underscores__": "__", "__dot__": ".", "__dash__": "-", "__slash__": "/"}
 ESCAPED = re.compile("|".join(ESCAPES))
@@ -30,3 +31,9 @@ def unescaped(name: str) -> str:
     if name.startswith("__") and name.endswith("__") and name[2:-2] in RESERVED:
         return name[2:-2]
     return ESCAPED.sub(lambda match: ESCAPES[match[0]], name)
+
+
+def field_of(object_type: Type, name: str) -> Type | None:
+    """The type of a field as an expression names it; a reserved word may stand for itself."""
+    found = object_type.fields.get(name)
+    return object_type.fields.get(f"__{name}__") if found is None and name in RESERVED else found

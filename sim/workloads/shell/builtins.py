@@ -11,6 +11,7 @@ from seatrial.sim.workloads.shell.conditions import TestProblem, evaluate
 from seatrial.sim.workloads.shell.expansion import ShellProblem
 from seatrial.sim.workloads.shell.interpreter import Loop, Return, Shell
 from seatrial.sim.workloads.shell.words import is_name
+from seatrial.sim.workloads.undescribed import started_by
 
 Steps = Generator[Any, Any, int]
 Builtin = Callable[[Shell, list[str]], "int | Steps"]
@@ -212,7 +213,7 @@ def _dot(shell: Shell, words: list[str]) -> Steps:
 def _exec(shell: Shell, words: list[str]) -> Steps:
     proc = shell.proc
     try:
-        program = proc.container.find_program(words[1], shell.get("PATH"), proc.cwd)
+        program = started_by(proc, words[1], shell.get("PATH"))
     except OSError as error:
         raise Exited(shell._not_run(words[1], error, proc.fds)) from None
     return (yield from shell.become(program, words[1:], shell.environment(), proc.fds))

@@ -26,6 +26,7 @@ from seatrial.sim.workloads.shell.syntax import (
     Simple,
     SyntaxProblem,
 )
+from seatrial.sim.workloads.undescribed import started_by
 
 Steps = Generator[Any, Any, int]
 NOT_FOUND, NOT_EXECUTABLE, MISUSE = 127, 126, 2
@@ -389,7 +390,7 @@ class Shell:
         proc = self.proc
         env = {**self.environment(), **dict(values)}
         try:
-            program = proc.container.find_program(words[0], env.get("PATH"), proc.cwd)
+            program = started_by(proc, words[0], env.get("PATH"))
         except OSError as error:
             return self._not_run(words[0], error, fds)
         if tail and not self.traps and not self.jobs:

@@ -67,6 +67,7 @@ class Bench:
             read_only_root=False,
             termination_message_path="/dev/termination-log",
             ports=(),
+            ends=False,
             target="",
             privileged=False,
             no_new_privs=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seatrial.sim.workloads.catalogue import Catalogue, NoSuchImage
+from seatrial.sim.workloads.container import Container
 from seatrial.sim.workloads.world import COMMANDS
 from tests.sim.workloads.running import Bench, output_of
 
@@ -124,3 +125,42 @@ class TestServices:
         assert cpu == 3_000_000_000
         assert 64 * 1024 * 1024 <= memory < 70 * 1024 * 1024
         assert container.cpu_total_ns() == 30_000_000_000
+
+
+class TestWhatNobodyDescribed:
+    """An image that the catalogue lacks does what its pod expects of it."""
+
+    IMAGE = "example.com/team/operator:v1"
+
+    def started(self, *, argv: list[str] | None = None, **more: object) -> tuple[Bench, Container]:
+        bench = Bench()
+        container = bench.start(argv, image=self.IMAGE, ports=(8081,), **more)
+        bench.run(3)
+        return bench, container
+
+    @pytest.mark.parametrize(
+        ("argv", "args"),
+        [
+            (["/manager"], ["--leader-elect"]),
+            (None, ["--leader-elect"]),
+            (["sh", "-c", "exec /opt/run.sh"], None),
+            (["sh", "-c", "/opt/run.sh --all"], None),
+        ],
+    )
+    def test_its_program_is_there_whatever_its_name(self, argv: list[str] | None, args: list[str] | None) -> None:
+        bench, _ = self.started(argv=argv, args=args)
+        assert bench.world.http_get(bench.sandbox, bench.sandbox.ip, 8081, "/healthz", {}, False)[0] == 200
+        assert not bench.ends
+
+    def test_it_ends_well_where_its_end_is_waited_for(self) -> None:
+        bench, _ = self.started(argv=["/migrate"], ends=True)
+        assert [end.code for end, _ in bench.ends] == [0]
+
+    def test_who_looks_around_finds_what_is_in_the_tree(self) -> None:
+        _, container = self.started()
+        with pytest.raises(FileNotFoundError):
+            container.exec(["psql"], lambda stream, data: None, lambda code: None)
+
+    def test_an_image_that_somebody_described_has_what_it_has(self) -> None:
+        with pytest.raises(FileNotFoundError):
+            Bench().start(["/manager"], image="docker.io/library/nginx:1.27")

@@ -144,6 +144,7 @@ def test_the_budget_of_an_object_runs_out() -> None:
         ({"type": "string"}, "self.contains('test')", 314574),
         ({"type": "string", "maxLength": 10}, "self.contains('test')", 5),
         ({"type": "string"}, "self.startsWith('test')", 2),
+        ({"type": "string", "maxLength": 63}, "size(self) == 0 || format.dns1123Label().validate(self) == null", 838),
         ({"type": "object", "additionalProperties": {"type": "string"}}, "self.all(x, true)", 1179647),
         (SHIP, "self.crew >= self.sails", 5),
     ],
@@ -157,3 +158,10 @@ def test_a_rule_without_bounds_is_dear() -> None:
     strings = {"type": "array", "items": {"type": "string"}}
     (compiled,) = rules.compile_rules(node(strings, {"rule": "self.all(x, self.all(y, x == y))"}))
     assert compiled.cost > rules.OBJECT_BUDGET * 100
+
+
+def test_a_reserved_word_may_name_a_field_as_it_is() -> None:
+    properties = {"namespace": {"type": "string"}, "for": {"type": "string"}}
+    schema = node({"type": "object", "properties": properties}, {"rule": "!has(self.namespace) || self.__for__ == ''"})
+    assert texts(schema, {"for": "x"}) == []
+    assert len(texts(schema, {"namespace": "a", "for": "x"})) == 1

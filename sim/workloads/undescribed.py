@@ -1,0 +1,52 @@
+"""Programs of images that the catalogue says nothing about.
+
+What is inside such an image cannot be known, so that it is taken to do what its pod expects of it: a program that the
+pod names is there; it listens on the ports that the pod mentions and goes on, or, where the pod waits for an end
+(``ContainerConfig.ends``), does its work and succeeds. Only what a container's main process starts is taken for
+granted: who looks around with exec finds what is in the tree. *Not modelled*: commands of such images that fail
+because they are misspelt.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seatrial.sim.workloads.container import Container
+    from seatrial.sim.workloads.process import Proc
+
+OWN = "generic"
+"""The service that stands for such an image's own program."""
+WORK_US = 1_000_000
+"""How long a program takes whose end is waited for."""
+
+
+def main_program(container: Container, argv: list[str], env: Mapping[str, str], cwd: str) -> Callable[[Proc], Any]:
+    """What a container's main process runs. Raises FileNotFoundError(argv[0])."""
+    if not argv:
+        raise FileNotFoundError("")
+    try:
+        return container.find_program(argv[0], env.get("PATH"), cwd)
+    except OSError as error:
+        if container.image.known or error.errno != errno.ENOENT:
+            raise FileNotFoundError(argv[0]) from None
+    return container.world.program(OWN, container.image)
+
+
+def started_by(proc: Proc, name: str, path: str | None) -> Callable[[Proc], Any]:
+    """What runs when a process starts a program by name. Raises OSError: not there, or not executable."""
+    container = proc.container
+    try:
+        return container.find_program(name, path, proc.cwd)
+    except OSError as error:
+        if container.image.known or error.errno != errno.ENOENT or not _of_main(proc):
+            raise
+    return container.world.program(OWN, container.image)
+
+
+def _of_main(proc: Proc) -> bool:
+    while proc.parent is not None:
+        proc = proc.parent
+    return proc.pid == 1

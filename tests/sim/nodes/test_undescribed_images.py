@@ -1,0 +1,37 @@
+"""Pods of images that the catalogue lacks get ready: other people's operators, as their manifests stand."""
+
+from __future__ import annotations
+
+from seatrial.sim.cluster import Cluster
+from seatrial.sim.config import ClusterSpec, S
+
+IMAGE = "example.com/team/operator:v1"
+MANAGER = {
+    "name": "manager",
+    "image": IMAGE,
+    "command": ["/manager"],
+    "args": ["--leader-elect", "--health-probe-bind-address=:8081"],
+    "livenessProbe": {"httpGet": {"path": "/healthz", "port": 8081}},
+    "readinessProbe": {"exec": {"command": ["/bin/grpc_health_probe", "-addr=:5000"]}},
+    "startupProbe": {"exec": {"command": ["sh", "-c", "exec pg_isready -h localhost"]}},
+    "lifecycle": {"postStart": {"exec": {"command": ["/register"]}}},
+}
+
+
+def test_an_operator_gets_ready() -> None:
+    """Its ports are those that its probes ask, it runs without root when told so, and what its probes run is there."""
+    cluster = Cluster(ClusterSpec(nodes=1, metrics_server=False))
+    cluster.run(3 * S)
+    prepare = {"name": "prepare", "image": IMAGE, "args": ["migrate"]}
+    spec = {"containers": [MANAGER], "initContainers": [prepare], "securityContext": {"runAsNonRoot": True}}
+    job = {"template": {"spec": {"restartPolicy": "OnFailure", "containers": [prepare]}}}
+    cluster.apply(
+        [
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator"}, "spec": spec},
+            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "setup"}, "spec": job},
+        ]
+    )
+    cluster.advance("2m")
+    (status,) = cluster.get("pods", "operator")["status"]["containerStatuses"]
+    assert (status["ready"], status["restartCount"]) == (True, 0)
+    assert cluster.get("jobs", "setup")["status"]["succeeded"] == 1
