@@ -27,9 +27,11 @@ from seatrial.sim.controllers.actions import (
 )
 from seatrial.sim.controllers.conditions import namespace_is_terminating
 from seatrial.sim.controllers.controller import Controller, Seen, object_key
+from seatrial.sim.controllers.daemonset_tally import Tally, note_node, note_pod, tallies
 from seatrial.sim.controllers.hashing import template_hash
 from seatrial.sim.controllers.ownership import (
     DAEMON_SET,
+    children,
     children_keys,
     claim,
     labels_of,
@@ -51,6 +53,7 @@ def reconcile(turn: Turn) -> Steps:
     namespace, name = turn.key
     owner = turn.view(DAEMON_SET.storage).get(namespace, name)
     if owner is None:
+        tallies(turn.memory).pop(turn.key, None)
         return None
     if selects_all(owner):
         yield Record(owner, "Warning", "SelectingAll", SELECTS_ALL)
@@ -59,23 +62,23 @@ def reconcile(turn: Turn) -> Steps:
         return None
     current, old = yield from _history(turn, owner)
     digest = labels_of(current).get(plan.HASH_LABEL, "")
-    nodes = sorted(turn.view("nodes").list(), key=lambda node: str(node["metadata"]["name"]))
-    claimed = yield from claim(DAEMON_SET, owner, "pods", turn.view("pods"))
-    pods = plan.by_node(claimed)
-    acted, again, failed = yield from _manage(turn, owner, nodes, pods, digest)
-    if not acted and _is_rolling(owner):
-        update = plan.rolling_update(owner, nodes, pods, digest, turn.clock_now())
+    tally = yield from _tally(turn, owner, digest)
+    tally.judge(owner, digest, turn.view("nodes"), turn.clock_now())
+    acted, again, failed = yield from _manage(turn, owner, tally, digest)
+    if not acted and tally.counts.outdated and _is_rolling(owner):
+        nodes = sorted(turn.view("nodes").list(), key=lambda node: str(node["metadata"]["name"]))
+        update = plan.rolling_update(owner, nodes, tally.by_node(), digest, turn.clock_now())
         if update.delete or update.create_on:
             failed = yield from _sync_nodes(owner, update.delete, update.create_on, digest)
-    if failed is None:
-        yield from _clean_history(owner, old, claimed)
-    status = plan.status_of(owner, nodes, pods, digest, turn.clock_now())
+    if failed is None and old:
+        yield from _clean_history(owner, old, tally.pods())
+    status = plan.status_of(owner, tally.counts)
     yield from _write_status(owner, status)
     if failed is not None:
         return Outcome(retry=True)
     min_ready = owner["spec"].get("minReadySeconds", 0)
     if min_ready and status["numberReady"] != status.get("numberAvailable", 0):
-        wait = next_availability(claimed, min_ready, turn.clock_now())
+        wait = next_availability(tally.pods(), min_ready, turn.clock_now())
         again = wait if again is None else min(again, wait if wait is not None else again)
     return None if again is None else Outcome(again)
 
@@ -84,8 +87,19 @@ def _is_rolling(owner: Object) -> bool:
     return bool((owner["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate")
 
 
+def _tally(turn: Turn, owner: Object, digest: str) -> Generator[Action, Any, Tally]:
+    """What is known of the set's pods, of those that it claims where there are some to adopt or to release."""
+    known, pods = tallies(turn.memory), turn.view("pods")
+    tally = known.get(turn.key)
+    if tally is None or not tally.is_of(owner, digest):
+        tally = known[turn.key] = Tally(owner, digest, children(pods, owner))
+    if tally.strange or any(tally.adopts(each) for each in pods.indexed("orphan", owner["metadata"]["namespace"])):
+        return Tally(owner, digest, (yield from claim(DAEMON_SET, owner, "pods", pods)))
+    return tally
+
+
 def _manage(
-    turn: Turn, owner: Object, nodes: Sequence[Object], pods: plan.ByNode, digest: str
+    turn: Turn, owner: Object, tally: Tally, digest: str
 ) -> Generator[Action, Any, tuple[bool, int | None, Exception | None]]:
     """Pods where they are missing, none where they should not be.
 
@@ -94,9 +108,7 @@ def _manage(
     needing: list[str] = []
     doomed: list[Object] = []
     again: int | None = None
-    for node in nodes:
-        name = node["metadata"]["name"]
-        todo = plan.on_node(owner, node, pods.get(name), digest, turn.now)
+    for name, todo in tally.todo():
         if todo.create:
             needing.append(name)
         for pod in todo.failed:
@@ -110,9 +122,6 @@ def _manage(
             if is_terminal(pod):
                 yield _found(owner, pod, name, "Normal", "SucceededDaemonPod", "succeeded", "delete")
             doomed.append(pod)
-    known = {node["metadata"]["name"] for node in nodes}
-    lost = (pod for name, there in pods.items() if name not in known for pod in there)
-    doomed += [pod for pod in lost if not pod["spec"].get("nodeName")]
     if not needing and not doomed:
         return False, again, None
     return True, again, (yield from _sync_nodes(owner, doomed, needing, digest))
@@ -232,15 +241,26 @@ def _write_status(owner: Object, status: dict[str, Any]) -> Generator[Action, An
             yield update_status(DAEMON_SET.storage, latest, status)
 
 
+_owner_keys = children_keys(DAEMON_SET)
+
+
+def pod_keys(seen: Seen) -> Iterable[Any]:
+    """The sets that a pod's change concerns."""
+    note_pod(seen)
+    return _owner_keys(seen)
+
+
 def node_keys(seen: Seen) -> Iterable[tuple[str, str]]:
     """A node that appears or changes concerns the sets that judge it differently now."""
     new, old = seen.new, seen.old
     if new is None:
+        note_node(seen)
         return ()
     if old is not None and all(
         new[part].get(field) == old[part].get(field) for part, field in (("metadata", "labels"), ("spec", "taints"))
     ):
         return ()
+    note_node(seen)
     found = []
     for owner in seen.view(DAEMON_SET.storage).list():
         judged = plan.should_run(owner, new)
@@ -256,7 +276,7 @@ CONTROLLER = Controller(
     reconcile=reconcile,
     watches=(
         (DAEMON_SET.storage, object_key),
-        ("pods", children_keys(DAEMON_SET)),
+        ("pods", pod_keys),
         ("nodes", node_keys),
     ),
     reads=(revisions.REVISIONS,),

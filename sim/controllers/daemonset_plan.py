@@ -75,13 +75,9 @@ def target_of(pod: Object) -> str:
     return ""
 
 
-def by_node(pods: Iterable[Object]) -> dict[str, list[Object]]:
-    """Daemon pods by their nodes, without those that are finished and on their way out."""
-    found: dict[str, list[Object]] = {}
-    for pod in pods:
-        if not (is_terminal(pod) and is_terminating(pod)):
-            found.setdefault(target_of(pod), []).append(pod)
-    return found
+def counted(pods: Iterable[Object]) -> list[Object]:
+    """Daemon pods without those that are finished and on their way out."""
+    return [pod for pod in pods if not (is_terminal(pod) and is_terminating(pod))]
 
 
 def pinned(affinity: Mapping[str, Any] | None, node_name: str) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def template_for(owner: Object, digest: str) -> dict[str, Any]:
     template = owner["spec"]["template"]
     metadata = dict(template.get("metadata") or {})
     labels = {**(metadata.get("labels") or {})}
-    generation = (owner["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION)
+    generation = generation_of(owner)
     if generation is not None:
         labels[GENERATION_LABEL] = generation
     if digest:
@@ -110,9 +106,14 @@ def template_for(owner: Object, digest: str) -> dict[str, Any]:
     return {"metadata": metadata, "spec": {**template["spec"], "tolerations": tolerations_of(template["spec"])}}
 
 
+def generation_of(owner: Object) -> Any:
+    """The generation of the template as old versions counted it; None when the set does not say."""
+    return (owner["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION)
+
+
 def is_updated(owner: Object, pod: Object, digest: str) -> bool:
     labels = labels_of(pod)
-    generation = (owner["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION)
+    generation = generation_of(owner)
     by_generation = generation is not None and labels.get(GENERATION_LABEL) == generation
     return by_generation or (bool(digest) and labels.get(HASH_LABEL) == digest)
 
@@ -247,34 +248,52 @@ def _surged(pairs: Mapping[str, Any], surge_max: int, available: Any) -> Update:
     return Update(doomed, broken + sound[: max(0, surge_max - surging)])
 
 
-def status_of(owner: Object, nodes: Sequence[Object], pods: ByNode, digest: str, now: int) -> dict[str, Any]:
-    """The counts of a status (updateDaemonSetStatus)."""
-    min_ready = owner["spec"].get("minReadySeconds", 0)
-    counts = dict.fromkeys(("desired", "current", "misscheduled", "ready", "available", "updated"), 0)
-    for node in nodes:
-        run, _ = should_run(owner, node)
-        here = pods.get(node["metadata"]["name"])
-        if not run:
-            counts["misscheduled"] += bool(here)
-            continue
-        counts["desired"] += 1
-        if not here:
-            continue
-        counts["current"] += 1
-        first = oldest_first(here)[0]
-        counts["ready"] += is_ready(first)
-        counts["available"] += is_available(first, min_ready, now)
-        counts["updated"] += is_updated(owner, first, digest)
+class Counts(NamedTuple):
+    """Nodes, by what a set has there."""
+
+    desired: int = 0
+    current: int = 0
+    misscheduled: int = 0
+    ready: int = 0
+    available: int = 0
+    updated: int = 0
+    outdated: int = 0
+    """Pods of an earlier revision that are not on their way out, wherever they are."""
+
+    def changed(self, before: Counts, after: Counts) -> Counts:
+        """With one node counted anew."""
+        return Counts._make(count - was + now_is for count, was, now_is in zip(self, before, after, strict=True))
+
+
+NO_COUNTS = Counts()
+
+
+def counts_of(owner: Object, node: Object | None, here: Sequence[Object], digest: str, now: int) -> Counts:
+    """What one node adds, or pods on a node that there is not (updateDaemonSetStatus)."""
+    outdated = sum(not is_terminating(pod) and not is_updated(owner, pod, digest) for pod in here)
+    if node is None:
+        return Counts(outdated=outdated)
+    if not should_run(owner, node)[0]:
+        return Counts(misscheduled=int(bool(here)), outdated=outdated)
+    if not here:
+        return Counts(desired=1)
+    first = oldest_first(here)[0]
+    available = is_available(first, owner["spec"].get("minReadySeconds", 0), now)
+    return Counts(1, 1, 0, int(is_ready(first)), int(available), int(is_updated(owner, first, digest)), outdated)
+
+
+def status_of(owner: Object, counts: Counts) -> dict[str, Any]:
+    """The counts as a status has them."""
     status = {
-        "currentNumberScheduled": counts["current"],
-        "numberMisscheduled": counts["misscheduled"],
-        "desiredNumberScheduled": counts["desired"],
-        "numberReady": counts["ready"],
+        "currentNumberScheduled": counts.current,
+        "numberMisscheduled": counts.misscheduled,
+        "desiredNumberScheduled": counts.desired,
+        "numberReady": counts.ready,
     }
     more = {
         "observedGeneration": owner["metadata"].get("generation", 0),
-        "updatedNumberScheduled": counts["updated"],
-        "numberAvailable": counts["available"],
-        "numberUnavailable": counts["desired"] - counts["available"],
+        "updatedNumberScheduled": counts.updated,
+        "numberAvailable": counts.available,
+        "numberUnavailable": counts.desired - counts.available,
     }
     return {**status, **{key: value for key, value in more.items() if value}}

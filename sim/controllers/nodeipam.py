@@ -15,6 +15,8 @@ from seatrial.sim.controllers.controller import Controller, Seen
 
 MASK_SIZE = 24
 """--node-cidr-mask-size-ipv4."""
+HOLDERS, FIRST = "holders", "first"
+"""What is remembered: who has a range, and up to which one all are taken."""
 TTL = "node.alpha.kubernetes.io/ttl"
 TTL_BY_SIZE = ((100, 0), (500, 15), (1000, 30), (2000, 60))
 """Nodes up to which objects of pods may be cached for so many seconds; 300 beyond."""
@@ -26,27 +28,33 @@ def reconcile(turn: Turn) -> Steps:
     node = turn.view("nodes").get("", name)
     if node is None or node["spec"].get("podCIDR"):
         return None
-    taken = {each["spec"].get("podCIDR") for each in turn.view("nodes").list()}
     held: dict[str, str] = turn.memory.setdefault("held", {})
-    taken |= {cidr for owner, cidr in held.items() if owner != name}
-    cidr = held.get(name) or free_range(turn.settings.network.pod_cidr, taken)
+    cidr = held.get(name) or _free_range(turn)
     if cidr is None:
         text = f"Node {name} status is now: CIDRNotAvailable"
         yield Record(node, "Normal", "CIDRNotAvailable", text)
         return Outcome(retry=True)
     held[name] = cidr
+    turn.memory[HOLDERS][cidr] = name
     yield from ignoring(Patch("nodes", "", name, {"spec": {"podCIDR": cidr, "podCIDRs": [cidr]}}), 404)
     return None
 
 
-def free_range(cluster_cidr: str, taken: Iterable[Any]) -> str | None:
+def _free_range(turn: Turn) -> str | None:
     """The first range of the cluster's that nobody has."""
-    network = ip_network(cluster_cidr)
+    memory = turn.memory
+    if HOLDERS not in memory:
+        nodes = turn.view("nodes").list()
+        memory[HOLDERS] = {each["spec"].get("podCIDR"): each["metadata"]["name"] for each in nodes}
+        memory[FIRST] = 0
+    network, holders = ip_network(turn.settings.network.pod_cidr), memory[HOLDERS]
     assert isinstance(network, IPv4Network)
-    used = set(taken)
-    for subnet in network.subnets(new_prefix=max(MASK_SIZE, network.prefixlen)):
-        if str(subnet) not in used:
-            return str(subnet)
+    prefix = max(MASK_SIZE, network.prefixlen)
+    for number in range(memory[FIRST], 1 << prefix - network.prefixlen):
+        cidr = f"{network.network_address + (number << 32 - prefix)}/{prefix}"
+        if cidr not in holders:
+            memory[FIRST] = number
+            return cidr
     return None
 
 
@@ -65,11 +73,19 @@ def reconcile_ttl(turn: Turn) -> Steps:
 
 
 def node_keys(seen: Seen) -> Iterable[Any]:
-    node = seen.new
+    node, name = seen.new, seen.obj["metadata"]["name"]
+    memory, cidr = seen.memory, seen.obj["spec"].get("podCIDR")
     if node is None:
-        seen.memory.get("held", {}).pop(seen.obj["metadata"]["name"], None)
+        cidr = memory.get("held", {}).pop(name, cidr)
+        if memory.get(HOLDERS, {}).get(cidr) == name:
+            del memory[HOLDERS][cidr]
+            memory[FIRST] = 0
         return ()
-    return () if node["spec"].get("podCIDR") else (("", node["metadata"]["name"]),)
+    if not cidr:
+        return (("", name),)
+    if HOLDERS in memory:
+        memory[HOLDERS][cidr] = name
+    return ()
 
 
 def added_keys(seen: Seen) -> Iterable[Any]:

@@ -6,7 +6,7 @@ pkg/controller/replication, which is the same code behind an adapter.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.request import Object
@@ -24,7 +24,7 @@ from seatrial.sim.controllers.actions import (
     slow_start,
     update_status,
 )
-from seatrial.sim.controllers.controller import Controller, object_key
+from seatrial.sim.controllers.controller import Controller, Keys, Seen, object_key
 from seatrial.sim.controllers.informers import controller_of
 from seatrial.sim.controllers.ownership import (
     REPLICA_SET,
@@ -46,7 +46,7 @@ ALWAYS = ("replicas", "terminatingReplicas")
 
 
 class Facts(NamedTuple):
-    """What counts of one pod. Pods never change, so these are worked out once for each revision of each."""
+    """What counts of one pod."""
 
     pod: Object
     matches: bool
@@ -56,6 +56,81 @@ class Facts(NamedTuple):
     leaving: bool
     """Being deleted and not ended yet."""
     ready: bool
+
+
+class Known:
+    """What a controller knows of the pods of one set: their facts, and how many there are of each sort.
+
+    Only what has changed since the last turn is looked at again, so that a turn of a large set costs what one of a
+    small set costs.
+    """
+
+    def __init__(self, owner: Object, pods: Iterable[Object]) -> None:
+        self.uid: str = owner["metadata"]["uid"]
+        self._generation = owner["metadata"].get("generation")
+        self._selects = selector_of(owner)
+        template = (owner["spec"].get("template") or {}).get("metadata") or {}
+        self._labels: Mapping[str, str] = template.get("labels") or {}
+        self._facts: dict[str, Facts] = {}
+        self._changed: dict[str, Object | None] = {}
+        self.active = self.labelled = self.ready = self.leaving = self.strange = 0
+        """Numbers of pods; the labelled and the ready ones are active, the strange ones do not match the selector."""
+        for pod in pods:
+            self._put(pod["metadata"]["uid"], pod)
+
+    def is_of(self, owner: Object) -> bool:
+        """Whether the set asks for what it asked for."""
+        metadata = owner["metadata"]
+        return bool(metadata["uid"] == self.uid and metadata.get("generation") == self._generation)
+
+    def note(self, uid: str, pod: Object | None) -> None:
+        """A pod of the set is different, or none of it any more."""
+        self._changed[uid] = pod
+
+    def catch_up(self) -> None:
+        """Looks at what was noted."""
+        changed, self._changed = self._changed, {}
+        for uid, pod in changed.items():
+            self._put(uid, pod)
+
+    def _put(self, uid: str, pod: Object | None) -> None:
+        before = self._facts.get(uid)
+        if before is not None:
+            self._count(before, -1)
+        if pod is None:
+            self._facts.pop(uid, None)
+        else:
+            found = self._facts[uid] = self._facts_of(pod)
+            self._count(found, 1)
+
+    def _facts_of(self, pod: Object) -> Facts:
+        labels = labels_of(pod)
+        leaving, ended = podstate.is_terminating(pod), podstate.is_terminal(pod)
+        full = self._labels.items() <= labels.items()
+        is_ready = podstate.is_ready(pod)
+        return Facts(pod, self._selects(labels), full, not leaving and not ended, leaving and not ended, is_ready)
+
+    def _count(self, facts: Facts, by: int) -> None:
+        self.leaving += by * facts.leaving
+        self.strange += by * (not facts.matches)
+        if facts.active:
+            self.active += by
+            self.labelled += by * facts.labelled
+            self.ready += by * facts.ready
+
+    def active_pods(self) -> list[Object]:
+        return [each.pod for each in self._facts.values() if each.active]
+
+    def available(self, min_ready_s: int, now: int) -> int:
+        """How many active pods have been ready for so long."""
+        if not min_ready_s:
+            return self.ready
+        found = (each for each in self._facts.values() if each.active and each.ready)
+        return sum(podstate.is_available(each.pod, min_ready_s, now) for each in found)
+
+    def adopts(self, orphan: Object) -> bool:
+        """Whether an orphan belongs to the set."""
+        return not podstate.is_terminating(orphan) and self._selects(labels_of(orphan))
 
 
 def reconcile_for(kind: Owner) -> Any:
@@ -69,62 +144,62 @@ def _reconcile(kind: Owner, turn: Turn) -> Steps:
     namespace, name = turn.key
     owner = turn.view(kind.storage).get(namespace, name)
     if owner is None:
-        turn.memory.pop(("facts", turn.key), None)
+        turn.memory.pop(("known", turn.key), None)
         return None
-    known = facts_of(turn, owner, children(turn.view("pods"), owner))
-    if turn.view("pods").indexed("orphan", namespace) or not all(each.matches for each in known):
-        known = facts_of(turn, owner, (yield from claim(kind, owner, "pods", turn.view("pods"))))
-    active = [each.pod for each in known if each.active]
+    known = _known(turn, owner)
+    if known.strange or any(known.adopts(each) for each in turn.view("pods").indexed("orphan", namespace)):
+        known = Known(owner, (yield from claim(kind, owner, "pods", turn.view("pods"))))
     problem: tuple[str, Exception] | None = None
     if "deletionTimestamp" not in owner["metadata"]:
-        problem = yield from _manage(kind, turn, owner, active)
+        problem = yield from _manage(kind, turn, owner, known)
     status = new_status(owner, known, problem, turn.stamp, turn.clock_now())
     yield from write_status(kind, owner, status)
     if problem is not None:
         return Outcome(retry=True)
     min_ready = owner["spec"].get("minReadySeconds", 0)
     if min_ready and status.get("readyReplicas", 0) != status.get("availableReplicas", 0):
-        return Outcome(podstate.next_availability(active, min_ready, turn.clock_now()))
+        return Outcome(podstate.next_availability(known.active_pods(), min_ready, turn.clock_now()))
     return None
 
 
-def facts_of(turn: Turn, owner: Object, pods: Sequence[Object]) -> list[Facts]:
-    """The facts of each pod, those of unchanged pods as they were found last time."""
-    key = ("facts", turn.key)
-    generation = (owner["metadata"]["uid"], owner["metadata"].get("generation"))
-    remembered, before = turn.memory.get(key, (None, {}))
-    if remembered != generation:
-        before = {}
-    selects = selector_of(owner)
-    wanted = ((owner["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
-    after: dict[str, Facts] = {}
-    for pod in pods:
-        uid = pod["metadata"]["uid"]
-        known = before.get(uid)
-        after[uid] = known if known is not None and known.pod is pod else _facts(pod, selects, wanted)
-    turn.memory[key] = (generation, after)
-    return list(after.values())
+def _known(turn: Turn, owner: Object) -> Known:
+    """The set's pods as the view has them."""
+    key = ("known", turn.key)
+    known: Known | None = turn.memory.get(key)
+    if known is None or not known.is_of(owner):
+        known = turn.memory[key] = Known(owner, children(turn.view("pods"), owner))
+    else:
+        known.catch_up()
+    return known
 
 
-def _facts(pod: Object, selects: Any, wanted: Mapping[str, str]) -> Facts:
-    labels = labels_of(pod)
-    leaving = podstate.is_terminating(pod)
-    ended = podstate.is_terminal(pod)
-    full = wanted.items() <= labels.items()
-    return Facts(pod, selects(labels), full, not leaving and not ended, leaving and not ended, podstate.is_ready(pod))
+def _noting(keys: Keys) -> Keys:
+    """Notes which pods of a set have changed, besides finding the keys."""
+
+    def pod_keys(seen: Seen) -> Iterable[Any]:
+        new, old, uid = seen.new, seen.old, seen.obj["metadata"]["uid"]
+        for pod, there in ((old, None), (new, new)):
+            ref = controller_of(pod) if pod is not None else None
+            if ref is not None:
+                known: Known | None = seen.memory.get(("known", (seen.obj["metadata"]["namespace"], ref["name"])))
+                if known is not None and known.uid == ref["uid"]:
+                    known.note(uid, there)
+        return keys(seen)
+
+    return pod_keys
 
 
-def _manage(kind: Owner, turn: Turn, owner: Object, active: list[Object]) -> Generator[Action, Any, Any]:
+def _manage(kind: Owner, turn: Turn, owner: Object, known: Known) -> Generator[Action, Any, Any]:
     """Creates or deletes pods. Returns (condition reason, error) of what went wrong, or None."""
-    missing = owner["spec"].get("replicas", 1) - len(active)
+    missing = owner["spec"].get("replicas", 1) - known.active
     if missing > 0:
         error = yield from create_pods(kind, owner, owner["spec"]["template"], min(missing, BURST_REPLICAS))
         return None if error is None else ("FailedCreate", error)
     if missing < 0:
         surplus = min(-missing, BURST_REPLICAS)
-        doomed = active
-        if surplus < len(active):
-            doomed = podstate.by_deletion_order(active, related_pods(kind, turn, owner), turn.now)[:surplus]
+        doomed = known.active_pods()
+        if surplus < known.active:
+            doomed = podstate.by_deletion_order(doomed, related_pods(kind, turn, owner), turn.now)[:surplus]
         error = yield from delete_pods(owner, doomed)
         return None if error is None else ("FailedDelete", error)
     return None
@@ -170,21 +245,17 @@ def delete_pods(owner: Object, pods: Sequence[Object]) -> Generator[Action, Any,
 
 
 def new_status(
-    owner: Object, known: Sequence[Facts], problem: tuple[str, Exception] | None, stamp: str, now: int
+    owner: Object, known: Known, problem: tuple[str, Exception] | None, stamp: str, now: int
 ) -> dict[str, Any]:
     """The status that the pods give (calculateStatus)."""
-    min_ready = owner["spec"].get("minReadySeconds", 0)
-    active = [each for each in known if each.active]
-    ready = [each for each in active if each.ready]
-    available = sum(podstate.is_available(each.pod, min_ready, now) for each in ready) if min_ready else len(ready)
     counts = {
-        "replicas": len(active),
-        "fullyLabeledReplicas": sum(each.labelled for each in active),
-        "readyReplicas": len(ready),
-        "availableReplicas": available,
+        "replicas": known.active,
+        "fullyLabeledReplicas": known.labelled,
+        "readyReplicas": known.ready,
+        "availableReplicas": known.available(owner["spec"].get("minReadySeconds", 0), now),
     }
     if owner["kind"] == "ReplicaSet":
-        counts["terminatingReplicas"] = sum(each.leaving for each in known)
+        counts["terminatingReplicas"] = known.leaving
     status: dict[str, Any] = conditions.compact(counts, ALWAYS)
     status["observedGeneration"] = owner["metadata"].get("generation", 0)
     listed = (owner.get("status") or {}).get("conditions") or []
@@ -225,11 +296,11 @@ def write_status(kind: Owner, owner: Object, status: Mapping[str, Any]) -> Gener
 CONTROLLER = Controller(
     name="replicaset-controller",
     reconcile=reconcile_for(REPLICA_SET),
-    watches=((REPLICA_SET.storage, object_key), ("pods", children_keys(REPLICA_SET))),
+    watches=((REPLICA_SET.storage, object_key), ("pods", _noting(children_keys(REPLICA_SET)))),
 )
 REPLICATION = Controller(
     name="replicationcontroller-controller",
     account="replication-controller",
     reconcile=reconcile_for(REPLICATION_CONTROLLER),
-    watches=((REPLICATION_CONTROLLER.storage, object_key), ("pods", children_keys(REPLICATION_CONTROLLER))),
+    watches=((REPLICATION_CONTROLLER.storage, object_key), ("pods", _noting(children_keys(REPLICATION_CONTROLLER)))),
 )

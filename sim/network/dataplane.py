@@ -21,7 +21,7 @@ from seatrial.sim.network import policies as np
 from seatrial.sim.network.hosts import Host, Sandboxes, no_route, refused, rejected, timed_out
 from seatrial.sim.network.iptables import written
 from seatrial.sim.network.names import NameServer
-from seatrial.sim.network.netfilter import DROP, REJECT, Hop, Packet, within
+from seatrial.sim.network.netfilter import DROP, REJECT, Hop, Packet, network_of, number_of, within
 from seatrial.sim.network.outside import Outside
 from seatrial.sim.network.policies import Policies
 from seatrial.sim.network.resolver import hosts_entry, is_address, resolve
@@ -126,6 +126,12 @@ class DataPlane:
         """What listens on (machine, protocol, port) beside containers: kubelets, an API server; each has a ``name`` and
         says whether it is ``listening``."""
         self._by_address = {host.address: host for host in self.hosts.values()}
+        self._by_range: dict[int, dict[int, Host]] = {}
+        """Machines by the mask and the network of their pods' addresses."""
+        for host in self.hosts.values():
+            if host.pod_cidr:
+                network, mask = network_of(host.pod_cidr)
+                self._by_range.setdefault(mask, {})[network] = host
 
     # Names
 
@@ -220,8 +226,10 @@ class DataPlane:
     def owner(self, address: str) -> Host | None:
         """The machine to which packets for an address are sent."""
         found = self._by_address.get(address)
-        if found is None:
-            found = next((host for host in self.hosts.values() if host.has_pod(address)), None)
+        for mask, hosts in self._by_range.items() if found is None else ():
+            found = hosts.get(number_of(address) & mask)
+            if found is not None:
+                break
         if found is None:
             name = self.announced(address)
             found = self.hosts.get(name) if name else None

@@ -49,10 +49,12 @@ REVISION = attrgetter("revision")
 class Channel:
     """The changes that concern one kind, or one value of an index of it."""
 
-    __slots__ = ("armed", "base", "changes", "watchers")
+    __slots__ = ("armed", "base", "changes", "since", "watchers")
 
-    def __init__(self, changes: list[Change]) -> None:
-        self.changes = changes
+    def __init__(self, since: int = 0) -> None:
+        self.changes: list[Change] = []
+        self.since = since
+        """It has the changes after this revision."""
         self.base = 0
         """How many changes were dropped from the front."""
         self.armed: dict[Watch, None] = {}
@@ -62,6 +64,12 @@ class Channel:
     def append(self, change: Change) -> None:
         """Adds a change; ``announce`` tells the watchers, once all channels have it."""
         self.changes.append(change)
+
+    def precede(self, changes: list[Change], since: int) -> None:
+        """Adds what came before, back to ``since``."""
+        self.changes[:0] = changes
+        self.base -= len(changes)
+        self.since = since
 
     def announce(self, change: Change) -> None:
         """Calls those who wait for a change like this."""

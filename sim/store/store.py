@@ -182,7 +182,7 @@ class Store:
         end = _nothing if heedless or self.on_watch is None else self.on_watch(storage)
         if index is None:
             return Watch(self._channel(storage), self._tip, since, namespace, end)
-        channel = self._narrowed(storage, index)
+        channel = self._narrowed(storage, index, since)
         channel.watchers += 1
 
         def close() -> None:
@@ -203,17 +203,22 @@ class Store:
     def _channel(self, storage: str) -> Channel:
         channel = self._channels.get(storage)
         if channel is None:
-            channel = self._channels[storage] = Channel([])
+            channel = self._channels[storage] = Channel()
         return channel
 
-    def _narrowed(self, storage: str, index: tuple[str, str]) -> Channel:
+    def _narrowed(self, storage: str, index: tuple[str, str], since: int) -> Channel:
+        """The channel of an index's value, with the changes after ``since``: as a rule its watchers have just listed,
+        and there are none."""
         narrow = self._narrow.setdefault(storage, {})
         channel = narrow.get(index)
         if channel is None:
+            channel = narrow[index] = Channel(self.revision)
+        if since < channel.since:
+            whole = self._channel(storage)
+            first, last = (whole.after(revision) - whole.base for revision in (since, channel.since))
             name, key = index
             key_of = self._shelf(storage).indexes[name].key_of
-            held = [c for c in self._channel(storage).changes if key in _keys(key_of, c)]
-            channel = narrow[index] = Channel(held)
+            channel.precede([each for each in whole.changes[first:last] if key in _keys(key_of, each)], since)
         return channel
 
     def observe(self, call: Callable[[Change], None]) -> None:
