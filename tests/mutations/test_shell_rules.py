@@ -21,6 +21,7 @@ from seatrial.scenarios.testing import (
     History,
     Operator,
     Outcome,
+    Record,
     Turn,
     booted,
     judge,
@@ -39,6 +40,7 @@ from seatrial.sim.controllers.informers import Informers
 from seatrial.sim.controllers.manager import ControllerManager
 from seatrial.sim.controllers.shell import Shell
 from seatrial.sim.controllers.workqueue import WorkQueue
+from seatrial.sim.kernel.topology import HERE, Topology
 
 MANAGER = "kube-controller-manager"
 Mutate = Callable[[pytest.MonkeyPatch], None]
@@ -134,6 +136,59 @@ def success_is_forgiven() -> None:
         cluster.advance("20s")
     assert len(tries) == 16
     assert tries[9] - tries[8] < S // 10
+
+
+def all_failures_share_a_bucket() -> None:
+    cluster = booted({"nodes": 1})
+    tries = [0]
+
+    def reconcile(turn: Turn) -> Generator[Any, Any, Outcome]:
+        tries[0] += 1
+        return Outcome(retry=True)
+        yield
+
+    def hundreds(seen: Any) -> Any:
+        return [(key, number) for key in mine(seen) for number in range(200)]
+
+    cluster.attach(Operator(cluster, "hopeless", reconcile, {"configmaps": hundreds}))
+    cluster.advance("1s")
+    cluster.apply(CONFIG % 1)
+    cluster.advance("5s")
+    assert 300 <= tries[0] <= 360
+
+
+def an_answer_takes_the_way_there_and_back() -> None:
+    cluster = booted({"nodes": 1})
+    asked: list[int] = []
+
+    def reconcile(turn: Turn) -> Generator[Any, Any, None]:
+        for _ in range(3):
+            asked.append(turn.clock_now())
+            yield Get("namespaces", "", "default")
+
+    cluster.attach(Operator(cluster, "far", reconcile, {"configmaps": mine}, host="w1-k8s"))
+    Faults(cluster).add("link-quality", "slow", None, node="w1-k8s", delay_ms=500)
+    cluster.advance("5s")
+    cluster.apply(CONFIG % 1)
+    cluster.advance("10s")
+    assert [other - one >= S for one, other in pairwise(asked)] == [True, True]
+
+
+def alike_events_are_combined() -> None:
+    cluster = booted({"nodes": 1})
+
+    def reconcile(turn: Turn) -> Generator[Any, Any, None]:
+        config = turn.view("configmaps").get(*turn.key)
+        for number in range(20):
+            yield Record(config, "Normal", "Tried", f"try {number}")
+
+    cluster.attach(Operator(cluster, "talkative", reconcile, {"configmaps": mine}))
+    cluster.advance("1s")
+    cluster.apply(CONFIG % 1)
+    cluster.advance("10s")
+    told = [each for each in cluster.list("events", "default") if each["reason"] == "Tried"]
+    assert sorted(each["count"] for each in told) == [*[1] * 9, 11]
+    assert sum(each["message"].startswith("(combined from similar events)") for each in told) == 1
 
 
 def own_writes_are_waited_for() -> None:
@@ -291,6 +346,18 @@ def without_forgiveness(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(WorkQueue, "forget", lambda queue, key: None)
 
 
+def without_bucket(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(WorkQueue, "_bucket_delay", lambda queue: 0)
+
+
+def without_distance(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Topology, "way", lambda topology, a, b: HERE)
+
+
+def without_aggregation(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Recorder, "_aggregate", lambda recorder, event, now: (event, event["message"]))
+
+
 def without_expectations(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Shell, "_expect", lambda shell, key, action, answer: None)
 
@@ -357,6 +424,9 @@ RULES: tuple[tuple[Callable[[], None], Mutate], ...] = (
     (a_key_is_worked_on_once_at_a_time, without_one_worker_per_key),
     (failures_wait_longer_each_time, without_back_off),
     (success_is_forgiven, without_forgiveness),
+    (all_failures_share_a_bucket, without_bucket),
+    (an_answer_takes_the_way_there_and_back, without_distance),
+    (alike_events_are_combined, without_aggregation),
     (own_writes_are_waited_for, without_expectations),
     (lists_come_before_work, without_list_before_watch),
     (the_rejected_is_tried_again, without_requeue),
