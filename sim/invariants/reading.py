@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seatrial.sim.history import World, controller_of
+from seatrial.sim.machinery.quantity import parse as quantity
 
 Object = Mapping[str, Any]
 
@@ -39,6 +40,12 @@ def condition(obj: Object, kind: str) -> str:
 
 def ready(pod: Object) -> bool:
     return condition(pod, "Ready") == "True"
+
+
+def requests(pod: Object, resource: str) -> int:
+    """What the containers of a pod ask for together, in thousandths."""
+    asked = [(each.get("resources") or {}).get("requests") or {} for each in pod["spec"]["containers"]]
+    return sum(quantity(each[resource]).milli_value() for each in asked if resource in each)
 
 
 def place(obj: Object) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seatrial.sim.history import World, controller_uid
+from seatrial.sim.invariants.lives import LIVES
 from seatrial.sim.invariants.reading import (
     BUDGETS,
     DAEMONS,
@@ -30,6 +31,7 @@ from seatrial.sim.invariants.reading import (
     owner_lately,
     place,
     ready,
+    requests,
     stays,
 )
 from seatrial.sim.invariants.rules import Rule
@@ -87,12 +89,6 @@ def nodes_hold_what_is_bound(change: Change, world: World) -> Wrong:
             yield f"{spec['nodeName']} has {asked}m {resource} bound, more than {allocatable[resource]}"
     if "pods" in allocatable and len(here) > int(allocatable["pods"]):
         yield f"{spec['nodeName']} has {len(here)} pods, more than {allocatable['pods']}"
-
-
-def requests(pod: Object, resource: str) -> int:
-    """What the containers of a pod ask for together, in thousandths."""
-    asked = [(each.get("resources") or {}).get("requests") or {} for each in pod["spec"]["containers"]]
-    return sum(quantity(each[resource]).milli_value() for each in asked if resource in each)
 
 
 # --- safety of workloads
@@ -315,5 +311,6 @@ SAFETY: tuple[Rule, ...] = (
     Rule("only orphans are collected", only_orphans_are_collected),
     Rule("quotas are kept", quota_is_kept, (PODS,)),
     Rule("autoscalers stay within bounds", scaler_stays_within_bounds, (SCALERS,)),
+    *LIVES,
 )
 """What holds after every change."""

@@ -34,7 +34,7 @@ from seatrial.sim.nodes.thresholds import (
     met,
     thresholds_of,
 )
-from seatrial.sim.nodes.worker import FINISHED, SYNC, TERMINATED, PodWorker
+from seatrial.sim.nodes.worker import FINISHED, SYNC, PodWorker
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.machine import Registration
@@ -139,7 +139,7 @@ class Eviction:
             yield clock.sleep(MONITORING_US - (clock.now - self.kubelet.begun_us) % MONITORING_US, periodic=True)
             while victims := self._look():
                 for _ in range(CLEANUP_S_MAX):
-                    if all(victim.state in (TERMINATED, FINISHED) for victim in victims):
+                    if not any(victim.active for victim in victims):
                         break
                     yield clock.sleep(1 * S)
 

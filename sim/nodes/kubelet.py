@@ -258,7 +258,7 @@ class Kubelet:
     def _refuses(self, worker: PodWorker) -> bool:
         assert self.node is not None
         pod = worker.pod
-        others = [w.pod for w in self.workers.values() if w is not worker and w.state != FINISHED]
+        others = [w.pod for w in self.workers.values() if w is not worker and w.active]
         if self.shutting_down:
             rejection: admission.Rejection | None = admission.SHUTDOWN
         else:

@@ -121,6 +121,7 @@ class Node:
             return
         self.powered = True
         self.booted_us = self.wiring.clock.now
+        self.runtime.power_on()
         self.kubelet.shutting_down = self.registration.shutting_down = False
         self.registration.rebooted()
         if self.starts_at_boot:

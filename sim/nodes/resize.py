@@ -62,7 +62,7 @@ class Resizes:
         if alone is not None:
             text = alone.message.replace("enough resource", "enough capacity").replace(", used: 0", "")
             return "Infeasible", text
-        others = [w.pod for w in self.kubelet.workers.values() if w is not worker and w.state != "finished"]
+        others = [w.pod for w in self.kubelet.workers.values() if w is not worker and w.active]
         beside = admission.admit(worker.pod, node, others)
         return None if beside is None else ("Deferred", beside.message)
 

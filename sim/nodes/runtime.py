@@ -36,6 +36,8 @@ from seatrial.sim.nodes.spec import cpu_shares, nanocores
 KEPT_PER_NAME = 2
 """Records of one container name that stay: the newest and the one before."""
 START_ERROR = 128
+UNKNOWN = 255
+"""The exit code of what ended while nobody looked: containerd found its process gone when it started."""
 MESSAGE_MAX = 4096
 LOG_MESSAGE_BYTES, LOG_MESSAGE_LINES = 2048, 80
 """How much of a log becomes a termination message."""
@@ -124,6 +126,8 @@ class Runtime:
         """What its clients hear instead of an answer; empty: it answers."""
         self._answers = Signal(clock)
         self._stops: list[tuple[str, int]] = []
+        self._lost: list[str] = []
+        """Containers that ran when the power went."""
 
     @property
     def silence(self) -> str:
@@ -289,11 +293,18 @@ class Runtime:
 
     def power_off(self) -> None:
         """The machine goes down: every process is gone at once, and nothing is left of the sandboxes but records."""
-        for live in self.live.values():
-            if live.process is not None:
+        for container_id, live in self.live.items():
+            if live.process is not None and self.find(container_id).state == RUNNING:
+                self._lost.append(container_id)
                 live.process.signal("KILL")
         for uid in list(self.pods):
             self.stop_sandbox(uid)
+
+    def power_on(self) -> None:
+        """What ran has ended now, as far as is known. Upstream: containerd's internal/cri/server/restart.go."""
+        for container_id in self._lost:
+            self._change(container_id, finished_us=self.clock.now, exit_code=UNKNOWN, reason="Unknown", message="")
+        self._lost.clear()
 
     def _ended(self, container_id: str, result: Exit) -> None:
         live = self.live.get(container_id)

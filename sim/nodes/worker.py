@@ -90,6 +90,11 @@ class PodWorker:
     def key(self) -> str:
         return key_of(self.pod)
 
+    @property
+    def active(self) -> bool:
+        """Its room is taken: nothing of it runs any more once it has been terminated (filterOutInactivePods)."""
+        return self.state not in (TERMINATED, FINISHED)
+
     def busy(self) -> bool:
         return self._process is not None
 

@@ -1,12 +1,18 @@
-"""A stage for whole scenarios in virtual time, and the story of what happened on it as readable lines."""
+"""A stage for whole scenarios in virtual time, and the story of what happened on it as readable lines.
+
+What kubectl prints at a moment is part of the story.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from seatrial.scenarios import kubectl
+from seatrial.scenarios.kubectl.inside import ClusterSession
 from seatrial.sim.apiserver.request import Request, Response
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import S
@@ -30,20 +36,27 @@ KINDS: Mapping[str, str] = {
     "resourcequotas": "ResourceQuota",
     "namespaces": "Namespace",
     "nodes": "Node",
+    "horizontalpodautoscalers.autoscaling": "HorizontalPodAutoscaler",
+    "services": "Service",
 }
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
-GENERATED = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}(?=$|[ \"./,:])")
+GENERATED = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}(?=$|[ \n\"./,:])")
 
 
 class Stage:
-    """A control plane with stand-in nodes; what happens in the namespace ``t`` is told."""
+    """A control plane with stand-in nodes; what happens in the namespace ``t`` is told.
 
-    def __init__(self, **spec: Any) -> None:
+    With ``scheduler`` pods are placed by the cluster's own, otherwise one by one where fewest are.
+    """
+
+    def __init__(self, scheduler: bool = False, **spec: Any) -> None:
         self.cluster: Cluster = cluster(**spec)
         for component in self.cluster.components[1:]:
-            component.stop()
-        self.nodes = StandIns(self.cluster)
+            if not scheduler:
+                component.stop()
+        self.nodes = StandIns(self.cluster, schedules=not scheduler)
+        self._typed: list[tuple[int, str]] = []
         self.sleep(6)
         self.request(
             "POST", "/api/v1/namespaces", {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": NAMESPACE}}
@@ -60,6 +73,16 @@ class Stage:
             if obj["kind"] == "PersistentVolume":
                 del metadata["namespace"]
             self.cluster.apply({**obj, "metadata": metadata})
+
+    def kubectl(self, line: str) -> str:
+        """What the command prints, which the story tells."""
+        session = ClusterSession(self.cluster, namespace=NAMESPACE)
+        kubectl.run(shlex.split(line), session)
+        printed = "".join(session.printed)
+        told = [f"{(self.cluster.now - self.began) / S:8.2f} > kubectl {line}"]
+        told += [f"         | {each}".rstrip() for each in printed.splitlines()]
+        self._typed.append((self.cluster.now, "\n".join(told)))
+        return printed
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Response:
         return self.cluster.request(Request(method, path, body=body, content_type=content_type))
@@ -95,7 +118,7 @@ class Stage:
     def story(self) -> str:
         """What changed, one line each; lines that say nothing new are left out."""
         last: dict[tuple[str, str], str] = {}
-        lines = []
+        lines: list[tuple[int, str]] = []
         for change in self._changes():
             kind, name = KINDS[change.storage], change.obj["metadata"]["name"]
             said = _gist(kind, change.obj)
@@ -104,8 +127,9 @@ class Stage:
             last[kind, name] = said
             at = (change.at_us - self.began) / S
             where = f"{kind}/{name}" if kind != "Event" else "Event"
-            lines.append(f"{at:8.2f} {change.verb[:3]} {where} {said}".rstrip())
-        return "\n".join(GENERATED.sub("-<gen>", line) for line in lines) + "\n"
+            lines.append((change.at_us, f"{at:8.2f} {change.verb[:3]} {where} {said}".rstrip()))
+        lines = sorted([*lines, *self._typed], key=lambda line: line[0])
+        return "\n".join(GENERATED.sub("-<gen>", line) for _, line in lines) + "\n"
 
     def _changes(self) -> Iterator[Any]:
         store = self.cluster.store
@@ -127,7 +151,8 @@ def _gist(kind: str, obj: Any) -> str:
     leaving = " leaving" if "deletionTimestamp" in metadata else ""
     if kind == "Event":
         about = obj["involvedObject"]
-        count = f" x{obj['count']}" if obj.get("count", 1) > 1 else ""
+        times = obj.get("count") or (obj.get("series") or {}).get("count") or 1
+        count = f" x{times}" if times > 1 else ""
         return f"{obj['type']} {obj['reason']}{count} {about['kind']}/{about['name']}: {obj['message']}"
     if kind == "Pod":
         ready = [each["status"] for each in status.get("conditions") or () if each["type"] == "Ready"]

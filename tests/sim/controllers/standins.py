@@ -34,7 +34,8 @@ CONDITIONS = (
 class StandIns:
     """Nodes ``w1`` … that answer, and a scheduler that spreads pods."""
 
-    def __init__(self, cluster: Cluster, nodes: tuple[str, ...] = ("w1", "w2", "w3")) -> None:
+    def __init__(self, cluster: Cluster, nodes: tuple[str, ...] = ("w1", "w2", "w3"), schedules: bool = True) -> None:
+        self._schedules = schedules
         self.cluster, self.clock, self.kinds = cluster, cluster.clock, cluster.kinds
         self.client = Client(cluster.wiring, CONTROL_PLANE, ADMIN, "standin")
         self.nodes: dict[str, int] = {}
@@ -111,6 +112,8 @@ class StandIns:
     def _schedule(self, pod: Mapping[str, Any]) -> None:
         spec, metadata = pod["spec"], pod["metadata"]
         if spec.get("nodeName") or "deletionTimestamp" in metadata or metadata["uid"] in self._assumed:
+            return
+        if not self._schedules:
             return
         counts: dict[str, int] = {}
         for other in self.pods.view.list():

@@ -104,11 +104,15 @@ class TestNodes:
         boot = made.store.get("nodes", "", "w1-k8s")["status"]["nodeInfo"]["bootID"]  # type: ignore[index]
         node.power_off()
         made.run(20 * S)
+        switched_on = made.clock.stamp()
         node.power_on()
         made.run(30 * S)
         found = made.store.get("pods", "default", "a")
         assert found is not None
-        assert found["status"]["containerStatuses"][0]["restartCount"] == 1
+        status = found["status"]["containerStatuses"][0]
+        assert status["restartCount"] == 1
+        ended = status["lastState"]["terminated"]
+        assert (ended["exitCode"], ended["reason"], ended["finishedAt"]) == (255, "Unknown", switched_on)
         assert found["status"]["phase"] == "Running"
         assert "SandboxChanged" in reasons(made, "a")
         assert made.store.get("nodes", "", "w1-k8s")["status"]["nodeInfo"]["bootID"] != boot  # type: ignore[index]
