@@ -94,7 +94,7 @@ def a_lost_node() -> Cluster:
 
 
 DAYS = (
-    pytest.param(a_week_of_backups, marks=pytest.mark.soak),
+    a_week_of_backups,
     an_hour_of_reports,
     an_hour_of_load,
     a_rollout_and_its_undoing,
