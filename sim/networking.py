@@ -17,6 +17,7 @@ from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.machinery.defaults import default
 from seatrial.sim.network import addons, behind
+from seatrial.sim.network.agent import service_account
 from seatrial.sim.network.announcer import Announcer
 from seatrial.sim.network.connections import Connections
 from seatrial.sim.network.coredns import CoreDNS
@@ -106,8 +107,8 @@ class _Addons:
 
     def metrics_server(self, proc: Proc) -> MetricsServer:
         sandbox = proc.container.sandbox
-        resolution = resolution_of(proc.argv)
-        return MetricsServer(self._wiring, sandbox.namespace, sandbox.name, sandbox.host, resolution)
+        user = service_account(sandbox.namespace, self._account(sandbox))
+        return MetricsServer(self._wiring, sandbox.name, sandbox.host, user, resolution_of(proc.argv))
 
     def state_metrics(self, proc: Proc) -> StateMetrics:
         sandbox = proc.container.sandbox

@@ -71,12 +71,10 @@ def resolution_of(argv: Iterable[str]) -> int:
 class MetricsServer:
     """One pod of it; starts and ends with its container."""
 
-    def __init__(self, wiring: Wiring, namespace: str, instance: str, host: str, resolution_us: int) -> None:
+    def __init__(self, wiring: Wiring, instance: str, host: str, user: User, resolution_us: int) -> None:
         self._wiring, self._clock = wiring, wiring.clock
         self.name, self.host = f"metrics-server/{instance}", host
         self._resolution_us = resolution_us
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-        user = User(f"system:serviceaccount:{namespace}:metrics-server", groups)
         self._client = Client(wiring, host, user, "metrics-server/v0.8.0")
         self._processes: list[Process] = []
         self.running = False

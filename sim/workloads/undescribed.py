@@ -2,7 +2,8 @@
 
 What is inside such an image cannot be known, so that it is taken to do what its pod expects of it: a program that the
 pod names is there; it listens on the ports that the pod mentions and goes on, or, where the pod waits for an end
-(``ContainerConfig.ends``), does its work and succeeds. Only what a container's main process starts is taken for
+(``ContainerConfig.ends``), does its work and succeeds. As a webhook it admits what it is asked about, and converts
+objects by their version alone. Only what a container's main process starts is taken for
 granted: who looks around with exec finds what is in the tree. *Not modelled*: commands of such images that fail
 because they are misspelt.
 """
@@ -10,11 +11,13 @@ because they are misspelt.
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seatrial.sim.workloads.container import Container
+    from seatrial.sim.workloads.net import HttpRequest
     from seatrial.sim.workloads.process import Proc
 
 OWN = "generic"
@@ -44,6 +47,23 @@ def started_by(proc: Proc, name: str, path: str | None) -> Callable[[Proc], Any]
         if container.image.known or error.errno != errno.ENOENT or not _of_main(proc):
             raise
     return container.world.program(OWN, container.image)
+
+
+def review(request: HttpRequest) -> Mapping[str, Any] | None:
+    """The answer of a webhook that has nothing against it; None for a request that asks for no review."""
+    try:
+        asked = json.loads(request.body)
+        kind, wanted = asked["kind"], asked["request"]
+        if kind == "AdmissionReview":
+            answer = {"uid": wanted["uid"], "allowed": True}
+        elif kind == "ConversionReview":
+            made = [{**obj, "apiVersion": wanted["desiredAPIVersion"]} for obj in wanted["objects"]]
+            answer = {"uid": wanted["uid"], "convertedObjects": made, "result": {"status": "Success"}}
+        else:
+            return None
+    except (ValueError, KeyError, TypeError):
+        return None
+    return {"apiVersion": asked["apiVersion"], "kind": kind, "response": answer}
 
 
 def _of_main(proc: Proc) -> bool:

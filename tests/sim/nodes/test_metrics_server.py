@@ -120,3 +120,33 @@ def test_the_autoscaler_follows_it_as_its_flags_say(flags: dict[str, Any], repli
     )
     cluster.run(150 * S)
     assert cluster.get("deployment", "w")["spec"]["replicas"] == replicas
+
+
+def test_it_acts_as_the_account_of_its_pod(cluster: Cluster) -> None:
+    """Charts name it as they like."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "own"},
+        "spec": {
+            "serviceAccountName": "default",
+            "containers": [
+                {
+                    "name": "c",
+                    "image": "registry.k8s.io/metrics-server/metrics-server:v0.8.0",
+                    "args": ["--secure-port=10250", "--metric-resolution=15s"],
+                    "readinessProbe": {"httpGet": {"port": 10250, "path": "/readyz", "scheme": "HTTPS"}},
+                }
+            ],
+        },
+    }
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "own"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}],
+    }
+    cluster.apply([binding, pod])
+    cluster.run(45 * S)
+    assert cluster.get("pods", "own")["status"]["containerStatuses"][0]["ready"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from seatrial.sim.workloads.catalogue import Catalogue, NoSuchImage
 from seatrial.sim.workloads.container import Container
+from seatrial.sim.workloads.net import HttpRequest
+from seatrial.sim.workloads.undescribed import review
 from seatrial.sim.workloads.world import COMMANDS
 from tests.sim.workloads.running import Bench, output_of
 
@@ -155,6 +159,28 @@ class TestWhatNobodyDescribed:
     def test_it_ends_well_where_its_end_is_waited_for(self) -> None:
         bench, _ = self.started(argv=["/migrate"], ends=True)
         assert [end.code for end, _ in bench.ends] == [0]
+
+    @pytest.mark.parametrize(
+        ("kind", "asked", "said"),
+        [
+            ("AdmissionReview", {}, {"allowed": True}),
+            (
+                "ConversionReview",
+                {"desiredAPIVersion": "example.com/v2", "objects": [{"apiVersion": "example.com/v1", "kind": "Thing"}]},
+                {
+                    "convertedObjects": [{"apiVersion": "example.com/v2", "kind": "Thing"}],
+                    "result": {"status": "Success"},
+                },
+            ),
+        ],
+    )
+    def test_as_a_webhook_it_has_nothing_against_what_it_is_asked(
+        self, kind: str, asked: dict[str, object], said: dict[str, object]
+    ) -> None:
+        body = json.dumps({"apiVersion": "x/v1", "kind": kind, "request": {"uid": "u", **asked}}).encode()
+        answer = review(HttpRequest("POST", "/", {}, body, ""))
+        assert answer == {"apiVersion": "x/v1", "kind": kind, "response": {"uid": "u", **said}}
+        assert review(HttpRequest("POST", "/", {}, b"{}", "")) is None
 
     def test_who_looks_around_finds_what_is_in_the_tree(self) -> None:
         _, container = self.started()
