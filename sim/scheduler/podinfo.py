@@ -65,7 +65,7 @@ class Term:
 class Traits:
     """Everything about a pod that a verdict or a score may depend on."""
 
-    def __init__(self, pod: Object) -> None:
+    def __init__(self, pod: Object, placed: bool = False) -> None:
         meta, spec = pod["metadata"], pod["spec"]
         self.namespace: str = meta.get("namespace") or "default"
         self.labels: Mapping[str, str] = meta.get("labels") or {}
@@ -75,7 +75,7 @@ class Traits:
         self.owner: Object | None = _controller(meta)
         self.priority: int = spec.get("priority") or 0
         self.preempts: bool = spec.get("preemptionPolicy") != "Never"
-        self.node_name: str = spec.get("nodeName") or ""
+        self.node_name: str = "" if placed else spec.get("nodeName") or ""
         self.held = held_resources(pod)
         self.requests = pod_requests(spec, self.held)
         self.non_zero = _non_zero(spec, self.held)
@@ -132,7 +132,7 @@ class Intern:
         if traits is None:
             if len(self._known) >= self._size:
                 del self._known[next(iter(self._known))]
-            traits = self._known[key] = Traits(pod)
+            traits = self._known[key] = Traits(pod, placed)
         return PodInfo(pod, traits)
 
 

@@ -75,6 +75,12 @@ def test_the_node_of_a_placed_pod_is_no_trait() -> None:
     assert traits_key(bound) != traits_key(free)
 
 
+def test_a_pod_without_a_node_wants_none_though_its_like_had_one_when_the_scheduler_started() -> None:
+    intern = Intern()
+    assert intern.info({**pod("a"), "spec": {**pod("a")["spec"], "nodeName": "n1"}}, placed=True).traits.node_name == ""
+    assert intern.info(pod("b")).traits.node_name == ""
+
+
 def test_host_ports_of_containers_and_sidecars_count() -> None:
     ports = [{"containerPort": 1, "hostPort": 80}, {"containerPort": 2}, {"hostPort": 53, "protocol": "UDP"}]
     sidecar = {"name": "s", "restartPolicy": "Always", "ports": [{"hostPort": 81, "hostIP": "127.0.0.1"}]}
