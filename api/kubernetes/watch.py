@@ -79,6 +79,7 @@ class WatchBody:
         self._media_type = media_type
         self._frames = frames
         self._release = release
+        self.broken = False
 
     def read(self) -> bytes:
         frames = self._stream.read(READ_FRAMES)
@@ -92,6 +93,11 @@ class WatchBody:
         """Calls after the change that made it ready is durable, never in the middle of another's request."""
         self._stream.on_ready(lambda: self._release(call))
 
+    def break_off(self) -> None:
+        """The server's process is gone."""
+        self.broken = True
+        self._stream.close()
+
     def close(self) -> None:
         self._stream.close()
 
@@ -104,13 +110,14 @@ class LogBody:
         self._release = release
         self._call: Callable[[], None] | None = None
         self._listening = False
+        self.broken = False
 
     def read(self) -> bytes:
         return self._log.read()
 
     @property
     def closed(self) -> bool:
-        return self._log.ended
+        return self.broken or self._log.ended
 
     def on_ready(self, call: Callable[[], None]) -> None:
         self._call = call
@@ -122,6 +129,12 @@ class LogBody:
         call, self._call = self._call, None
         if call is not None:
             self._release(call)
+
+    def break_off(self) -> None:
+        """The server's process is gone."""
+        self.broken = True
+        self._log.close()
+        self._ready()
 
     def close(self) -> None:
         self._call = None

@@ -110,6 +110,7 @@ class Kubernetes:
         self._audit = audit
         self._date = (0, "")
         self._watches: WeakSet[WatchStream] = WeakSet()
+        self._bodies: WeakSet[WatchBody | LogBody] = WeakSet()
 
     def __call__(self, incoming: Incoming, answer: Answer) -> None:
         """Serves one request at the simulation's present; the answer goes out once its effects are durable."""
@@ -186,6 +187,12 @@ class Kubernetes:
             self._driver.look()
 
     def _leave(self, incoming: Incoming, answer: Answer, response: Response) -> None:
+        if not self._up():
+            # Its process is gone since the request came.
+            if response.streaming and not isinstance(response.body, Connect):
+                response.body.close()
+            answer(Outgoing(0, hang_up=True))
+            return
         try:
             outgoing = self.outgoing(incoming, response)
         except Exception:
@@ -198,6 +205,12 @@ class Kubernetes:
         """Ends all watches with 410 Gone, as those of an etcd that was restored: their clients list anew."""
         for stream in list(self._watches):
             stream.fail(errors.expired(text))
+
+    def hang_up(self) -> None:
+        """Ends all watches and followed logs as the end of the server's process does: in the middle of a sentence."""
+        self._driver.enter()
+        for body in list(self._bodies):
+            body.break_off()
 
     # answers
 
@@ -244,6 +257,7 @@ class Kubernetes:
         if isinstance(body, WatchStream):
             self._watches.add(body)
             watch = WatchBody(body, response.content_type, self._frames, release)
+            self._bodies.add(watch)
             if response.content_type == PROTOBUF:
                 headers[2] = ("Content-Type", PROTOBUF_STREAM)
             elif messages := streamed(incoming, watch, events=True):
@@ -252,6 +266,7 @@ class Kubernetes:
         if isinstance(body, Connect):
             return upgrade(incoming, body, self._driver)
         log_body = LogBody(body, release)
+        self._bodies.add(log_body)
         return streamed(incoming, log_body, events=False) or Outgoing(response.code, headers, stream=log_body)
 
     def _headers(self, incoming: Incoming, response: Response) -> Headers:

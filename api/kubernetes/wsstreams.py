@@ -18,6 +18,8 @@ BINARY, BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
 class Whole:
     """Bytes that are all there; see ``message.Stream``."""
 
+    broken = False
+
     def __init__(self, data: bytes) -> None:
         self._data = data
 

@@ -68,6 +68,10 @@ class Stream(Protocol):
     def closed(self) -> bool:
         """Nothing will come any more, except what ``read`` still gives."""
 
+    @property
+    def broken(self) -> bool:
+        """It has ended without an end, as what a process said that is gone: the connection ends with it."""
+
     def on_ready(self, call: Callable[[], None]) -> None:
         """Calls once when there is something to read or the stream has ended; never from within this call."""
 

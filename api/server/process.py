@@ -206,6 +206,12 @@ async def _run(
     driver.on_failure = fail
     cluster.connect(Outside(cluster.clock, driver).perform)
     kubernetes = kubernetes_of(live, driver, settings, audit)
+
+    def look_for_server() -> None:
+        if not cluster.endpoint.up:
+            driver.release(kubernetes.hang_up)
+
+    cluster.endpoint.on_change(look_for_server)
     histories = Histories(home, live, driver, keys, stopping.set, kubernetes.expire)
 
     def status() -> Mapping[str, Any]:

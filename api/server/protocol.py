@@ -211,8 +211,7 @@ class Connection(asyncio.Protocol):
             self._hand_over(incoming, answer)
             return
         if answer.hang_up:
-            self._closing = True
-            self._transport.close()
+            self._hang_up()
             return
         whole = answer.pieces is None and answer.stream is None
         head = [f"HTTP/1.1 {answer.code} {REASONS.get(answer.code, 'Status')}\r\n"]
@@ -269,12 +268,20 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             if self._paused:
                 return
+        elif stream.broken:
+            self._hang_up()
+            return
         elif stream.closed:
             self._stream = None
             self._transport.write(b"0\r\n\r\n")
             self._done()
             return
         stream.on_ready(self._pump)
+
+    def _hang_up(self) -> None:
+        """Ends the connection in the middle of what was being said."""
+        self._closing = True
+        self._transport.close()
 
     def _done(self) -> None:
         incoming, self._current = self._current, None

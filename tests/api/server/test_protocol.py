@@ -147,7 +147,7 @@ class Ticker:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self.closed = False
+        self.closed = self.broken = False
         self.gone = False
         self._call: Callable[[], None] | None = None
 
@@ -185,6 +185,23 @@ def test_a_stream_is_sent_as_it_comes_and_ends_with_its_source() -> None:
                 assert await anext(lines) == line
             ticker.feed(b"", last=True)
             assert [line async for line in lines] == []
+
+    story(run)
+
+
+def test_a_stream_that_breaks_ends_the_connection_without_an_end() -> None:
+    ticker = Ticker()
+
+    async def run() -> None:
+        async with edge(lambda incoming, answer: answer(Outgoing(200, stream=ticker))) as listener:
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            ticker.feed(b"half")
+            ticker.broken = True
+            ticker.feed(b"")
+            assert await reader.read() == b"4\r\nhalf\r\n"
+            writer.close()
 
     story(run)
 
