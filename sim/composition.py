@@ -120,11 +120,12 @@ def shells(
     from seatrial.sim.nodeshell.shells import Shells
     from seatrial.sim.nodeshell.site import Site
 
-    lost = {"kube-apiserver": ApiserverDown(), "etcd": EtcdNoQuorum()}
-    for name, fault in lost.items():
-        parts.network.world.programs[name] = programs.needed(CONTROL_PLANE, partial(fault.start, seams))
     nodes = {node.host: node for node in parts.nodes}
-    return Shells(Site(seams, faults, server, nodes, CONTROL_PLANE, authority), sessions)
+    site = Site(seams, faults, server, nodes, CONTROL_PLANE, authority)
+    known = parts.network.world.programs
+    known["kube-apiserver"] = programs.needed(CONTROL_PLANE, partial(ApiserverDown().start, seams))
+    known["etcd"] = programs.needed(CONTROL_PLANE, partial(EtcdNoQuorum().start, seams), site.etcd.resume)
+    return Shells(site, sessions)
 
 
 def machines(wiring: Wiring, workloads: Any) -> list[Node]:

@@ -79,12 +79,15 @@ def of_component(find: Callable[[Proc], Component | None]) -> Program:
     return program
 
 
-def needed(host: str, fail: Callable[[], Callable[[], None]]) -> Program:
+def needed(
+    host: str, fail: Callable[[], Callable[[], None]], resume: Callable[[Proc], str] = lambda proc: ""
+) -> Program:
     """A program that is missed while it does not run on a machine: when its last process there ends, ``fail`` breaks
     what needs it and returns the opposite, for when it runs again. Before its first start all is well: whoever
-    installed the cluster saw to that."""
+    installed the cluster saw to that. ``resume`` is called at each later start, and says why there can be none."""
     running: list[Proc] = []
     heals: list[Callable[[], None]] = []
+    started = False
 
     def ended(proc: Proc) -> None:
         running.remove(proc)
@@ -92,8 +95,14 @@ def needed(host: str, fail: Callable[[], Callable[[], None]]) -> Program:
             heals.append(fail())
 
     def program(proc: Proc) -> Steps:
+        nonlocal started
         heed(proc)
         if proc.container.sandbox.host == host:
+            problem = resume(proc) if started else ""
+            started = True
+            if problem:
+                proc.err(f"{problem}\n")
+                return 1
             running.append(proc)
             while heals:
                 heals.pop()()

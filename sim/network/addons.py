@@ -105,8 +105,17 @@ def images(spec: ClusterSpec) -> list[str]:
     return list(found)
 
 
+PATHS: Mapping[str, Mapping[str, str]] = {
+    "etcd": {"etcd-certs": "/etc/kubernetes/pki/etcd", "etcd-data": "/var/lib/etcd"}
+}
+"""Directories of the machine that a static pod sees at the same place, by volume."""
+
+
 def _static(name: str, image: str, flags: list[str], cpu: str, port: int, memory: str) -> Object:
     requests = {"cpu": cpu, "memory": memory} if memory else {"cpu": cpu}
+    paths = PATHS.get(name, {})
+    mounts = [{"mountPath": path, "name": volume} for volume, path in paths.items()]
+    volumes = [{"hostPath": {"path": path, "type": "DirectoryOrCreate"}, "name": each} for each, path in paths.items()]
     container = {
         "name": name,
         "image": image,
@@ -114,6 +123,7 @@ def _static(name: str, image: str, flags: list[str], cpu: str, port: int, memory
         "command": [name, *flags],
         "ports": [{"containerPort": port, "hostPort": port, "name": "probe-port", "protocol": "TCP"}],
         "resources": {"requests": requests},
+        **({"volumeMounts": mounts} if mounts else {}),
     }
     return {
         "apiVersion": "v1",
@@ -125,6 +135,7 @@ def _static(name: str, image: str, flags: list[str], cpu: str, port: int, memory
         },
         "spec": {
             "containers": [container],
+            **({"volumes": volumes} if volumes else {}),
             "hostNetwork": True,
             "priority": 2_000_001_000,
             "priorityClassName": "system-node-critical",

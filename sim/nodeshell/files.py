@@ -130,9 +130,7 @@ def control_plane(machine: Machine, fs: FileSystem, at: int) -> None:
             fs.put(f"/etc/kubernetes/{row.name}", conf_file(machine, row, at))
     fs.make_dir("/root/.kube", parents=True)
     fs.link("/etc/kubernetes/admin.conf", "/root/.kube/config")
-    fs.make_dir("/var/lib/etcd/member/wal", parents=True)
-    fs.make_dir("/var/lib/etcd/member/snap", parents=True)
-    fs.put("/var/lib/etcd/member/snap/db", File(mode=0o600, mtime_us=at))
+    site.etcd.install(fs, at)
     if site.spec.addons:
         for file, pod in addons.static_pods(site.spec, machine.address).items():
             _write(fs, f"{MANIFESTS}/{file}", yaml.safe_dump(dict(pod), sort_keys=True), 0o600)

@@ -16,6 +16,7 @@ from seatrial.sim.faults.seams import Seams
 from seatrial.sim.kernel.clock import parse_stamp
 from seatrial.sim.network.dataplane import DataPlane
 from seatrial.sim.nodes.node import Node
+from seatrial.sim.nodeshell.etcd import Etcd
 from seatrial.sim.nodeshell.pki import Authority
 from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.world import World
@@ -40,6 +41,14 @@ class Site:
     """Programs that whoever composes the cluster adds to its machines, such as kubectl."""
 
     _certificates: Authority | None = None
+    _etcd: Etcd | None = None
+
+    @property
+    def etcd(self) -> Etcd:
+        """etcd's data on the control plane's disk."""
+        if self._etcd is None:
+            self._etcd = Etcd(self.server, self.authority)
+        return self._etcd
 
     @property
     def wiring(self) -> Wiring:

@@ -1,8 +1,8 @@
 """etcdctl and etcdutl: health and members of the cluster's etcd, and snapshots of what it holds.
 
-Source: etcd 3.6, etcdctl and etcdutl. A snapshot is a file of this simulation with every object at one revision. Not
-modelled: keys and values, users, more than one member; a snapshot is not put back (``seatrial clock rewind`` and
-``seatrial clock fork`` go to an earlier state instead).
+Source: etcd 3.6, etcdctl and etcdutl; ``snapshot status`` and ``restore`` are etcdutl's, and here etcdctl's too, as
+before 3.6. A snapshot is a file of this simulation with every object at one revision. Not modelled: keys and values,
+users, more than one member.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ import orjson
 
 from seatrial.sim.network.addons import ETCD_VERSION
 from seatrial.sim.nodes.cri import RUNNING
-from seatrial.sim.nodeshell import ages
+from seatrial.sim.nodeshell import ages, etcd
 from seatrial.sim.nodeshell.machine import Machine, machine_of
+from seatrial.sim.workloads.filesystem import File
 from seatrial.sim.workloads.process import Proc
 
 Steps = Generator[Any, Any, int]
-MAGIC = b"seatrial etcd snapshot 1\n"
 TIMEOUT_US = 5_000_000
 """--command-timeout."""
-VALUED = ("endpoints", "cacert", "cert", "key", "write-out", "w", "data-dir", "command-timeout", "dial-timeout", "user")
+VALUED = (
+    "endpoints", "cacert", "cert", "key", "write-out", "w", "data-dir", "command-timeout", "dial-timeout", "user",
+    "name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls", "wal-dir", "bump-revision",
+)  # fmt: skip
 MEMBER = "8e9e05c52164694d"
 
 
@@ -86,7 +89,7 @@ def _dial(proc: Proc, machine: Machine, options: dict[str, str]) -> Generator[An
 
 
 def etcdctl(proc: Proc) -> Steps:
-    """etcdctl snapshot save|status FILE, member list, endpoint health|status, version"""
+    """etcdctl snapshot save|status|restore FILE, member list, endpoint health|status, version"""
     options, words = _parsed(proc)
     machine = machine_of(proc)
     command = " ".join(words[:2])
@@ -99,12 +102,8 @@ def etcdctl(proc: Proc) -> Steps:
             return _save(proc, machine, words[2], endpoint)
         elif command == "snapshot status" and len(words) == 3:
             return _status(proc, words[2], options)
-        elif command == "snapshot restore":
-            raise Failed(
-                "etcdutl: a snapshot is not put back in this simulation, whose histories go back by themselves: on "
-                "your computer, seatrial clock rewind takes the cluster to an earlier moment, and seatrial clock fork "
-                "makes a second one there"
-            )
+        elif command == "snapshot restore" and len(words) == 3:
+            return _restore(proc, words[2], options)
         elif command == "member list":
             yield from _dial(proc, machine, options)
             url = f"https://{machine.site.api_address}"
@@ -116,7 +115,9 @@ def etcdctl(proc: Proc) -> Steps:
             endpoint = yield from _dial(proc, machine, options)
             return _endpoint(proc, machine, endpoint, options, version)
         else:
-            raise Failed("etcdctl: there are snapshot save|status FILE, member list, endpoint health|status, version")
+            raise Failed(
+                "etcdctl: there are snapshot save|status|restore FILE, member list, endpoint health|status, version"
+            )
     except Failed as problem:
         proc.err(f"{problem}\n")
         return 1
@@ -124,18 +125,13 @@ def etcdctl(proc: Proc) -> Steps:
 
 
 def _save(proc: Proc, machine: Machine, path: str, endpoint: str) -> int:
-    store = machine.site.server.store
-    objects = {storage: store.list(storage) for storage in sorted(store.storages())}
-    raw = MAGIC + orjson.dumps({"revision": store.revision, "objects": objects})
     try:
-        proc.fs.write(path, raw, proc.cwd, mode=0o600)
+        proc.fs.write(path, machine.site.etcd.snapshot(), proc.cwd, mode=etcd.OWN)
     except OSError as problem:
         raise Failed(f"Error: could not open {path}.part (open {path}.part: {problem.strerror})") from None
-    stamp = proc.clock.stamp()
     for message in ("fetching snapshot", "fetched snapshot"):
-        line = {"level": "info", "ts": stamp, "msg": message, "endpoint": endpoint}
-        proc.err(orjson.dumps(line).decode() + "\n")
-    proc.err(orjson.dumps({"level": "info", "ts": stamp, "msg": "saved", "path": path}).decode() + "\n")
+        _log(proc, message, endpoint=endpoint)
+    _log(proc, "saved", path=path)
     proc.out(f"Snapshot saved at {path}\nServer version 3.6.0\n")
     return 0
 
@@ -148,22 +144,48 @@ def _table(columns: list[str], row: list[str]) -> str:
     return edge + head + edge + cells + edge
 
 
-def _status(proc: Proc, path: str, options: dict[str, str]) -> int:
+def _log(proc: Proc, message: str, **about: str) -> None:
+    line = {"level": "info", "ts": proc.clock.stamp(), "msg": message, **about}
+    proc.err(orjson.dumps(line).decode() + "\n")
+
+
+def _read(proc: Proc, path: str) -> tuple[bytes, etcd.Snapshot]:
+    """A snapshot's file and what it says. Raises Failed."""
     try:
         raw = proc.fs.read(path, proc.cwd)
+        return raw, etcd.read(raw)
     except OSError:
         raise Failed(f"Error: stat {path}: no such file or directory") from None
-    if not raw.startswith(MAGIC):
-        raise Failed(f"Error: {path}: snapshot file integrity check failed: invalid database")
-    value = orjson.loads(raw[len(MAGIC) :])
-    keys = sum(len(objects) for objects in value["objects"].values())
+    except ValueError as problem:
+        raise Failed(f"Error: {path}: snapshot file integrity check failed: {problem}") from None
+
+
+def _restore(proc: Proc, path: str, options: dict[str, str]) -> int:
+    """Makes a data directory of a snapshot; etcd takes it up when it is started there."""
+    raw, _ = _read(proc, path)
+    directory = options.get("data-dir") or f"{options.get('name', 'default')}.etcd"
+    if not etcd.is_empty(proc.fs, directory, proc.cwd):
+        raise Failed(f'Error: data-dir "{directory}" not empty or could not be read')
+    places = {"wal-dir": f"{directory}/{etcd.WAL}", "data-dir": directory, "snap-dir": f"{directory}/member/snap"}
+    _log(proc, "restoring snapshot", path=path, **places)
+    try:
+        etcd.lay_out(proc.fs, directory, File(raw, etcd.OWN, proc.clock.now), proc.cwd)
+    except OSError as problem:
+        raise Failed(f"Error: mkdir {directory}: {(problem.strerror or '').lower()}") from None
+    _log(proc, "restored snapshot", path=path, **places)
+    return 0
+
+
+def _status(proc: Proc, path: str, options: dict[str, str]) -> int:
+    raw, snapshot = _read(proc, path)
+    keys = sum(len(objects) for objects in snapshot.objects.values())
     hash_ = f"{zlib.crc32(raw):x}"
     size = f"{len(raw) / 1_000_000:.1f} MB" if len(raw) >= 1_000_000 else f"{len(raw) // 1000} kB"
-    row = [hash_, str(value["revision"]), str(keys), size]
+    row = [hash_, str(snapshot.revision), str(keys), size]
     if options.get("write-out") == "table":
         proc.out(_table(["HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE"], row))
     elif options.get("write-out") == "json":
-        value = {"hash": zlib.crc32(raw), "revision": value["revision"], "totalKey": keys, "totalSize": len(raw)}
+        value = {"hash": zlib.crc32(raw), "revision": snapshot.revision, "totalKey": keys, "totalSize": len(raw)}
         proc.out(orjson.dumps(value) + b"\n")
     else:
         proc.out(", ".join(row) + "\n")
