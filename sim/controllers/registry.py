@@ -34,6 +34,7 @@ from seatrial.sim.controllers import (
     tokens,
     ttlafterfinished,
     volume_attach,
+    volume_attacher,
     volume_binder,
     volume_ephemeral,
     volume_protection,
@@ -81,4 +82,5 @@ CONTROLLERS: tuple[Controller, ...] = (
     policystatus.CONTROLLER,
     loadbalancer.CONTROLLER,
     volume_provisioner.CONTROLLER,
+    volume_attacher.CONTROLLER,
 )

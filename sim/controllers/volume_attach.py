@@ -1,19 +1,29 @@
 """Attaching and expanding volumes of CSI drivers: the control plane's side of it.
 
 Source: k8s.io/kubernetes/pkg/controller/volume/attachdetach, pkg/volume/csi/csi_attacher.go and
-pkg/controller/volume/expand. *Not modelled*: volumes that in-tree plug-ins attach, the pause before a volume is
-detached by force, and the names of the pods in a Multi-Attach error; a driver's own attacher has to say that a volume
-is attached, and kubelets do not wait for it.
+pkg/controller/volume/expand. A driver's own attacher (``volume_attacher``) says that a volume is attached; from the
+node's status the kubelet knows it. *Not modelled*: volumes that in-tree plug-ins attach, drivers without a CSIDriver,
+and that a volume is only detached once the kubelet has unmounted it, or six minutes later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
 from seatrial.sim.apiserver.request import Object
-from seatrial.sim.controllers.actions import Create, Outcome, Record, Steps, Turn, delete_of, ignoring
+from seatrial.sim.controllers.actions import (
+    MERGE_PATCH,
+    Create,
+    Outcome,
+    Patch,
+    Record,
+    Steps,
+    Turn,
+    delete_of,
+    ignoring,
+)
 from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.informers import claims
 from seatrial.sim.controllers.podstate import is_terminal, phase
@@ -22,6 +32,7 @@ from seatrial.sim.controllers.volume_match import storage
 ATTACHMENTS, DRIVERS = "volumeattachments.storage.k8s.io", "csidrivers.storage.k8s.io"
 SHARED_MODES = ("ReadWriteMany", "ReadOnlyMany")
 EXCLUSIVE = "Volume is already exclusively attached to one node and can't be attached to another"
+NODES = "nodes"
 LOOK_US = 1_000_000
 """How often it is looked whether another node has let go. Upstream's reconciler looks ten times as often."""
 CLAIMS, VOLUMES, CLASSES = "persistentvolumeclaims", "persistentvolumes", "storageclasses.storage.k8s.io"
@@ -64,6 +75,21 @@ def held_by(turn: Turn, volume: Object, node: str) -> Object | None:
     return None
 
 
+def why_held(turn: Turn, volume: Object, elsewhere: str) -> str:
+    """Who uses a volume on the other node (reportMultiAttachError)."""
+    ref = volume["spec"].get("claimRef") or {}
+    claim = f"{ref.get('namespace')}/{ref.get('name')}"
+    pods = turn.view("pods").indexed("node", elsewhere)
+    names = [each["metadata"]["name"] for each in pods if not is_terminal(each) and claim in claims(each)]
+    return f"Volume is already used by pod(s) {', '.join(names)}" if names else EXCLUSIVE
+
+
+def volume_name(volume: Object) -> str:
+    """GetUniqueVolumeNameFromSpec, of a volume of a CSI driver."""
+    csi = volume["spec"]["csi"]
+    return f"kubernetes.io/csi/{csi['driver']}^{csi['volumeHandle']}"
+
+
 def is_own(turn: Turn, attachment: Object) -> bool:
     """Whether an attachment is one that this controller makes; others are left alone."""
     spec, name = attachment["spec"], attachment["metadata"]["name"]
@@ -85,11 +111,13 @@ def reconcile_attach(turn: Turn) -> Steps:
     waits = False
     for name, (volume, pod) in wanted.items():
         attachment = there.get(name)
-        if attachment is None and held_by(turn, volume, node) is not None:
+        held = held_by(turn, volume, node) if attachment is None else None
+        if held is not None:
             waits = True
             if f"{name}/held" not in told:
                 told[f"{name}/held"] = None
-                text = f'Multi-Attach error for volume "{volume["metadata"]["name"]}" {EXCLUSIVE}'
+                why = why_held(turn, volume, held["spec"]["nodeName"])
+                text = f'Multi-Attach error for volume "{volume["metadata"]["name"]}" {why}'
                 yield Record(pod, "Warning", "FailedAttachVolume", text)
         elif attachment is None:
             told.pop(f"{name}/held", None)
@@ -101,11 +129,32 @@ def reconcile_attach(turn: Turn) -> Steps:
             told[name] = None
             text = f'AttachVolume.Attach succeeded for volume "{volume["metadata"]["name"]}"'
             yield Record(pod, "Normal", "SuccessfulAttachVolume", text)
+    yield from _report(turn, node, wanted, there)
     for name, attachment in there.items():
         if name not in wanted and not attachment["metadata"].get("deletionTimestamp") and is_own(turn, attachment):
             told.pop(name, None)
             yield from ignoring(delete_of(ATTACHMENTS, attachment), 404)
     return Outcome(LOOK_US, periodic=True) if waits else None
+
+
+def _report(
+    turn: Turn, node: str, wanted: Mapping[str, tuple[Object, Object]], there: Mapping[str, Object]
+) -> Generator[Any, Any, None]:
+    """Writes what is attached into the node's status, and that before anything is detached (UpdateNodeStatuses)."""
+    found = turn.view(NODES).get("", node)
+    if found is None:
+        return
+    names = sorted(
+        volume_name(volume)
+        for name, (volume, _) in wanted.items()
+        if name in there
+        and "deletionTimestamp" not in there[name]["metadata"]
+        and (there[name].get("status") or {}).get("attached")
+    )
+    attached = [{"devicePath": "", "name": name} for name in names]
+    if ((found.get("status") or {}).get("volumesAttached") or []) != attached:
+        patch = {"status": {"volumesAttached": attached or None}}
+        yield from ignoring(Patch(NODES, "", node, patch, MERGE_PATCH, "status"), 404)
 
 
 def pod_keys(seen: Seen) -> Iterable[tuple[str, str]]:
@@ -151,7 +200,7 @@ ATTACH = Controller(
     account="attachdetach-controller",
     reconcile=reconcile_attach,
     watches=(("pods", pod_keys), (ATTACHMENTS, attachment_keys)),
-    reads=(CLAIMS, VOLUMES, DRIVERS),
+    reads=(CLAIMS, VOLUMES, DRIVERS, NODES),
     workers=1,
 )
 EXPAND = Controller(

@@ -39,6 +39,8 @@ KINDS = {
     "secret": "secrets",
     "claim": "persistentvolumeclaims",
     "volume": "persistentvolumes",
+    "driver": "csidrivers.storage.k8s.io",
+    "node": "nodes",
     "trustbundle": "clustertrustbundles.certificates.k8s.io",
 }
 NODE_RESOLVER = "10.0.2.3"
@@ -352,6 +354,16 @@ class Kubelet:
             return None
         return self.references.get("volume", "", found["spec"]["volumeName"])
 
+    def is_attached(self, volume: Object) -> bool:
+        """Whether the node's status says so of a volume that has to be attached (VerifyControllerAttachedVolume)."""
+        csi = volume["spec"].get("csi")
+        driver = self.references.get("driver", "", csi["driver"]) if csi is not None else None
+        if csi is None or driver is None or driver["spec"].get("attachRequired") is False:
+            return True
+        node = self.references.get("node", "", self.node_name) or {}
+        name = f"kubernetes.io/csi/{csi['driver']}^{csi['volumeHandle']}"
+        return any(each["name"] == name for each in (node.get("status") or {}).get("volumesAttached") or ())
+
     def mount(self, worker: PodWorker) -> Generator[Any, Any, bool]:
         """Waits until every volume of the pod is mounted, but not for ever (WaitForAttachAndMount)."""
         volumes, clock, settings = worker.volumes, self.clock, self.settings
@@ -366,9 +378,10 @@ class Kubelet:
             worker.fetched = True
         problems: list[tuple[str, str]] = []
         while True:
+            waiting = volumes.unattached()
             if clock.now >= worker.mount_at_us:
-                problems = volumes.set_up()
-                if not problems:
+                problems = volumes.set_up(waiting)
+                if not problems and not waiting:
                     worker.mounted = True
                     worker.mount_at_us, worker.mount_delay_us = 0, settings.mount_retry_us
                     return True
@@ -379,8 +392,9 @@ class Kubelet:
                 worker.mount_delay_us = min(worker.mount_delay_us * 2, settings.mount_retry_max_us)
             if worker.mount_at_us > deadline:
                 yield clock.sleep(deadline - clock.now)
-                missing = " ".join(sorted({name for name, _ in problems or volumes.set_up()}))
-                text = f"unmounted volumes=[{missing}], unattached volumes=[], failed to process volumes=[]"
+                failed = {name for name, _ in problems or volumes.set_up(waiting)}
+                missing, apart = " ".join(sorted({*failed, *waiting})), " ".join(waiting)
+                text = f"unmounted volumes=[{missing}], unattached volumes=[{apart}], failed to process volumes=[]"
                 text = f"Unable to attach or mount volumes: {text}: context deadline exceeded"
                 worker.event(None, "Warning", "FailedMount", text)
                 return False
@@ -395,6 +409,11 @@ class Kubelet:
             volume = ((claim or {}).get("spec") or {}).get("volumeName")
             if volume:
                 yield from self.references.fetch(worker.uid, "", [("volume", volume)])
+                found = self.references.get("volume", "", volume)
+                csi = found["spec"].get("csi") if found is not None else None
+                if csi is not None:
+                    asked = [("driver", csi["driver"]), ("node", self.node_name)]
+                    yield from self.references.fetch(worker.uid, "", asked)
 
     def _reference_changed(self, uid: str) -> None:
         """Contents follow at the pod's next regular sync; which one that is needs no counting before."""

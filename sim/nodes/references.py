@@ -1,7 +1,7 @@
 """ConfigMaps and Secrets that the pods of a node refer to: watched one by one, while a pod needs them. Trust bundles,
 which pods choose by their labels, are watched together.
 
-Claims and their volumes are asked for when they are mounted; kubelets may not watch them. Source:
+Claims, their volumes, and what says whether these are attached, are asked for when they are mounted. Source:
 k8s.io/kubernetes/pkg/kubelet/util/manager (watch_based_manager.go) and
 volumemanager/populator (desired_state_of_world_populator.go). Not modelled: that upstream ends the watch
 of an immutable object.
@@ -23,7 +23,7 @@ Object = Mapping[str, Any]
 Key = tuple[str, str, str]
 """(kind, namespace, name)."""
 
-ASKED = ("claim", "volume")
+ASKED = ("claim", "volume", "driver", "node")
 FETCH_TIMEOUT_US = 10_000_000
 
 

@@ -2,14 +2,15 @@
 
 Source: k8s.io/kubernetes/pkg/volume/{configmap,secret,projected,downwardapi,emptydir,hostpath,nfs} and
 …/pkg/kubelet/volumemanager. Contents of ConfigMaps and Secrets follow at the pod's next sync, as upstream. Not
-modelled: attaching (a volume is there on the node where its pod is), fsGroup ownership, sizes of emptyDir.
+modelled: a CSI driver's part on the node (a volume that is attached is there), volumesInUse, fsGroup ownership, sizes
+of emptyDir.
 """
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from seatrial.sim.nodes import trustbundles
@@ -59,11 +60,25 @@ class PodVolumes:
             if "persistentVolumeClaim" in volume
         ]
 
-    def set_up(self) -> list[tuple[str, str]]:
-        """Mounts what is not mounted and refreshes contents; (volume, message) of what failed."""
+    def unattached(self) -> list[str]:
+        """Volumes that are not on this machine yet, though they have to be attached to it."""
+        found = []
+        for volume in self.pod["spec"].get("volumes") or ():
+            claim = volume.get("persistentVolumeClaim")
+            if claim is not None and volume["name"] not in self.mounted:
+                bound = self.kubelet.claimed(self.pod["metadata"]["namespace"], claim["claimName"])
+                if bound is not None and not self.kubelet.is_attached(bound):
+                    found.append(volume["name"])
+        return found
+
+    def set_up(self, apart: Collection[str] = ()) -> list[tuple[str, str]]:
+        """Mounts what is not mounted and refreshes contents, but for what is ``apart``; (volume, message) of what
+        failed."""
         problems = []
         for volume in self.pod["spec"].get("volumes") or ():
             name = volume["name"]
+            if name in apart:
+                continue
             try:
                 self._one(name, volume)
             except (MountError, ConfigError) as error:

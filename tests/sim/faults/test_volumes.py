@@ -46,6 +46,11 @@ def attached(cluster: Cluster) -> dict[str, bool]:
     return {each["spec"]["nodeName"]: "deletionTimestamp" in each["metadata"] for each in found}
 
 
+def on_node(cluster: Cluster, node: str) -> list[str]:
+    """What the node's status says is attached to it."""
+    return [each["name"] for each in cluster.get("node", node)["status"].get("volumesAttached") or ()]
+
+
 def refusals(cluster: Cluster) -> list[str]:
     return [each["message"] for each in cluster.list("events") if each["reason"] == "FailedAttachVolume"]
 
@@ -58,6 +63,7 @@ def test_a_volume_that_is_not_let_go_blocks_the_next_node() -> None:
     cluster.apply(user("first", "w1-k8s"))
     cluster.advance("10s")
     assert attached(cluster) == {"w1-k8s": False}
+    assert on_node(cluster, "w1-k8s") == ["kubernetes.io/csi/disk.example.com^disk-1"]
     name = cluster.add_fault({"kind": "volume-detach-stuck", "driver": "disk.example.com"})
     cluster.advance("2s")
     cluster.delete("pod", "first")
@@ -67,9 +73,36 @@ def test_a_volume_that_is_not_let_go_blocks_the_next_node() -> None:
     cluster.advance("20s")
     assert attached(cluster) == {"w1-k8s": True}
     assert any(each.startswith('Multi-Attach error for volume "disk"') for each in refusals(cluster))
+    cluster.advance("2m")
+    assert cluster.get("pod", "second")["status"]["phase"] == "Pending"
+    (missed,) = {each["message"] for each in cluster.list("events") if each["reason"] == "FailedMount"}
+    assert missed == (
+        "Unable to attach or mount volumes: unmounted volumes=[v], unattached volumes=[v], failed to process volumes=[]"
+        ": context deadline exceeded"
+    )
     cluster.remove_fault(name)
     cluster.advance("10s")
     assert attached(cluster) == {"w2-k8s": False}
+    cluster.advance("3m")
+    assert cluster.get("pod", "second")["status"]["phase"] == "Running"
+
+
+def test_a_volume_that_another_pod_uses_is_told_of_with_the_pods_name() -> None:
+    cluster = Cluster(ClusterSpec(nodes=2), seed=1)
+    cluster.settle()
+    cluster.apply(STORAGE)
+    cluster.settle()
+    cluster.apply(user("first", "w1-k8s"))
+    cluster.advance("10s")
+    assert cluster.get("pod", "first")["status"]["phase"] == "Running"
+    cluster.apply(user("second", "w2-k8s"))
+    cluster.advance("10s")
+    assert refusals(cluster) == ['Multi-Attach error for volume "disk" Volume is already used by pod(s) first']
+    assert cluster.get("pod", "second")["status"]["phase"] == "Pending"
+    cluster.delete("pod", "first")
+    cluster.advance("90s")
+    assert cluster.get("pod", "second")["status"]["phase"] == "Running"
+    assert not on_node(cluster, "w1-k8s")
 
 
 def test_a_machine_without_power_keeps_its_volume() -> None:
