@@ -19,6 +19,7 @@ from seatrial.sim.machinery.errors import PlainError
 from seatrial.sim.machinery.metrics import OPEN_METRICS, TEXT
 from seatrial.sim.network.coredns import CoreDNS
 from seatrial.sim.network.corefile import CorefileError
+from seatrial.sim.network.dnswire import OverTcp, OverUdp
 from seatrial.sim.network.ingress import IngressController
 from seatrial.sim.network.statemetrics import StateMetrics
 from seatrial.sim.nodes.metrics_server import MetricsServer
@@ -153,9 +154,8 @@ def coredns(make: Callable[[Proc, Callable[[], str]], CoreDNS]) -> Program:
         proc.on_exit.append(lambda _: server.stop())
         heed(proc, LAMEDUCK_US)
         proc.out(".:53\nCoreDNS-1.13.1\nlinux/amd64\n")
-        names = _NameServer(server)
         for protocol in ("UDP", "TCP"):
-            listen(proc, 53, names, protocol)
+            listen(proc, 53, NameServer(server, protocol), protocol)
         listen(proc, 8080, Page(lambda _: HttpResponse(200, PLAIN, b"OK")))
         listen(proc, 8181, Page(lambda _: _READY if server.ready else _NOT_READY))
         yield Signal(proc.clock).wait()
@@ -258,12 +258,17 @@ def _admitted(request: HttpRequest) -> HttpResponse:
     return HttpResponse(200, {"Content-Type": "application/json"}, orjson.dumps(body))
 
 
-class _NameServer(Page):
-    """Port 53: answers questions; to HTTP it says nothing sensible."""
+class NameServer:
+    """Port 53: takes questions as they are, and from who is outside as they are on the wire."""
 
-    def __init__(self, server: CoreDNS) -> None:
-        super().__init__(lambda _: HttpResponse(400, PLAIN, b""))
-        self.ask = server.ask
+    def __init__(self, server: CoreDNS, protocol: str) -> None:
+        self.ask, self._protocol = server.ask, protocol
+
+    def http(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse(400, PLAIN, b"")
+
+    def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
+        return OverUdp(self.ask, on_data) if self._protocol == "UDP" else OverTcp(self.ask, on_data, on_close)
 
 
 def api_server(server: Apiserver) -> Page:

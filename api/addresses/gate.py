@@ -55,15 +55,15 @@ class Gate:
     def __init__(self, driver: Driver, connections: Connections, secure: Secure) -> None:
         self.driver, self.connections, self.secure = driver, connections, secure
 
-    def open(self, host: str, port: int, program: Program) -> End:
-        """Begins a connection to what the cluster knows."""
-        return Inward(self, host, port, program)
+    def open(self, host: str, port: int, program: Program, protocol: str = "TCP") -> End:
+        """Begins a connection to what the cluster knows; of UDP each ``write`` and ``receive`` is a datagram."""
+        return Inward(self, host, port, program, protocol)
 
 
 class Inward:
     """A connection into the cluster; see ``connections.Caller`` for what the cluster calls."""
 
-    def __init__(self, gate: Gate, host: str, port: int, program: Program) -> None:
+    def __init__(self, gate: Gate, host: str, port: int, program: Program, protocol: str) -> None:
         self._gate, self._program = gate, program
         self._waiting: list[bytes] = []
         self._ends = False
@@ -71,7 +71,7 @@ class Inward:
         self._tls: Session | None = None
         self._through: Outward | None = None
         gate.driver.enter()
-        self._connection: Held = gate.connections.open(host, port, self)
+        self._connection: Held = gate.connections.open(host, port, self, protocol)
         gate.driver.look()
 
     # The program's side

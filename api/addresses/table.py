@@ -17,6 +17,7 @@ def row(each: Reachable, twin: Twin, proxy: str) -> dict[str, Any]:
         "behind": each.behind,
         "address": each.address,
         "port": each.port,
+        "protocol": each.protocol,
         "twin": f"{twin.host}:{twin.port}" if twin.port else "",
         "note": twin.why,
         "try": example(each, twin, proxy),
@@ -24,10 +25,15 @@ def row(each: Reachable, twin: Twin, proxy: str) -> dict[str, Any]:
 
 
 def example(each: Reachable, twin: Twin, proxy: str) -> str:
-    """A command that reaches it."""
+    """A command that reaches it; empty where there is none."""
     if not twin.port:
-        return f"curl -x {proxy} {each.scheme}://{each.address}:{each.port}/"
+        return "" if each.protocol == "UDP" else f"curl -x {proxy} {each.scheme}://{each.address}:{each.port}/"
     at = f"{twin.host}:{twin.port}"
+    if each.scheme == "dns":
+        over = "" if each.protocol == "UDP" else "+tcp "
+        return f"dig @{twin.host} -p {twin.port} {over}kubernetes.default.svc.cluster.local"
+    if each.scheme == "udp":
+        return f"nc -u {twin.host} {twin.port}"
     if each.scheme == "tcp":
         return f"nc {twin.host} {twin.port}"
     flag = "-k " if each.scheme == "https" else ""
@@ -47,7 +53,7 @@ def page(view: Mapping[str, Any]) -> str:
         twin = each["twin"] or f"none ({each['note']})"
         if each["twin"] and each["note"]:
             twin = f"{twin} ({each['note']})"
-        address = f"{each['address']}:{each['port']}"
+        address = f"{each['address']}:{each['port']}" + ("/udp" if each["protocol"] == "UDP" else "")
         lines.append((each["kind"], each["name"], each["behind"], address, twin, each["try"]))
     widths = [max(len(line[at]) for line in lines) for at in range(len(titles))]
     table = "\n".join(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, cast
 
+from seatrial.api.addresses.datagrams import TwinnedDatagrams
 from seatrial.api.addresses.gate import End, Gate, reset
 from seatrial.api.addresses.twin import Twin
 from seatrial.api.server.listener import PortInUse, bind
@@ -34,8 +35,8 @@ SOCKETS_MAX = 2000
 SERVICES, NODES, INGRESSES, PODS = "services", "nodes", "ingresses.networking.k8s.io", "pods"
 Machines = dict[str, dict[int, tuple[str, bool]]]
 """What listens on a machine itself, by its name and port: what it is, and whether it speaks TLS."""
-Key = tuple[str, int]
-"""An address of the cluster and a port."""
+Key = tuple[str, int, str]
+"""An address of the cluster, a port, and TCP or UDP."""
 
 
 def claim() -> tuple[int, socket.socket]:
@@ -60,9 +61,11 @@ class Book:
         store: Store,
         machines: Machines,
         knows: Callable[[str], bool],
+        nameserver: str,
         changed: Callable[[], None],
     ) -> None:
         self._store, self._machines, self._knows, self._changed = store, machines, knows, changed
+        self._nameserver = nameserver
         self._found: list[Reachable] | None = None
         store.observe(self._look)
 
@@ -79,7 +82,9 @@ class Book:
         if self._found is None:
             list_of = self._store.list
             pods = [pod for pod in list_of(PODS) if has_host_ports(pod)]
-            self._found = reachable(list_of(NODES), list_of(SERVICES), list_of(INGRESSES), pods, self._machines)
+            self._found = reachable(
+                list_of(NODES), list_of(SERVICES), list_of(INGRESSES), pods, self._machines, self._nameserver
+            )
         return self._found
 
     def inside(self, host: str) -> str | None:
@@ -110,7 +115,8 @@ class Twins:
         self._closed = False
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._max = min(SOCKETS_MAX, max(64, soft // 4))
-        self.book = Book(store, machines, gate.connections.knows, self._soon)
+        connections = gate.connections
+        self.book = Book(store, machines, connections.knows, connections.requests.nameserver, self._soon)
 
     def _soon(self) -> None:
         if self._due is None and not self._closed:
@@ -127,7 +133,7 @@ class Twins:
 
     async def follow(self) -> None:
         """Opens what came, closes what went."""
-        wanted = dict.fromkeys((each.address, each.port) for each in self.book.found)
+        wanted = dict.fromkeys((each.address, each.port, each.protocol) for each in self.book.found)
         for key in [key for key in self._open if key not in wanted]:
             server = self._open.pop(key)[1]
             if server is not None:
@@ -137,17 +143,20 @@ class Twins:
                 self._open[key] = await self._opened(key)
 
     async def _opened(self, key: Key) -> tuple[Twin, Any]:
-        address, port = key
+        address, port, protocol = key
         host = self.host_of(address)
         if sum(server is not None for _, server in self._open.values()) >= self._max:
             return Twin(host, 0, f"more than {self._max} sockets: use the proxy"), None
         try:
-            listening, why = _listen(host, port)
+            listening, why = _listen(host, port, protocol)
         except PortInUse as problem:
             return Twin(host, 0, problem.args[2]), None
         twin = Twin(host, listening.getsockname()[1], why)
-        loop = asyncio.get_running_loop()
-        return twin, await loop.create_server(lambda: Twinned(self._gate, address, port), sock=listening)
+        loop, gate = asyncio.get_running_loop(), self._gate
+        if protocol == "UDP":
+            made = await loop.create_datagram_endpoint(lambda: TwinnedDatagrams(gate, address, port), sock=listening)
+            return twin, made[0]
+        return twin, await loop.create_server(lambda: Twinned(gate, address, port), sock=listening)
 
     def host_of(self, address: str) -> str:
         """The loopback address that stands for one of the cluster's."""
@@ -170,7 +179,7 @@ class Twins:
     def rows(self) -> Iterator[tuple[Reachable, Twin]]:
         """What is reachable, and where."""
         for each in self.book.found:
-            held = self._open.get((each.address, each.port))
+            held = self._open.get((each.address, each.port, each.protocol))
             yield each, held[0] if held is not None else Twin(self.host_of(each.address), 0, "not open yet")
 
     async def close(self) -> None:
@@ -187,15 +196,15 @@ class Twins:
         self._open.clear()
 
 
-def _listen(host: str, port: int) -> tuple[socket.socket, str]:
+def _listen(host: str, port: int, protocol: str) -> tuple[socket.socket, str]:
     """The best socket that is to be had, and why it is not the one. Raises PortInUse."""
     try:
-        return bind(host, port), ""
+        return bind(host, port, protocol), ""
     except PortInUse as problem:
         why = f"{port}: {problem.args[2]}"
     with suppress(PortInUse, OverflowError):
-        return bind(host, port + HIGHER), why
-    return bind(host, 0), why
+        return bind(host, port + HIGHER, protocol), why
+    return bind(host, 0, protocol), why
 
 
 class Twinned(asyncio.Protocol):

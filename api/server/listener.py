@@ -25,13 +25,16 @@ class PortInUse(Exception):
     """The address cannot be listened on; ``args``: host, port, reason."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any that is free. Raises PortInUse."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def bind(host: str, port: int, protocol: str = "TCP") -> socket.socket:
+    """A listening socket, or one for datagrams; port 0 takes any that is free. Raises PortInUse."""
+    is_tcp = protocol == "TCP"
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM if is_tcp else socket.SOCK_DGRAM)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_tcp:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-        listening.listen(BACKLOG)
+        if is_tcp:
+            listening.listen(BACKLOG)
     except OSError as problem:
         listening.close()
         raise PortInUse(host, port, problem.strerror or str(problem)) from None

@@ -1,9 +1,10 @@
-"""TCP connections that enter the cluster from outside: from a program on the machine that the simulation runs on.
+"""Connections that enter the cluster from outside: from a program on the machine that the simulation runs on.
 
 A connection is opened at *now*, walks the tables of the data plane once, and keeps its way from then on, whatever
-becomes of the rules. Its bytes take the latency of the links; while these are cut they are sent again, as TCP does. It
-is a session: what enters is written down, and a replay lets it enter again. Not modelled: windows, and a limit to the
-bytes on the way.
+becomes of the rules. Its bytes take the latency of the links; while these are cut they are sent again, as TCP does. Of
+UDP a connection is what conntrack takes for one: the datagrams between two sockets; what is sent over a cut link is
+lost. It is a session: what enters is written down, and a replay lets it enter again. Not modelled: windows, a limit to
+the bytes on the way, and that a datagram is told of that nobody takes.
 """
 
 from __future__ import annotations
@@ -76,17 +77,18 @@ class Connections:
             return [f"{name}.{self._domain}"]
         return [f"{name}.{search}.{self._domain}" for search in ("default.svc", "svc")] if name.count(".") < 2 else []
 
-    def open(self, host: str, port: int, caller: Caller) -> Held:
+    def open(self, host: str, port: int, caller: Caller, protocol: str = "TCP") -> Held:
         """Begins a connection to a name or an address at this moment; it is written, half closed and closed as a
         session is."""
 
         def tell(what: str, *about: Any) -> None:
             getattr(caller, what)(*about)
 
-        return self._sessions.open(KIND, {"host": host, "port": port}, tell, caller.failed)
+        value = {"host": host, "port": port, **({"protocol": protocol} if protocol != "TCP" else {})}
+        return self._sessions.open(KIND, value, tell, caller.failed)
 
     def _open(self, value: Mapping[str, Any], on_output: Say, on_end: Say) -> Connection:
-        made = Connection(self, on_output, on_end)
+        made = Connection(self, on_output, on_end, value.get("protocol", "TCP"))
         host, port = value["host"], value["port"]
         self.clock.spawn(made.steps(host, port), f"connection to {host}:{port}")
         return made
@@ -125,8 +127,8 @@ class Connection:
     """One connection from outside. ``tell`` says what happens to it, by the names of ``Caller``; ``end`` that it is
     over, and why."""
 
-    def __init__(self, connections: Connections, tell: Say, end: Say) -> None:
-        self._connections, self._say, self._over = connections, tell, end
+    def __init__(self, connections: Connections, tell: Say, end: Say, protocol: str) -> None:
+        self._connections, self._say, self._over, self._protocol = connections, tell, end, protocol
         self._inner: Any = None
         self._alive = True
         self._there: _Way | None = None
@@ -164,26 +166,41 @@ class Connection:
             self._fail(OSError(problem.errno, problem.strerror, host))
             return
         try:
-            arrival = connections.plane.reach(connections.requests.way_in(address), address, port)
+            origin = connections.requests.way_in(address)
+            arrival = connections.plane.reach(origin, address, port, self._protocol)
         except OSError as problem:
             yield clock.sleep(min(wait_us(problem), CONNECT_TIMEOUT_US))
             self._fail(problem)
             return
-        yield clock.sleep(2 * arrival.latency_us)
+        is_tcp = self._protocol == "TCP"
+        yield clock.sleep(2 * arrival.latency_us if is_tcp else 0)
         if not self._alive:
             return
-        self._there = _Way(connections, arrival, self._fail)
-        self._back = back = _Way(connections, arrival, self._fail)
+        self._there = _Way(connections, arrival, self._fail, is_tcp)
+        self._back = back = _Way(connections, arrival, self._fail, is_tcp)
         self._say("connected", arrival.listener)
         if not self._alive or getattr(arrival.listener, "beyond", None) is not None:
             # What is elsewhere in truth is reached there.
             return
         try:
             self._inner = Routed(arrival).open(
-                lambda data: back.send(lambda: self._tell(data)), lambda: back.send(self._ended), arrival.client
+                self._thinking(arrival, lambda data: back.send(lambda: self._tell(data))),
+                lambda: back.send(self._ended),
+                arrival.client,
             )
         except OSError as problem:
             self._fail(problem)
+
+    def _thinking(self, arrival: Arrival, say: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """A name server takes its time."""
+        plane, clock = self._connections.plane, self._connections.clock
+        if not hasattr(arrival.listener, "ask"):
+            return say
+
+        def later(data: bytes) -> None:
+            clock.after(plane.lookup_us, lambda: say(data))
+
+        return later
 
     def _deliver(self, data: bytes) -> None:
         try:
@@ -206,10 +223,14 @@ class Connection:
 
 
 class _Way:
-    """One direction of a connection: what is sent arrives in its order, and again and again until it does."""
+    """One direction of a connection: what is sent arrives in its order, and again and again until it does, unless it is
+    not sent again."""
 
-    def __init__(self, connections: Connections, arrival: Arrival, fail: Callable[[OSError], None]) -> None:
+    def __init__(
+        self, connections: Connections, arrival: Arrival, fail: Callable[[OSError], None], is_sent_again: bool
+    ) -> None:
         self._connections, self._arrival, self._fail = connections, arrival, fail
+        self._is_sent_again = is_sent_again
         self._queue: deque[Callable[[], None]] = deque()
         self._again: Timer | None = None
         self._tries, self._due = 0, 0
@@ -225,6 +246,9 @@ class _Way:
             try:
                 latency = self._connections.latency(self._arrival)
             except TimeoutError as problem:
+                if not self._is_sent_again:
+                    self._queue.clear()
+                    return
                 if self._tries >= RETRANSMITS_MAX:
                     self._queue.clear()
                     self._fail(problem)

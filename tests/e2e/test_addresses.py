@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import http.server
 import json
+import shutil
+import socket
 import threading
 import time
 import urllib.request
@@ -17,6 +19,7 @@ from cryptography import x509
 
 from seatrial.api.server import pki
 from tests.e2e.conftest import DEADLINE_S, Machine, clean, wait_for
+from tests.sim.network.test_dnswire import query
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("addresses")]
 INGRESS = (Path(__file__).parents[1] / "data" / "network" / "ingress.yaml").read_text()
@@ -78,6 +81,11 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 WITH_SECRET = [{"op": "replace", "path": "/spec/tls", "value": [{"hosts": [SECURE_HOST], "secretName": "safe"}]}]
 
 
+DATAGRAMS = {"name": "datagrams", "port": 81, "targetPort": 8081, "protocol": "UDP"}
+WITH_DATAGRAMS = [
+    {"op": "add", "path": "/spec/ports/0/name", "value": "http"},
+    {"op": "add", "path": "/spec/ports/-", "value": DATAGRAMS},
+]
 ANYWHERE = [{"op": "remove", "path": "/spec/template/spec/nodeSelector/nowhere"}]
 
 
@@ -116,6 +124,18 @@ def _is(row: dict[str, Any], name: str, port: int) -> bool:
     return bool(row["name"] == name and row["port"] == port and row["twin"])
 
 
+def datagram(where: str, data: bytes) -> bytes:
+    """What comes back for a datagram; empty without an answer within a second."""
+    host, _, port = where.partition(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+        sending.settimeout(1)
+        sending.sendto(data, (host, int(port)))
+        try:
+            return sending.recv(4096)
+        except TimeoutError:
+            return b""
+
+
 def status(machine: Machine, *arguments: str) -> str:
     """The status that curl sees, 000 without an answer."""
     done = machine.type("curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", *arguments)
@@ -130,6 +150,21 @@ def test_a_node_port_of_every_node(machine: Machine, node: str) -> None:
 
 def test_a_load_balancers_address(machine: Machine) -> None:
     assert status(machine, f"http://{twin(machine, 'default/front', 80)}/hostname") == "200"
+
+
+def test_datagrams_and_names(machine: Machine) -> None:
+    machine.kubectl("patch", "service", "front", "--type=json", "-p", json.dumps(WITH_DATAGRAMS))
+    where = twin(machine, "default/front", 81)
+    wait_for("its pods answer", lambda: datagram(where, b"hostname").startswith(b"web-"))
+    name_server = twin(machine, "kube-system/kube-dns", 53)
+    address = machine.kubectl("get", "service", "front", "-o", "jsonpath={.spec.clusterIP}")
+    packed = bytes(int(part) for part in address.split("."))
+    assert datagram(name_server, query("front.default.svc.cluster.local")).endswith(packed)
+    if shutil.which("dig") is not None:
+        host, _, port = name_server.partition(":")
+        for more in ((), ("+tcp",)):
+            asked = ("dig", f"@{host}", "-p", port, "+short", *more, "front.default.svc.cluster.local")
+            assert machine.must(*asked).split() == [address]
 
 
 def test_an_ingress_host_with_and_without_tls(machine: Machine) -> None:

@@ -32,9 +32,23 @@ def test_nodes_balancers_and_hosts() -> None:
         Reachable("ingress", "*", "192.168.1.11", 80, "shop/web"),
         Reachable("ingress", "*", "192.168.1.11", 443, "shop/web", "https"),
         Reachable("balancer", "shop/web", "192.168.1.11", 80, "shop/web"),
+        Reachable("balancer", "shop/web", "192.168.1.11", 53, "shop/web", "udp", "UDP"),
+        Reachable("node", "w1", "192.168.1.101", 30053, "shop/web", "udp", "UDP"),
         Reachable("node", "w1", "192.168.1.101", 30080, "shop/web"),
         Reachable("node", "w1", "192.168.1.101", 10250, "kubelet", "https"),
         Reachable("node", "w1", "192.168.1.101", 9100, "pod shop/p"),
+    ]
+
+
+def test_the_clusters_name_server_is_reachable_at_its_own_address() -> None:
+    ports = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}, {"port": 9153}]
+    service = {
+        "metadata": {"name": "kube-dns", "namespace": "kube-system"},
+        "spec": {"clusterIP": "10.96.0.10", "ports": ports},
+    }
+    assert reachable([], [service], [], nameserver="10.96.0.10") == [
+        Reachable("dns", "kube-system/kube-dns", "10.96.0.10", 53, "kube-system/kube-dns", "dns", protocol)
+        for protocol in ("UDP", "TCP")
     ]
 
 

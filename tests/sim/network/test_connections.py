@@ -10,6 +10,7 @@ import pytest
 from seatrial.sim.apiserver.sessions import Held
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import ClusterSpec
+from tests.sim.network.test_dnswire import query
 
 MANIFEST = """
 apiVersion: apps/v1
@@ -29,12 +30,17 @@ spec:
 apiVersion: v1
 kind: Service
 metadata: {name: web}
-spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080, nodePort: 30080}]}
+spec:
+  type: NodePort
+  selector: {app: web}
+  ports:
+  - {name: http, port: 80, targetPort: 8080, nodePort: 30080}
+  - {name: datagrams, port: 81, targetPort: 8081, nodePort: 30081, protocol: UDP}
 ---
 apiVersion: v1
 kind: Service
 metadata: {name: nobody}
-spec: {type: NodePort, selector: {app: nobody}, ports: [{port: 80, nodePort: 30081}]}
+spec: {type: NodePort, selector: {app: nobody}, ports: [{port: 80, nodePort: 30082}]}
 """
 GET = b"GET /hostname HTTP/1.1\r\nHost: web\r\n\r\n"
 NODE = "192.168.1.101"
@@ -89,7 +95,7 @@ def dial(cluster: Cluster, host: str, port: int, wait: str = "1s") -> tuple[Prog
         ("web", 80, "1s", "connected"),
         ("web.default", 80, "1s", "connected"),
         ("web.default.svc.cluster.local", 80, "1s", "connected"),
-        (NODE, 30081, "1s", "refused"),
+        (NODE, 30082, "1s", "refused"),
         (NODE, 31000, "1s", "refused"),
         ("192.168.1.77", 80, "131s", "TimeoutError"),
         ("nothing.default", 80, "1s", "FileNotFoundError"),
@@ -151,3 +157,50 @@ def test_a_hung_up_program_hears_nothing(cluster: Cluster) -> None:
     connection.close()
     cluster.advance("1s")
     assert program.text == b"" and program.seen == ["connected"]
+
+
+def datagrams(cluster: Cluster, host: str, port: int, *sent: bytes, wait: str = "1s") -> Program:
+    """Sends from one socket; what came back is the program's text."""
+    assert cluster.networking is not None
+    program = Program()
+    connection = cluster.networking.connections.open(host, port, program, "UDP")
+    cluster.advance("1ms")
+    for each in sent:
+        connection.write(each)
+    cluster.advance(wait)
+    connection.close()
+    return program
+
+
+def test_datagrams_are_answered_one_by_one(cluster: Cluster) -> None:
+    assert datagrams(cluster, NODE, 30081, b"echo ONE", b"echo two").text == b"onetwo"
+    assert datagrams(cluster, NODE, 30080, b"echo ONE").text == b"", "TCP is another port"
+
+
+def test_a_datagram_over_a_cut_link_is_lost(cluster: Cluster) -> None:
+    assert cluster.networking is not None
+    program = Program()
+    connection = cluster.networking.connections.open(NODE, 30081, program, "UDP")
+    cluster.advance("1ms")
+    name = cluster.add_fault({"kind": "node-pause", "node": "w1-k8s"}, lasts="5s")
+    connection.write(b"echo lost")
+    cluster.advance("10s")
+    assert name not in [each["name"] for each in cluster.faults.list()]
+    connection.write(b"echo found")
+    cluster.advance("1s")
+    assert program.text == b"found"
+    connection.close()
+
+
+def test_the_clusters_name_server_answers_in_its_own_time(cluster: Cluster) -> None:
+    address = cluster.get("service", "web")["spec"]["clusterIP"]
+    packed = bytes(int(part) for part in address.split("."))
+    asked = query("web.default.svc.cluster.local")
+    assert datagrams(cluster, "10.96.0.10", 53, asked).text.endswith(packed)
+    name = cluster.add_fault({"kind": "dns-slow", "delay_ms": 3000})
+    assert datagrams(cluster, "10.96.0.10", 53, asked).text == b""
+    assert datagrams(cluster, "10.96.0.10", 53, asked, wait="4s").text.endswith(packed)
+    cluster.remove_fault(name)
+    name = cluster.add_fault({"kind": "dns-stop"})
+    assert datagrams(cluster, "10.96.0.10", 53, asked, wait="10s").text == b""
+    cluster.remove_fault(name)
