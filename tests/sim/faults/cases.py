@@ -117,16 +117,6 @@ def pending(name: str) -> Check:
     return lambda cluster: cluster.get("pod", name)["status"]["phase"] == "Pending"
 
 
-def restarted(cluster: Cluster) -> bool:
-    statuses = [each for found in pods(cluster, "app=web") for each in found["status"]["containerStatuses"]]
-    return any(each["restartCount"] for each in statuses)
-
-
-def out_of_memory(cluster: Cluster) -> bool:
-    statuses = [each for found in pods(cluster, "app=web") for each in found["status"]["containerStatuses"]]
-    return any(each["lastState"].get("terminated", {}).get("reason") == "OOMKilled" for each in statuses)
-
-
 def scaled(replicas: int) -> Callable[[Cluster], Any]:
     path, body = "/apis/apps/v1/namespaces/default/deployments/web/scale", {"spec": {"replicas": replicas}}
     return lambda cluster: cluster.request(Request("PATCH", path, {}, body, "application/merge-patch+json"))
@@ -145,6 +135,16 @@ def slow(path: str, us: int) -> Check:
         before = cluster.now
         cluster.request(Request("GET", path))
         return cluster.now - before >= us
+
+    return shows
+
+
+def says(command: str, what: str) -> Check:
+    """What somebody who is logged in to the control plane's machine reads."""
+
+    def shows(cluster: Cluster) -> bool:
+        ran = cluster.ssh("m-k8s", command)
+        return what in ran.stdout + ran.stderr
 
     return shows
 
@@ -199,19 +199,7 @@ def uses_memory(mebibytes: int) -> Check:
     return shows
 
 
-def holder_changed(cluster: Cluster) -> bool:
-    lease = cluster.get("lease", "kube-controller-manager", "kube-system")["spec"]
-    return int(lease["leaseTransitions"]) > 0
-
-
-def exited(code: int) -> Check:
-    def shows(cluster: Cluster) -> bool:
-        statuses = [each for found in pods(cluster, "app=web") for each in found["status"]["containerStatuses"]]
-        return any(each["lastState"].get("terminated", {}).get("exitCode") == code for each in statuses)
-
-    return shows
-
-
+ASKS = "curl -k https://192.168.1.10:6443/livez"
 NO_IMAGE = ("ErrImagePull", "ImagePullBackOff")
 CASES = {
     "node-crash": Case({"node": "w1-k8s"}, "65s", not_ready("w1-k8s"), "30s"),
@@ -245,7 +233,7 @@ CASES = {
     "container-leak": Case({"selector": "app=web", "mb_per_s": 1}, "90s", uses_memory(60), "60s"),
     "component-stop": Case({"component": "kube-scheduler"}, "10s", lambda cluster: len(
         [each for each in pods(cluster, "app=web") if "nodeName" not in each["spec"]]) > 0, "25s", scaled(4)),
-    "apiserver-down": Case({}, "65s", lambda cluster: not cluster.endpoint.up, "90s"),
+    "apiserver-down": Case({}, "65s", says(ASKS, "Could not connect to server"), "90s"),
     "etcd-no-quorum": Case({}, "1s", refuses("POST", MAPS, CONFIG_MAP), "60s"),
     "etcd-slow": Case({"delay_ms": 900}, "1s", slow(MAPS, 900_000), "60s"),
     "etcd-full": Case({}, "1s", refuses("POST", MAPS, CONFIG_MAP), "60s"),
@@ -272,15 +260,59 @@ PRESSURES = {
     ),
 }
 """Pods are evicted: each has a cluster of its own."""
+
+
+class Once(NamedTuple):
+    """A fault that is over by itself: the time after which something can be seen that was not there before."""
+
+    value: dict[str, Any]
+    after: str
+    seen: Callable[[Cluster], Any]
+
+
+def ended(**how: Any) -> Callable[[Cluster], list[str]]:
+    """The containers of the workload that ended in a way, by their identifiers."""
+
+    def found(cluster: Cluster) -> list[str]:
+        states = [
+            each["lastState"].get("terminated") or {}
+            for pod in pods(cluster, "app=web")
+            for each in pod["status"]["containerStatuses"]
+        ]
+        return sorted(each["containerID"] for each in states if how.items() <= each.items())
+
+    return found
+
+
+def holder(name: str) -> Callable[[Cluster], str]:
+    return lambda cluster: str(cluster.get("lease", name, "kube-system")["spec"]["holderIdentity"])
+
+
+def boot(name: str) -> Callable[[Cluster], str]:
+    return lambda cluster: str(cluster.get("node", name)["status"]["nodeInfo"]["bootID"])
+
+
+def code_of(path: str, **query: str) -> Callable[[Cluster], int]:
+    values = {name: (value,) for name, value in query.items()}
+    return lambda cluster: cluster.request(Request("GET", path, values)).code
+
+
+def watches_begun(cluster: Cluster) -> float:
+    """How many watches of pods the API server has ever answered."""
+    page = cluster.request(Request("GET", "/metrics")).body.decode()
+    lines = [line for line in page.splitlines() if line.startswith("apiserver_request_total")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines if 'resource="pods"' in line and '"WATCH"' in line)
+
+
 ONCE = {
-    "container-exit": Case({"selector": "app=web", "code": 7}, "15s", exited(7), ""),
-    "node-reboot": Case({"node": "w2-k8s"}, "60s", restarted, ""),
-    "container-kill": Case({"selector": "app=web"}, "10s", restarted, ""),
-    "container-oom": Case({"selector": "app=web"}, "60s", out_of_memory, ""),
-    "etcd-compact": Case({}, "1s", refuses("GET", MAPS, resourceVersion="9", resourceVersionMatch="Exact"), ""),
-    "watch-drop": Case({}, "1s", lambda cluster: True, ""),
-    "leader-failover": Case({}, "60s", holder_changed, ""),
-    "component-restart": Case({"component": "kube-scheduler"}, "1m", lambda cluster: True, ""),
+    "container-exit": Once({"selector": "app=web", "code": 7}, "15s", ended(exitCode=7, reason="Error")),
+    "node-reboot": Once({"node": "w2-k8s"}, "60s", boot("w2-k8s")),
+    "container-kill": Once({"selector": "app=web"}, "15s", ended(exitCode=137, reason="Error")),
+    "container-oom": Once({"selector": "app=web"}, "60s", ended(exitCode=137, reason="OOMKilled")),
+    "etcd-compact": Once({}, "1s", code_of(MAPS, resourceVersion="9", resourceVersionMatch="Exact")),
+    "watch-drop": Once({}, "5s", watches_begun),
+    "leader-failover": Once({}, "60s", holder("kube-controller-manager")),
+    "component-restart": Once({"component": "kube-scheduler"}, "1m", holder("kube-scheduler")),
 }
 ELSEWHERE = ("volume-detach-stuck", "watch-duplicate", "webhook-down", "component-cut", "stale-views")
 """With tests of their own, here, in test_processes.py and in test_volumes.py."""
