@@ -17,8 +17,10 @@ from seatrial.scenarios.scheduler_result import Object, Result, judge
 from seatrial.sim.machinery.selectors import labels
 from seatrial.sim.scheduler.cache import Cache
 
-CHURN_EVERY = 500
-"""Churn happens once per so many pods; upstream's happens once per so much wall time."""
+CHURN_INTERVAL_MS = 500
+"""How often churn happens where a workload does not say (churnOp.IntervalMilliseconds)."""
+CHURN_RATE = 600
+"""Pods per second at which churn keeps time where upstream asks no rate of itself."""
 NODE_DEFAULT, POD_DEFAULT = "../templates/node-default.yaml", "../templates/pod-default.yaml"
 CLUSTER_SCOPED = ("Node", "Namespace", "PersistentVolume")
 CREATE, REMOVE = "create", "remove"
@@ -94,6 +96,7 @@ class Player:
         self._collecting = False
         self._namespaces: dict[str, None] = {"default": None}
         self._churn: list[str] = []
+        self._churn_every = 1
         self._churned: list[dict[str, Any]] = []
         self._recreates = False
 
@@ -237,12 +240,13 @@ class Player:
     def churn(self, step: Object) -> None:
         """From here on objects come (and go again) while pods are scheduled."""
         self._churn = list(step["templatePaths"])
+        self._churn_every = churn_every(self._workload.threshold, step.get("intervalMilliseconds"))
         self._recreates = step.get("mode") == "recreate"
         self._namespace("churn")
 
     def _churning(self, made: Iterator[dict[str, Any]]) -> Iterator[Act]:
         for number, pod in enumerate(made):
-            if self._churn and number % CHURN_EVERY == CHURN_EVERY - 1:
+            if self._churn and number % self._churn_every == self._churn_every - 1:
                 yield from self._churn_acts()
             yield Act(CREATE, pod)
 
@@ -284,6 +288,13 @@ STEPS: Mapping[str, Callable[[Player, Object], None]] = {
     "stopCollectingMetrics": Player.stop_collecting,
     "deletePods": Player.delete_pods,
 }
+
+
+def churn_every(threshold: float | None, interval_ms: int | None) -> int:
+    """Between how many pods churn happens: as many as upstream places meanwhile, at the rate that it asks of itself."""
+    return max(round((threshold or CHURN_RATE) * (interval_ms or CHURN_INTERVAL_MS) / 1000), 1)
+
+
 UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

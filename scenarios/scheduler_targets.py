@@ -189,7 +189,7 @@ class Decisions:
         """Whether a pod of these traits would, by the first profile, find room on one node."""
         row = self._cache.row_of.get(node or "")
         framework = next(iter(self._frameworks.values()))
-        return row is not None and framework.plan(traits).judge(row) is None
+        return row is not None and framework.plan(traits).fits(row)
 
     def place(self, info: PodInfo) -> bool:
         """One pod's way: decide, and if need be make room and decide again."""

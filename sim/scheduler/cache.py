@@ -49,6 +49,8 @@ class Cache:
         self.requested: Column = np.zeros((len(FIRST_RESOURCES), 0), dtype=np.int64)
         self.non_zero: Column = np.zeros((2, 0), dtype=np.int64)
         self.pod_count: Column = np.zeros(0, dtype=np.int64)
+        self.priorities: dict[int, int] = {}
+        """Priority -> pods on nodes that have it."""
         self.pods_allowed: Column = np.zeros(0, dtype=np.int64)
         self.layout = 0
         self.touched: list[int] = []
@@ -193,6 +195,7 @@ class Cache:
             if name not in present:
                 for pod in info.pods.values():
                     self._forget_claims(pod)
+                    self._count_priority(pod.priority, -1)
         for pod, name in list(self.where.values()):
             row = present.get(name)
             if row is not None and pod.uid not in self.nodes[row].pods:
@@ -265,6 +268,7 @@ class Cache:
         self.non_zero[0, row] += sign * traits.non_zero[0]
         self.non_zero[1, row] += sign * traits.non_zero[1]
         self.pod_count[row] += sign
+        self._count_priority(pod.priority, sign)
         for tally in self._tallies_of(traits, pod.terminating):
             amount_here = sign * tally.counts(traits, pod.terminating)
             tally.column[row] += amount_here
@@ -272,6 +276,13 @@ class Cache:
         for volume in traits.volumes:
             self._use_claim(traits, volume, sign)
         self._touch(row)
+
+    def _count_priority(self, priority: int, sign: int) -> None:
+        left = self.priorities.get(priority, 0) + sign
+        if left:
+            self.priorities[priority] = left
+        else:
+            del self.priorities[priority]
 
     def _touch(self, row: int) -> None:
         self.row_versions[row] += 1
@@ -379,6 +390,7 @@ class Cache:
 
     def _recount(self, tally: Tally) -> None:
         counted: dict[tuple[Traits, bool], int] = {}
+        tally.recounts += 1
         tally.column[:] = 0
         for row, info in enumerate(self.nodes):
             for pod in info.pods.values():

@@ -20,6 +20,10 @@ REGION = "topology.kubernetes.io/region"
 OLD_ZONE = "failure-domain.beta.kubernetes.io/zone"
 OLD_REGION = "failure-domain.beta.kubernetes.io/region"
 
+FEW_VALUES, PATTERNS_MAX = 64, 256
+BULK_MAX = 64
+"""Above so many touched rows sums are quicker made anew."""
+
 REQUIRED_ANTI, REQUIRED_AFFINITY, PREFERRED_AFFINITY, PREFERRED_ANTI = range(4)
 """Why a pod carries a term."""
 
@@ -56,6 +60,8 @@ class LabelColumn:
                 self.values.append(value)
             self.codes[row] = code
         self.present: Mask = self.codes > 0
+        self.everywhere = bool(self.present.all())
+        self._patterns: dict[bytes, Mask] = {}
 
     @property
     def size(self) -> int:
@@ -68,6 +74,18 @@ class LabelColumn:
         chosen: Mask = table[self.codes]
         return chosen
 
+    def rows(self, by_code: Mask) -> Mask:
+        """By row what is so by code; to be read only. With few values there are few patterns, each worked out once."""
+        if self.size > FEW_VALUES:
+            return by_code[self.codes]
+        key = by_code.tobytes()
+        found = self._patterns.get(key)
+        if found is None:
+            found = by_code[self.codes]
+            if len(self._patterns) < PATTERNS_MAX:
+                self._patterns[key] = found
+        return found
+
     def sums(self, column: Column) -> Column:
         """The column added up per value; index 0 (nodes without the label) is always 0."""
         totals = np.bincount(self.codes, weights=column, minlength=self.size).astype(np.int64)
@@ -78,13 +96,51 @@ class LabelColumn:
 class Tally:
     """How many pods of a kind are on each node, kept up to date as pods come and go."""
 
-    __slots__ = ("column", "counts", "total")
+    __slots__ = ("column", "counts", "recounts", "total")
 
     def __init__(self, counts: Callable[[Traits, bool], int], rows: int) -> None:
         """``counts(traits, terminating)``: how much such a pod adds."""
         self.counts = counts
         self.column: Column = np.zeros(rows, dtype=np.int64)
         self.total = 0
+        self.recounts = 0
+        """How often it was counted from the beginning."""
+
+
+class DomainSums:
+    """A tally added up per value of a label; between two looks only rows that were touched are added anew.
+
+    It lives no longer than the order of the nodes.
+    """
+
+    __slots__ = ("_column", "_counted", "_labels", "_recounts", "_seen", "_sums", "_tally")
+
+    def __init__(self, labels: LabelColumn, tally: Tally, counted: Mask | None = None) -> None:
+        """``counted``: the rows that count; None: all."""
+        self._labels, self._tally, self._counted = labels, tally, counted
+        self._recounts = -1
+        self._seen = 0
+        self._column: Column = tally.column
+        self._sums: Column = tally.column
+
+    def now(self, touched: list[int]) -> Column:
+        """The sums by code, to be read only. ``touched``: the cache's list of touched rows."""
+        tally, seen = self._tally, self._seen
+        self._seen = len(touched)
+        if self._recounts != tally.recounts or len(touched) - seen > BULK_MAX:
+            self._recounts = tally.recounts
+            self._column = tally.column.copy() if self._counted is None else tally.column * self._counted
+            self._sums = self._labels.sums(self._column)
+            return self._sums
+        column, counted = self._column, self._counted
+        for row in touched[seen:]:
+            change = tally.column.item(row) - column.item(row)
+            if change and (counted is None or counted[row]):
+                column[row] += change
+                code = self._labels.codes.item(row)
+                if code:
+                    self._sums[code] += change
+        return self._sums
 
 
 class CarriedTerm:

@@ -23,7 +23,10 @@ from seatrial.sim.scheduler.podinfo import PodInfo, Traits
 
 MIN_FEASIBLE_NODES = 100
 MIN_FEASIBLE_PERCENTAGE = 5
-PLANS_KEPT = 256
+ROWS_KEPT = 1 << 20
+"""How many rows all plans of a profile may have together: some hundred plans of a large cluster, thousands of a small
+one, where pods with volumes of their own need one each."""
+PLANS_MIN, PLANS_MAX = 64, 8192
 NO_ROWS: Rows = np.zeros(0, dtype=np.intp)
 NO_NODES = "no nodes available to schedule pods"
 
@@ -88,6 +91,11 @@ def feasible_nodes_to_find(nodes: int, percentage: int) -> int:
     return max(nodes * percentage // 100, MIN_FEASIBLE_NODES)
 
 
+def plans_kept(nodes: int) -> int:
+    """How many plans are worth their memory."""
+    return min(max(ROWS_KEPT // max(nodes, 1), PLANS_MIN), PLANS_MAX)
+
+
 class Framework:
     """A profile at work on a cache."""
 
@@ -103,7 +111,7 @@ class Framework:
             plan = Plan(self.profile, self.cache, traits)
             if plan.only is None:
                 self._plans.pop(traits, None)
-                if len(self._plans) >= PLANS_KEPT:
+                if len(self._plans) >= plans_kept(len(self.cache.nodes)):
                     del self._plans[next(iter(self._plans))]
                 self._plans[traits] = plan
         return plan
@@ -122,7 +130,7 @@ class Framework:
             if decision.node is not None:
                 decision.rejected = self.plan(pod.traits).rejections()
             for rejection in decision.rejected:
-                rejection.nodes.extend(names[row] for row in rejection.rows.tolist())
+                rejection.nodes[:] = [names[row] for row in rejection.rows.tolist()]
         return decision
 
     def search(self, pod: PodInfo) -> tuple[Decision, Rows]:
@@ -135,6 +143,10 @@ class Framework:
         if plan.rejection is not None:
             decision.pre_filter = plan.rejection
             return decision, NO_ROWS
+        hopeless = None if pod.nominated else plan.hopeless()
+        if hopeless is not None:
+            decision.evaluated, decision.rejected = count, hopeless
+            return decision, NO_ROWS
         if pod.nominated and self._nominated_fits(plan, pod):
             rows = np.array([self.cache.row_of[pod.nominated]], dtype=np.intp)
             decision.evaluated = 1
@@ -143,6 +155,8 @@ class Framework:
         decision.feasible = len(rows)
         if len(rows) == 0:
             decision.rejected = plan.rejections()
+            if not pod.nominated:
+                plan.give_up(decision.rejected)
         return decision, rows
 
     def choose(
@@ -156,7 +170,7 @@ class Framework:
         totals = plan.totals(rows)
         if extra is not None:
             totals = totals + extra
-        best = np.flatnonzero(totals == totals.max())
+        best = (totals == totals[totals.argmax()]).nonzero()[0]
         row = rows.item(best.item(rng.randrange(len(best)) if len(best) > 1 else 0))
         decision.node = self.cache.nodes[row].name
         if detail:
@@ -172,9 +186,7 @@ class Framework:
 
     def _row_fits(self, plan: Plan, pod: PodInfo, row: int) -> bool:
         expected = self.cache.nominated_on(row, pod.priority, pod.uid)
-        if expected and plan.judge(row, added=expected) is not None:
-            return False
-        return plan.judge(row) is None
+        return (not expected or plan.fits(row, added=expected)) and plan.fits(row)
 
     def _find(self, plan: Plan, pod: PodInfo, decision: Decision) -> Rows:
         """The feasible rows that the search comes upon, in its order; moves the start of the next one."""

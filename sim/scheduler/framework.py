@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from seatrial.sim.scheduler.cache import Cache
-from seatrial.sim.scheduler.columns import Column, NodeInfo, Rows
+from seatrial.sim.scheduler.columns import Column, Mask, NodeInfo, Rows
 from seatrial.sim.scheduler.podinfo import PodInfo, Traits
 
 MAX_SCORE = 100
@@ -98,6 +98,10 @@ class Filter(ABC):
     def trivial(self) -> bool:
         """For verdicts that depend on the cluster: whether, as things are, every node passes."""
         return False
+
+    def passing(self) -> Mask | None:
+        """For verdicts that depend on the cluster: the rows that pass, to be read only; None: every row does."""
+        return None if self.trivial() else self.column() == 0
 
     def one(self, row: int, added: Sequence[PodInfo] = (), removed: Sequence[PodInfo] = ()) -> int:
         """The verdict of one row with these pods imagined on the node, and those off it."""

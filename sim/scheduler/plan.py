@@ -56,8 +56,11 @@ class Plan:
         self.only: Rows | None = None
         self._seen = 0
         self._feasible: Rows | None = None
+        self._hopeless: tuple[tuple[int, int], list[Rejection]] | None = None
         self.memory: Any = None
         """What preemption remembers of its dry runs for such pods."""
+        self.futile: tuple[tuple[int, int], Any] | None = None
+        """How things stood when no preemption could help, and what came of it."""
         try:
             self._compile()
         except Rejected as rejected:
@@ -98,6 +101,20 @@ class Plan:
         self._changes = self.cache.changes
         return any(self.cache.version(*key) != seen for key, seen in self.read)
 
+    def standing(self) -> tuple[int, int]:
+        """What a decision of this plan depends on: equal as long as nothing happened that could change it."""
+        return len(self.cache.touched), self.cache.changes
+
+    def give_up(self, rejections: list[Rejection]) -> None:
+        """No node suits such pods, for these reasons."""
+        self._hopeless = (self.standing(), rejections)
+
+    def hopeless(self) -> list[Rejection] | None:
+        """Why no node suits such pods, when that is known and nothing has happened since."""
+        if self._hopeless is None or self._hopeless[0] != self.standing():
+            return None
+        return self._hopeless[1]
+
     # filtering
 
     @cached_property
@@ -105,6 +122,10 @@ class Plan:
         """Verdict columns of the filters that look at nothing but the node and its pods, by ``id`` of the filter."""
         self._seen = len(self.cache.touched)
         columns = {id(judge): judge.column() for _, judge in self.local}
+        self._content = frozenset(
+            id(judge) for _, judge in self.local if judge.depends == Depends.NODES and not columns[id(judge)].any()
+        )
+        """Filters to which every node is right, whatever pods do."""
         self._nodes_pass = np.ones(len(self.cache.nodes), dtype=np.bool_)
         for _, judge in self.local:
             if judge.depends == Depends.NODES:
@@ -176,12 +197,12 @@ class Plan:
 
     def passing(self) -> Mask | None:
         """The rows that every filter lets pass; None: exactly those of ``local_rows``."""
-        active = [f for f in self.on_cluster if not f.trivial()]
-        if not active:
+        masks = [mask for judge in self.on_cluster if (mask := judge.passing()) is not None]
+        if not masks:
             return None
-        passing = self.local_pass().copy()
-        for judge in active:
-            passing &= judge.column() == 0
+        passing = self.local_pass() & masks[0]
+        for mask in masks[1:]:
+            passing &= mask
         if self.cache.nominated:
             self._nominated_elsewhere(passing)
         return passing
@@ -204,16 +225,35 @@ class Plan:
 
     def judge(self, row: int, added: Sequence[PodInfo] = (), removed: Sequence[PodInfo] = ()) -> Status | None:
         """The first objection to one node with these pods imagined on or off it, or None."""
-        columns = self.verdicts if self.only is None else {}
+        found = self._objection(row, added, removed)
+        if found is None:
+            return None
+        plugin, judge, verdict = found
+        status = judge.status(verdict)
+        return Status(status.code, status.reasons, plugin.name)
+
+    def fits(self, row: int, added: Sequence[PodInfo] = (), removed: Sequence[PodInfo] = ()) -> bool:
+        """Whether ``judge`` has no objection."""
+        return self._objection(row, added, removed) is None
+
+    def _objection(
+        self, row: int, added: Sequence[PodInfo], removed: Sequence[PodInfo]
+    ) -> tuple[Plugin, Filter, int] | None:
+        if self.only is None:
+            columns, content = self.verdicts, self._content
+        else:
+            columns, content = {}, frozenset()
         for plugin, judge in self.filters:
-            known = columns.get(id(judge)) if judge.depends == Depends.NODES else None
-            if known is not None:
-                verdict = known.item(row)
+            if id(judge) in content:
+                continue
+            if judge.depends == Depends.NODES and columns:
+                verdict = columns[id(judge)].item(row)
+            elif judge.depends == Depends.CLUSTER and not added and judge.trivial():
+                continue
             else:
                 verdict = judge.one(row, added, removed)
             if verdict:
-                status = judge.status(verdict)
-                return Status(status.code, status.reasons, plugin.name)
+                return plugin, judge, verdict
         return None
 
     def rejections(self) -> list[Rejection]:
@@ -221,31 +261,36 @@ class Plan:
         columns = self.verdicts
         self.local_pass()
         count = len(self.cache.nodes)
-        open_rows = np.ones(count, dtype=np.bool_)
+        left = np.arange(count) if self.only is None else self.only
         found: list[Rejection] = []
-        if self.only is not None:
-            open_rows[:] = False
-            open_rows[self.only] = True
-            absent = np.flatnonzero(~open_rows)
-            if len(absent):
-                found.append(Rejection(self.absent, absent))
+        if len(left) < count:
+            found.append(Rejection(self.absent, np.setdiff1d(np.arange(count), left)))
         for plugin, judge in self.filters:
+            if id(judge) in self._content:
+                continue
             own = columns.get(id(judge))
             if own is None:
+                if judge.trivial():
+                    continue
                 own = judge.column()
-            hit = open_rows & (own != 0)
-            if not hit.any():
+            if len(left) < count:
+                own = own[left]
+            hit = own.nonzero()[0]
+            if not len(hit):
                 continue
-            found_here = own[hit]
-            alike = bool((found_here == found_here[0]).all())
-            for verdict in [found_here.item(0)] if alike else np.unique(found_here).tolist():
+            verdicts = own[hit]
+            alike = not (verdicts != verdicts[0]).nonzero()[0].size
+            for verdict in [verdicts.item(0)] if alike else np.unique(verdicts).tolist():
                 status = judge.status(verdict)
-                rows = np.flatnonzero(hit if alike else hit & (own == verdict))
+                rows = left[hit] if alike else left[own == verdict]
                 found.append(Rejection(Status(status.code, status.reasons, plugin.name), rows))
-            open_rows &= ~hit
+            left = left[own == 0]
+            if not len(left):
+                return found
+        open_rows = frozenset(left.tolist()) if self.on_cluster and self.cache.nominated else frozenset()
         for name in self.cache.nominated if self.on_cluster else ():
             row = self.cache.row_of.get(name)
-            if row is None or not open_rows[row]:
+            if row is None or row not in open_rows:
                 continue
             refused = self.judge(row, added=self.cache.nominated_on(row, self.traits.priority, ""))
             if refused is not None:

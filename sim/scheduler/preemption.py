@@ -32,6 +32,8 @@ PRIORITY_SHIFT = 2**31
 """Added to every priority so that a sum of negative ones does not favour many victims over few."""
 JUST_NOW = 2**62
 """Stands for the start of a pod that has not started."""
+PART = 256
+"""So many rows are looked at together."""
 COSTS = 5
 """Criteria by which candidates are compared."""
 NO_VICTIMS = unresolvable("No preemption victims found for incoming pod")
@@ -70,6 +72,9 @@ def preempt(
     """Find the cheapest node to make room on, after no node suited the pod."""
     cache = framework.cache
     plan = framework.plan(pod.traits)
+    if not pod.nominated and plan.futile is not None and plan.futile[0] == plan.standing():
+        known: Preemption = plan.futile[1]
+        return known
     refusal = _ineligible(cache, pod, decision)
     if refusal:
         return Preemption(message=f"preemption: {refusal}")
@@ -77,14 +82,19 @@ def preempt(
     statuses: list[Status] = []
     if rows:
         potential = rows[0] if len(rows) == 1 else np.sort(np.concatenate(rows))
-        memory, candidates, statuses = search(plan, pod, potential, rng, args or {})
-        if len(candidates):
-            return Preemption(candidate=choose(memory, candidates, rng))
+        if min(cache.priorities, default=pod.priority) >= pod.priority:
+            statuses = [NO_VICTIMS] * len(potential)
+        else:
+            memory, candidates, statuses = search(plan, pod, potential, rng, args or {})
+            if len(candidates):
+                return Preemption(candidate=choose(memory, candidates, rng))
     counted = [*statuses, *([NOT_HELPFUL] * (decision.nodes - len(statuses)))]
     text = reasons_text((status, 1) for status in counted)
-    return Preemption(
-        message=f"preemption: 0/{decision.nodes} nodes are available: {text}.", clears_nomination=bool(pod.nominated)
-    )
+    message = f"preemption: 0/{decision.nodes} nodes are available: {text}."
+    outcome = Preemption(message=message, clears_nomination=bool(pod.nominated))
+    if not pod.nominated:
+        plan.futile = (plan.standing(), outcome)
+    return outcome
 
 
 class Memory:
@@ -124,26 +134,26 @@ def search(
     start = rng.randrange(len(potential))
     order = np.concatenate((potential[start:], potential[:start]))
     budgets = _budgets(cache)
-    while True:
-        fresh = memory.versions[order] == cache.row_versions[order]
-        fits = fresh & memory.fits[order]
-        reached = np.cumsum(fits)
-        harmless = fits & (memory.costs[0, order] == 0)
-        first_harmless = int(harmless.argmax()) if harmless.any() else len(order)
-        end = min(max(int(reached.searchsorted(wanted)), first_harmless) + 1, len(order))
-        missing = np.flatnonzero(~fresh[:end])
-        if not len(missing):
+    parts: list[Rows] = []
+    found, harmless = 0, False
+    for begin in range(0, len(order), PART):
+        part = order[begin : begin + PART]
+        for position in (memory.versions[part] != cache.row_versions[part]).nonzero()[0].tolist():
+            row = part.item(position)
+            memory.keep(row, cache.row_versions.item(row), dry_run(plan, pod, row, budgets))
+        parts.append(part)
+        reached = memory.fits[part].cumsum() + found
+        found = reached.item(-1)
+        if harmless and found < wanted:
+            continue
+        spared = (memory.fits[part] & (memory.costs[0, part] == 0)).nonzero()[0]
+        if found >= wanted and (harmless or len(spared)):
+            end = max(int(reached.searchsorted(wanted)), 0 if harmless else spared.item(0)) + 1
+            parts[-1] = part[:end]
             break
-        found = 0
-        for position in missing.tolist():
-            row = order.item(position)
-            outcome = dry_run(plan, pod, row, budgets)
-            memory.keep(row, cache.row_versions.item(row), outcome)
-            found += isinstance(outcome, Candidate)
-            if reached.item(position) + found >= wanted:
-                break
-    rows = order[:end]
-    candidates = rows[fits[:end]]
+        harmless = harmless or len(spared) > 0
+    rows = np.concatenate(parts)
+    candidates = rows[memory.fits[rows]]
     statuses = [] if len(candidates) else [memory.outcomes[row] for row in rows.tolist()]
     return memory, candidates, [status for status in statuses if isinstance(status, Status)]
 
@@ -169,11 +179,7 @@ def dry_run(plan: Plan, pod: PodInfo, row: int, budgets: Sequence[Object]) -> Ca
         return NO_VICTIMS
     expected = cache.nominated_on(row, pod.priority, pod.uid)
 
-    def objection(removed: list[PodInfo]) -> Status | None:
-        status = plan.judge(row, expected, removed) if expected else None
-        return status or plan.judge(row, (), removed)
-
-    refused = objection(lesser)
+    refused = (plan.judge(row, expected, lesser) if expected else None) or plan.judge(row, (), lesser)
     if refused is not None:
         return refused
     lesser.sort(key=importance)
@@ -183,7 +189,7 @@ def dry_run(plan: Plan, pod: PodInfo, row: int, budgets: Sequence[Object]) -> Ca
     for group, counts in ((protected, 1), (others, 0)):
         for victim in group:
             without = [other for other in removed if other is not victim]
-            if objection(without) is None:
+            if plan.fits(row, (), without) and (not expected or plan.fits(row, expected, without)):
                 removed = without
             else:
                 violations += counts

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from seatrial.scenarios.scheduler_bench import churn_every
 from seatrial.scenarios.scheduler_perf import read_workloads
 from seatrial.scenarios.scheduler_report import growth, power_of, write_csv, write_plots
 from seatrial.scenarios.scheduler_targets import run
@@ -74,6 +75,13 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "performance-config.yaml"
     path.write_text(yaml.safe_dump(CASES))
     return path
+
+
+@pytest.mark.parametrize(("threshold", "interval_ms", "pods"), [(570, 200, 114), (None, None, 300), (10, 1, 1)])
+def test_churn_keeps_the_pace_that_upstream_asks_of_itself(
+    threshold: float | None, interval_ms: int | None, pods: int
+) -> None:
+    assert churn_every(threshold, interval_ms) == pods
 
 
 def test_parameters_and_labels_choose_workloads(file: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from seatrial.sim.scheduler.columns import (
     REQUIRED_ANTI,
     CarriedTerm,
     Column,
+    DomainSums,
+    Mask,
     Rows,
     Tally,
 )
@@ -98,6 +100,11 @@ def _selected(cache: Cache, terms: tuple[Term, ...]) -> Tally:
     return cache.tally(("selected", *terms), counts)
 
 
+def _by_domain(cache: Cache, term: Term, tally: Tally) -> DomainSums:
+    """The tally per value of the term's topology key."""
+    return DomainSums(cache.labels(term.topology_key), tally)
+
+
 class _Matched:
     """Carried terms that select the pod, looked up again only when new terms appeared."""
 
@@ -106,6 +113,15 @@ class _Matched:
         self._known = -1
         self._namespaces = -1
         self._found: list[CarriedTerm] = []
+        self._sums: dict[tuple[int, Term], DomainSums] = {}
+
+    def sums(self, carried: CarriedTerm) -> Column:
+        """Per domain, how many pods carry the term."""
+        key = (carried.kind, carried.term)
+        found = self._sums.get(key)
+        if found is None:
+            found = self._sums[key] = DomainSums(self.cache.labels(carried.term.topology_key), carried.tally)
+        return found.now(self.cache.touched)
 
     def terms(self) -> list[CarriedTerm]:
         if self._known != len(self.cache.carried) or self._namespaces != self.cache.version("namespaces", ""):
@@ -122,8 +138,10 @@ class _AffinityFilter(Filter):
         self.repelling = _Matched(cache, traits, (REQUIRED_ANTI,))
         self.affinity = traits.required_affinity
         self.anti = traits.required_anti_affinity
-        self.together = _selected(cache, self.affinity) if self.affinity else None
-        self.apart = [_selected(cache, (term,)) for term in self.anti]
+        together = _selected(cache, self.affinity) if self.affinity else None
+        self.together = [] if together is None else [_by_domain(cache, term, together) for term in self.affinity]
+        self.apart = [(term, tally, _by_domain(cache, term, tally)) for term in self.anti
+                      for tally in (_selected(cache, (term,)),)]  # fmt: skip
         self.first_may = bool(self.affinity) and all(
             _selects(term, traits, cache.namespace_labels) for term in self.affinity
         )
@@ -131,56 +149,64 @@ class _AffinityFilter(Filter):
 
     def trivial(self) -> bool:
         """Nothing to check in this cycle: every node passes."""
-        return not self.affinity and not any(t.total for t in self.apart) and not self.repelling.terms()
+        return not self.affinity and not any(t.total for _, t, _ in self.apart) and not self.repelling.terms()
 
     def column(self, rows: Rows | None = None) -> Column:
-        cache = self.cache
-        verdicts = np.zeros(len(cache.nodes), dtype=np.int64)
-        for carried in self.repelling.terms():
-            labels = cache.labels(carried.term.topology_key)
-            verdicts[(labels.sums(carried.tally.column) > 0)[labels.codes]] = EXISTING_ANTI_AFFINITY
-        for term, tally in zip(self.anti, self.apart, strict=True):
-            if tally.total:
-                labels = cache.labels(term.topology_key)
-                verdicts[(labels.sums(tally.column) > 0)[labels.codes]] = ANTI_AFFINITY
-        if self.together is not None:
-            verdicts[~self._with_others(self.together)] = AFFINITY
+        verdicts = np.zeros(len(self.cache.nodes), dtype=np.int64)
+        for verdict, taken in self._taken():
+            verdicts[taken] = verdict
+        if self.together:
+            verdicts[~self._with_others()] = AFFINITY
         return verdicts if rows is None else verdicts[rows]
 
-    def _with_others(self, together: Tally) -> Any:
-        has_keys = np.ones(len(self.cache.nodes), dtype=np.bool_)
-        near = np.ones(len(self.cache.nodes), dtype=np.bool_)
-        anywhere = False
-        for term in self.affinity:
-            labels = self.cache.labels(term.topology_key)
-            sums = labels.sums(together.column)
-            anywhere = anywhere or bool(sums.any())
-            has_keys &= labels.present
-            near &= (sums > 0)[labels.codes]
-        return has_keys if not anywhere and self.first_may else has_keys & near
+    def passing(self) -> Mask | None:
+        barred: Mask | None = None
+        for _, taken in self._taken():
+            barred = taken if barred is None else barred | taken
+        passing = None if barred is None else ~barred
+        if self.together:
+            company = self._with_others()
+            passing = company if passing is None else passing & company
+        return passing
+
+    def _taken(self) -> Iterator[tuple[int, Mask]]:
+        """(verdict, the rows near somebody who keeps the pod away)."""
+        cache = self.cache
+        for carried in self.repelling.terms():
+            yield EXISTING_ANTI_AFFINITY, cache.labels(carried.term.topology_key).rows(self.repelling.sums(carried) > 0)
+        for term, tally, sums in self.apart:
+            if tally.total:
+                yield ANTI_AFFINITY, cache.labels(term.topology_key).rows(sums.now(cache.touched) > 0)
+
+    def _with_others(self) -> Mask:
+        labels = [self.cache.labels(term.topology_key) for term in self.affinity]
+        sums = [by_domain.now(self.cache.touched) for by_domain in self.together]
+        masks = [column.rows(own > 0) for column, own in zip(labels, sums, strict=True)]
+        if self.first_may and not any(np.count_nonzero(own) for own in sums):
+            masks = [column.present for column in labels]
+        return masks[0] if len(masks) == 1 else np.logical_and.reduce(masks)
 
     def one(self, row: int, added: Sequence[PodInfo] = (), removed: Sequence[PodInfo] = ()) -> int:
-        if self.together is not None and not self._one_affinity(self.together, row, added, removed):
+        if self.together and not self._one_affinity(row, added, removed):
             return AFFINITY
-        for term, tally in zip(self.anti, self.apart, strict=True):
-            if self._near(row, term, tally) + self._change((term,), added, removed) > 0 and self._has(row, term):
+        for term, _, sums in self.apart:
+            near = self._near(row, term, sums.now(self.cache.touched))
+            if near + self._change((term,), added, removed) > 0 and self._has(row, term):
                 return ANTI_AFFINITY
         return EXISTING_ANTI_AFFINITY if self._repelled(row, added, removed) else 0
 
-    def _one_affinity(self, together: Tally, row: int, added: Sequence[PodInfo], removed: Sequence[PodInfo]) -> bool:
+    def _one_affinity(self, row: int, added: Sequence[PodInfo], removed: Sequence[PodInfo]) -> bool:
         if not all(self._has(row, term) for term in self.affinity):
             return False
         change = self._change(self.affinity, added, removed)
-        if all(self._near(row, term, together) + change > 0 for term in self.affinity):
+        sums = [by_domain.now(self.cache.touched) for by_domain in self.together]
+        if all(self._near(row, term, own) + change > 0 for term, own in zip(self.affinity, sums, strict=True)):
             return True
-        anywhere = any(
-            self.cache.labels(term.topology_key).sums(together.column).sum() + change > 0 for term in self.affinity
-        )
-        return not anywhere and self.first_may
+        return self.first_may and not any(own.sum() + change > 0 for own in sums)
 
     def _repelled(self, row: int, added: Sequence[PodInfo], removed: Sequence[PodInfo]) -> bool:
         for carried in self.repelling.terms():
-            left = self._near(row, carried.term, carried.tally)
+            left = self._near(row, carried.term, self.repelling.sums(carried))
             for pods, sign in ((added, 1), (removed, -1)):
                 left += sign * sum(pod.traits.required_anti_affinity.count(carried.term) for pod in pods)
             if left > 0 and self._has(row, carried.term):
@@ -195,9 +221,8 @@ class _AffinityFilter(Filter):
     def _has(self, row: int, term: Term) -> bool:
         return term.topology_key in self.cache.nodes[row].labels
 
-    def _near(self, row: int, term: Term, tally: Tally) -> int:
-        labels = self.cache.labels(term.topology_key)
-        return int(labels.sums(tally.column)[labels.codes[row]])
+    def _near(self, row: int, term: Term, sums: Column) -> int:
+        return sums.item(self.cache.labels(term.topology_key).codes.item(row))
 
     def _change(self, terms: tuple[Term, ...], added: Sequence[PodInfo], removed: Sequence[PodInfo]) -> int:
         namespaces = self.cache.namespace_labels
@@ -217,22 +242,23 @@ class _AffinityScore(Score):
 
     def __init__(self, cache: Cache, traits: Traits, hard_weight: int) -> None:
         self.cache, self.hard_weight = cache, hard_weight
-        self.own = [(term, term.weight, _selected(cache, (term,))) for term in traits.preferred_affinity]
-        self.own += [(term, -term.weight, _selected(cache, (term,))) for term in traits.preferred_anti_affinity]
+        weighed = [(term, term.weight) for term in traits.preferred_affinity]
+        weighed += [(term, -term.weight) for term in traits.preferred_anti_affinity]
+        self.own = [(term, weight, tally, _by_domain(cache, term, tally)) for term, weight in weighed
+                    for tally in (_selected(cache, (term,)),)]  # fmt: skip
         kinds = (PREFERRED_AFFINITY, PREFERRED_ANTI)
         self.others = _Matched(cache, traits, (*kinds, REQUIRED_AFFINITY) if hard_weight > 0 else kinds)
 
     def column(self, rows: Rows | None) -> Column | None:
-        weighted = [(term, weight, tally) for term, weight, tally in self.own if tally.total]
-        weighted += [(c.term, self._weight(c), c.tally) for c in self.others.terms()]
+        touched = self.cache.touched
+        weighted = [(term, weight, sums.now(touched)) for term, weight, tally, sums in self.own if tally.total]
+        weighted += [(c.term, self._weight(c), self.others.sums(c)) for c in self.others.terms()]
         if not weighted:
             return None
         tables: dict[str, Column] = {}
         found = False
-        for term, weight, tally in weighted:
-            labels = self.cache.labels(term.topology_key)
-            sums = labels.sums(tally.column)
-            found = found or bool(sums.any())
+        for term, weight, sums in weighted:
+            found = found or bool(np.count_nonzero(sums))
             table = sums * weight
             tables[term.topology_key] = tables[term.topology_key] + table if term.topology_key in tables else table
         if not found:

@@ -159,9 +159,15 @@ class _AllocationScore(Score):
 
     def one(self, row: int) -> int:
         """The score of one row."""
-        used = [self._used(index).item(index, row) for index, _ in self.considered]
-        have = [self.cache.allocatable.item(index, row) for index, _ in self.considered]
-        need = [there + request for there, (_, request) in zip(used, self.considered, strict=True)]
+        allocatable = self.cache.allocatable
+        used: list[int] = []
+        need: list[int] = []
+        have: list[int] = []
+        for index, request in self.considered:
+            there = self._used(index).item(index, row)
+            used.append(there)
+            need.append(there + request)
+            have.append(allocatable.item(index, row))
         return self.strategy.one(used, need, have, self.weights)
 
     def _used(self, index: int) -> Column:
@@ -261,6 +267,9 @@ def _strategy(kind: str, shape: Sequence[Mapping[str, Any]]) -> Strategy:
 
 def balance(need: Sequence[int], have: Sequence[int]) -> int:
     """100 x (1 - standard deviation of the requested shares), cut to an integer (balancedResourceScorer)."""
+    if len(need) == 2 and have[0] and have[1]:
+        first, second = need[0] / have[0], need[1] / have[1]
+        return int((1 - abs((min(first, 1.0) - min(second, 1.0)) / 2)) * MAX_SCORE)
     shares = [min(n / h, 1.0) for n, h in zip(need, have, strict=True) if h]
     if len(shares) == 2:
         deviation = abs((shares[0] - shares[1]) / 2)

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,8 @@ from seatrial.sim.scheduler.volumes import (
 
 REASON = "node(s) exceed max volume count"
 LIMIT, ERROR = 1, 2
+Volume = tuple[str, str]
+"""(driver, handle)."""
 
 
 class NodeVolumeLimits(Plugin):
@@ -35,20 +39,54 @@ class NodeVolumeLimits(Plugin):
     name = "NodeVolumeLimits"
     events = ("AssignedPod/Delete", "CSINode/Add", "CSINode/Update", "PersistentVolumeClaim/Add")
 
+    def __init__(self, args: Mapping[str, Any], cache: Cache) -> None:
+        super().__init__(args, cache)
+        self._attached: dict[int, tuple[tuple[int, int, int], Attached]] = {}
+
     def reads(self, traits: Traits) -> tuple[tuple[str, str], ...]:
         return claim_reads(traits)
 
     def filter(self, traits: Traits) -> Filter | None:
-        return _LimitsFilter(self.cache, traits) if any(True for _ in claim_names(traits)) else None
+        return _LimitsFilter(self, traits) if any(True for _ in claim_names(traits)) else None
+
+    def attached(self, row: int) -> Attached:
+        """What there is on a node; looked up again only when its pods, or volumes and claims, have changed."""
+        cache = self.cache
+        standing = (cache.layout, cache.row_versions.item(row), cache.changes)
+        known = self._attached.get(row)
+        if known is None or known[0] != standing:
+            info = cache.nodes[row]
+            known = self._attached[row] = (standing, Attached(_limits(cache, info.name), cache, info.pods.values()))
+        return known[1]
+
+
+class Attached:
+    """The volumes of some pods on a node, and how many of each driver the node takes."""
+
+    def __init__(self, limits: Mapping[str, int], cache: Cache, pods: Iterable[PodInfo]) -> None:
+        self.limits = limits
+        self.volumes: set[Volume] = set()
+        for pod in pods if limits else ():
+            self.volumes |= _volumes(cache, pod.traits)
+        self.used = Counter(driver for driver, _ in self.volumes)
+
+    def takes(self, wanted: frozenset[Volume]) -> bool:
+        """Whether these volumes are there already or find room."""
+        fresh = Counter(driver for driver, _ in wanted - self.volumes)
+        return all(
+            driver not in self.limits or count + self.used[driver] <= self.limits[driver]
+            for driver, count in fresh.items()
+        )
 
 
 class _LimitsFilter(Filter):
     depends = Depends.PODS
 
-    def __init__(self, cache: Cache, traits: Traits) -> None:
-        self.cache = cache
+    def __init__(self, plugin: NodeVolumeLimits, traits: Traits) -> None:
+        cache = self.cache = plugin.cache
+        self._plugin = plugin
         self.problem: Status | None = None
-        self.wanted: frozenset[tuple[str, str]] = frozenset()
+        self.wanted: frozenset[Volume] = frozenset()
         for name, ephemeral in claim_names(traits):
             claim = cache.object(CLAIMS, traits.namespace, name)
             if claim is None:
@@ -68,18 +106,12 @@ class _LimitsFilter(Filter):
     def one(self, row: int, added: Sequence[PodInfo] = (), removed: Sequence[PodInfo] = ()) -> int:
         if self.problem is not None:
             return ERROR
-        limits = _limits(self.cache, self.cache.nodes[row].name)
-        if not limits or not self.wanted:
-            return 0
-        gone = {pod.uid for pod in removed}
-        attached: set[tuple[str, str]] = set()
-        for pod in (*(p for p in self.cache.nodes[row].pods.values() if p.uid not in gone), *added):
-            attached |= _volumes(self.cache, pod.traits)
-        for driver, limit in limits.items():
-            fresh = sum(other == driver for other, _ in self.wanted - attached)
-            if fresh and fresh + sum(other == driver for other, _ in attached) > limit:
-                return LIMIT
-        return 0
+        there = self._plugin.attached(row)
+        if there.limits and (added or removed):
+            gone = {pod.uid for pod in removed}
+            present = (pod for uid, pod in self.cache.nodes[row].pods.items() if uid not in gone)
+            there = Attached(there.limits, self.cache, (*present, *added))
+        return 0 if there.takes(self.wanted) else LIMIT
 
     def status(self, verdict: int) -> Status:
         return self.problem if verdict == ERROR and self.problem is not None else unschedulable(REASON)
@@ -96,9 +128,9 @@ def _limits(cache: Cache, node: str) -> dict[str, int]:
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-def _volumes(cache: Cache, traits: Traits) -> frozenset[tuple[str, str]]:
+def _volumes(cache: Cache, traits: Traits) -> frozenset[Volume]:
     """(driver, handle) of every CSI volume of the pod; claims without a volume count by their own name."""
-    found: set[tuple[str, str]] = set()
+    found: set[Volume] = set()
     for name, _ in claim_names(traits):
         claim = cache.object(CLAIMS, traits.namespace, name)
         if claim is None:

@@ -11,7 +11,7 @@ import orjson
 
 from seatrial.sim.machinery.selectors import Matches, labels
 from seatrial.sim.scheduler.cache import Cache
-from seatrial.sim.scheduler.columns import HOSTNAME, ZONE, Column, LabelColumn, Mask, Rows, Tally
+from seatrial.sim.scheduler.columns import HOSTNAME, ZONE, Column, DomainSums, LabelColumn, Mask, Rows, Tally
 from seatrial.sim.scheduler.framework import (
     MAX_SCORE,
     Depends,
@@ -95,6 +95,7 @@ class PodTopologySpread(Plugin):
         super().__init__(args, cache)
         self.system_defaults = (args.get("defaultingType") or "System") == "System"
         self.defaults = SYSTEM_DEFAULTS if self.system_defaults else tuple(args.get("defaultConstraints") or ())
+        self._counting: tuple[Traits | None, list[Matches]] = (None, [])
 
     def reads(self, traits: Traits) -> tuple[tuple[str, str], ...]:
         if traits.spread or not self.defaults:
@@ -115,14 +116,19 @@ class PodTopologySpread(Plugin):
     def hint(self, pod: PodInfo, event: str, old: object, new: object) -> bool:
         if not event.startswith("AssignedPod/"):
             return True
-        constraints = [Constraint(self.cache, pod.traits, given, _selector(given, pod.traits))
-                       for given in pod.traits.spread if given.get("whenUnsatisfiable") == HARD]  # fmt: skip
         return any(
             isinstance(other, PodInfo)
             and other.namespace == pod.namespace
-            and any(constraint.matches(other.traits.labels) for constraint in constraints)
+            and any(matches(other.traits.labels) for matches in self._counted_by(pod.traits))
             for other in (old, new)
         )
+
+    def _counted_by(self, traits: Traits) -> list[Matches]:
+        """Whom the hard constraints of such pods count."""
+        if self._counting[0] is not traits:
+            hard = (given for given in traits.spread if given.get("whenUnsatisfiable") == HARD)
+            self._counting = (traits, [labels(_selector(given, traits)) for given in hard])
+        return self._counting[1]
 
     def _constraints(self, traits: Traits, when: str) -> list[Constraint]:
         if traits.spread:
@@ -192,18 +198,36 @@ class _SpreadFilter(Filter):
             counted = complete if eligible is None else complete & eligible
             self.counted.append(counted)
             self.domains.append(np.unique(constraint.column.codes[counted]))
+        self.sums = [
+            DomainSums(c.column, c.tally, counted) for c, counted in zip(constraints, self.counted, strict=True)
+        ]
 
     def column(self, rows: Rows | None = None) -> Column:
         verdicts = np.zeros(len(self.cache.nodes), dtype=np.int64)
         for position in range(len(self.constraints) - 1, -1, -1):
-            constraint = self.constraints[position]
-            sums = self._sums(position)
-            skewed = sums + constraint.selects_itself - self._least(position, sums) > constraint.max_skew
-            by_code = np.where(skewed, 2 * position + 2, 0)
+            by_code = np.where(self._skewed(position), 2 * position + 2, 0)
             by_code[0] = 2 * position + 1
-            own = by_code[constraint.column.codes]
+            own = by_code[self.constraints[position].column.codes]
             verdicts = np.where(own > 0, own, verdicts)
         return verdicts if rows is None else verdicts[rows]
+
+    def passing(self) -> Mask | None:
+        passing: Mask | None = None
+        for position, constraint in enumerate(self.constraints):
+            roomy = ~self._skewed(position)
+            roomy[0] = False
+            if np.count_nonzero(roomy) == len(roomy) - 1 and constraint.column.everywhere:
+                continue
+            mask = constraint.column.rows(roomy)
+            passing = mask if passing is None else passing & mask
+        return passing
+
+    def _skewed(self, position: int) -> Mask:
+        """By code of a domain, whether one more would be too many there."""
+        constraint, sums = self.constraints[position], self._sums(position)
+        most = self._least(position, sums) + constraint.max_skew - constraint.selects_itself
+        skewed: Mask = sums > most
+        return skewed
 
     def one(self, row: int, added: Sequence[PodInfo] = (), removed: Sequence[PodInfo] = ()) -> int:
         complete = all(constraint.column.codes[row] for constraint in self.constraints)
@@ -212,7 +236,8 @@ class _SpreadFilter(Filter):
             if code == 0:
                 return 2 * position + 1
             sums = self._sums(position)
-            if complete and self.counted[position][row]:
+            if (added or removed) and complete and self.counted[position][row]:
+                sums = sums.copy()
                 sums[code] += self._matching(constraint, added) - self._matching(constraint, removed)
             if sums[code] + constraint.selects_itself - self._least(position, sums) > constraint.max_skew:
                 return 2 * position + 2
@@ -222,8 +247,7 @@ class _SpreadFilter(Filter):
         return sum(pod.namespace == self.traits.namespace and constraint.matches(pod.traits.labels) for pod in pods)
 
     def _sums(self, position: int) -> Column:
-        constraint = self.constraints[position]
-        return constraint.column.sums(constraint.tally.column * self.counted[position])
+        return self.sums[position].now(self.cache.touched)
 
     def _least(self, position: int, sums: Column) -> int:
         """The global minimum; 0 while there are fewer domains than minDomains."""
@@ -251,6 +275,9 @@ class _SpreadScore(Score):
         for constraint in constraints:
             eligible = constraint.eligible(cache, traits)
             self.counted.append(complete if eligible is None else complete & eligible)
+        self.sums = [
+            DomainSums(c.column, c.tally, counted) for c, counted in zip(constraints, self.counted, strict=True)
+        ]
 
     def column(self, rows: Rows | None) -> Column:
         chosen = np.arange(len(self.cache.nodes)) if rows is None else rows
@@ -262,7 +289,7 @@ class _SpreadScore(Score):
                 counts = constraint.tally.column[chosen]
                 size = int(scored.sum())
             else:
-                counts = constraint.column.sums(constraint.tally.column * self.counted[position])[codes]
+                counts = self.sums[position].now(self.cache.touched)[codes]
                 size = int((np.bincount(codes[scored], minlength=1) > 0).sum())
             totals += np.where(codes > 0, counts * math.log(size + 2) + (constraint.max_skew - 1), 0.0)
         whole = np.floor(totals)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from seatrial.sim.scheduler import preemption
 from seatrial.sim.scheduler.cache import Cache
-from seatrial.sim.scheduler.columns import LabelColumn, Rows
+from seatrial.sim.scheduler.columns import DomainSums, LabelColumn, Rows
 from seatrial.sim.scheduler.plan import Plan
 from seatrial.sim.scheduler.plugins import (
     interpodaffinity,
@@ -26,6 +26,7 @@ from seatrial.sim.scheduler.plugins import (
 from tests.sim.scheduler.test_decide import a_history
 from tests.sim.scheduler.test_preemption import room_is_made
 
+DOMAIN_SUMS = DomainSums.now
 Patch = tuple[str, Any, str, Any]
 """What the history is about, and what is replaced by what."""
 
@@ -35,8 +36,8 @@ def _forgets_changes(plan: Plan) -> Any:
     return plan._ok
 
 
-def _nothing(self: Any, position: int, sums: Any) -> int:
-    return 0
+def _first_sums(self: DomainSums, touched: list[int]) -> Any:
+    return self._sums if self._recounts >= 0 else DOMAIN_SUMS(self, touched)
 
 
 def _wants_nothing(self: Any, cache: Cache, wanted: Any) -> None:
@@ -92,9 +93,11 @@ VERDICTS: dict[str, Patch] = {
         "company",
         interpodaffinity._AffinityFilter,
         "_with_others",
-        lambda self, together: np.ones(len(self.cache.nodes), dtype=np.bool_),
+        lambda self: np.ones(len(self.cache.nodes), dtype=np.bool_),
     ),
     "what changed is forgotten": ("room", Plan, "local_pass", _forgets_changes),
+    "what was hopeless stays so": ("room", Plan, "standing", lambda self: (0, 0)),
+    "sums are made once": ("company", DomainSums, "now", _first_sums),
 }
 PREEMPTIONS: dict[str, tuple[Any, str, Any]] = {
     "nobody is spared": (preemption, "_by_budget", lambda pods, budgets: ([], [])),
