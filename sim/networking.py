@@ -27,6 +27,7 @@ from seatrial.sim.network.ingress import IngressController, settings_of
 from seatrial.sim.network.netfilter import PacketFilter
 from seatrial.sim.network.outside import Outside
 from seatrial.sim.network.policies import Policies
+from seatrial.sim.network.portmap import PortMap
 from seatrial.sim.network.proxy import KubeProxy
 from seatrial.sim.network.requests import Requests
 from seatrial.sim.network.statemetrics import StateMetrics
@@ -38,6 +39,8 @@ from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.world import World
 
 API_PORT = 6443
+NETWORK = "bridge"
+"""What the network plug-ins' configuration on machines is called."""
 CONTROL_PORTS = {"kube-controller-manager": ports.MANAGER_PORT, "kube-scheduler": ports.SCHEDULER_PORT}
 
 
@@ -64,6 +67,8 @@ def host_of(wiring: Wiring, node: Node, chance: Chance) -> Host:
     packets = PacketFilter(
         local_to(spec.address, spec.pod_cidr), wiring.streams(f"packets/{spec.name}"), lambda: wiring.clock.now, chance
     )
+    if spec.pod_cidr:
+        node.runtime.port_mapper = PortMap(packets, NETWORK, spec.pod_cidr)
     node.on_power_off.append(packets.flush)
     return Host(spec.name, spec.address, spec.pod_cidr, packets, lambda: node.powered)
 

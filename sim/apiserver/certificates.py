@@ -1,18 +1,21 @@
-"""The approval of CertificateSigningRequests: only the conditions Approved and Denied change through it.
+"""Who may answer requests for certificates: the approval of CertificateSigningRequests, through which only the
+conditions Approved and Denied change, and the status of PodCertificateRequests, which is its signer's.
 
-Source: k8s.io/kubernetes/pkg/registry/certificates/certificates (csrApprovalStrategy) and
-k8s.io/kubernetes/plugin/pkg/admission/certificates/approval.
+Source: k8s.io/kubernetes/pkg/registry/certificates/{certificates,podcertificaterequest} (csrApprovalStrategy,
+StatusStrategy) and k8s.io/kubernetes/plugin/pkg/admission/certificates/approval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from seatrial.sim.apiserver import handlers
 from seatrial.sim.apiserver.authorization import Attributes
 from seatrial.sim.apiserver.context import Context, Steps
 from seatrial.sim.apiserver.request import Response
 from seatrial.sim.machinery import errors
+from seatrial.sim.machinery.validation.problems import forbidden
 
 GROUP = "certificates.k8s.io"
 APPROVAL_TYPES = ("Approved", "Denied")
@@ -34,6 +37,24 @@ def _patch(context: Context) -> Steps[Response]:
 
 
 APPROVAL: Mapping[str, Callable[[Context], Steps[Response]]] = {"get": _get, "update": _update, "patch": _patch}
+
+
+def _sign(context: Context, write: Callable[[Context], Steps[Response]]) -> Steps[Response]:
+    """Whoever answers a pod's request needs the verb ``sign`` on the signer. Raises ApiError 422."""
+    request = context.server.store.get(context.resource.storage, context.namespace, context.info.name)
+    signer = "" if request is None else request["spec"]["signerName"]
+    if signer and not may(context, "sign", signer):
+        told = f'User "{context.user.name}" is not permitted to "sign" for signer "{signer}"'
+        wrong = [forbidden("spec.signerName", told)]
+        raise errors.invalid(GROUP, context.resource.kind, context.info.name, wrong)
+    return (yield from write(context))
+
+
+SIGNING: Mapping[str, Callable[[Context], Steps[Response]]] = {
+    "get": _get,
+    "update": partial(_sign, write=handlers.update),
+    "patch": partial(_sign, write=handlers.patch),
+}
 
 
 def _check_signer(context: Context) -> None:

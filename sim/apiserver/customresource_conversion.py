@@ -23,6 +23,7 @@ from seatrial.sim.kernel.streams import uid_from
 from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.custom.converter import Unconverted
 from seatrial.sim.machinery.fields import quoted
+from seatrial.sim.store.store import Change
 
 Object = Mapping[str, Any]
 
@@ -131,19 +132,24 @@ def _problem(obj: Object, made: Any, wanted: str, index: int) -> str:
 
 
 class ConvertedWatch(WatchStream):
-    """A watch in a version that a webhook makes: frames wait, in order, until their objects are converted."""
+    """A watch in a version that a webhook makes: changes and frames wait, in order, until their objects are converted.
+
+    A change waits where a field selector reads what only the other version says.
+    """
 
     def __init__(self, context: Context, cursor: Any, keep: Any, show: Any, *rest: Any, **more: Any) -> None:
         super().__init__(cursor, keep, None, *rest, **more)
         self._context = context
         self._render: Callable[[Object, bool], Object] = show
         self._held: deque[Frame] = deque()
+        self._unseen: deque[Change] = deque()
         self._asking = False
         self._nothing_shown = True
         self._waiting: Callable[[], None] | None = None
 
     def read(self, limit: int = 500) -> list[Frame]:
         """As WatchStream's; what has to be converted first is not there yet."""
+        self._look()
         if not self._held:
             self._held.extend(super().read(limit))
         out: list[Frame] = []
@@ -161,6 +167,20 @@ class ConvertedWatch(WatchStream):
             out.append(frame)
         return out
 
+    def _see(self, change: Change) -> None:
+        self._unseen.append(change)
+        self._look()
+
+    def _look(self) -> None:
+        """Takes the changes that wait through the selector, as far as it can read them."""
+        while self._unseen and not self._asking:
+            try:
+                super()._see(self._unseen[0])
+            except Unconverted as missing:
+                self._begin(missing)
+            else:
+                self._unseen.popleft()
+
     def on_ready(self, call: Callable[[], None]) -> None:
         if self._asking:
             self._waiting = call
@@ -170,9 +190,10 @@ class ConvertedWatch(WatchStream):
             super().on_ready(call)
 
     def _begin(self, missing: Unconverted) -> None:
-        """Asks for all that is held at once."""
+        """Asks for all that waits at once."""
         self._asking = True
         held = [frame.object for frame in self._held if frame.type not in ("BOOKMARK", "ERROR")]
+        held += [obj for change in self._unseen for obj in (change.obj, change.old) if obj is not None]
         missing.objects = missing.converter.missing(held, missing.api_version)
         self._context.server.clock.spawn(self._ask(missing), "conversion for a watch")
 
@@ -188,6 +209,7 @@ class ConvertedWatch(WatchStream):
                     call = None
         except errors.ApiError as error:
             self._held.clear()
+            self._unseen.clear()
             self.fail(error)
         self._asking = False
         waiting, self._waiting = self._waiting, None

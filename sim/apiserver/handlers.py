@@ -174,7 +174,7 @@ def _watch(context: Context, options: ListOptions) -> Response:
 
     custom = resource.custom
     make: Callable[..., WatchStream] = WatchStream
-    if custom is not None and custom.converter is not None and not wants.as_.startswith("PartialObjectMetadata"):
+    if custom is not None and custom.converter is not None:
         make = partial(ConvertedWatch, context)
     stream = listing.watch(context, options, show, bookmark, make)
     return Response(200, stream, wants.media_type, tuple(context.warnings), streaming=True)
@@ -291,6 +291,7 @@ def delete_collection(context: Context) -> Steps[Response]:
     context.dry_run = options.dry_run
     wants = list_options(context.query, False)
     page = listing.find(context, wants)
+    require(context, page.items)
     for obj in page.items:
         metadata = obj["metadata"]
         info = context.info._replace(name=metadata["name"], namespace=metadata.get("namespace", ""))

@@ -14,10 +14,11 @@ from typing import Any
 import orjson
 
 from seatrial.sim.apiserver.context import Context
+from seatrial.sim.apiserver.customresource_conversion import require
 from seatrial.sim.apiserver.indexes import index_of
 from seatrial.sim.apiserver.options import ListOptions, revision
 from seatrial.sim.apiserver.watching import INITIAL_EVENTS_END, WatchStream
-from seatrial.sim.machinery import errors, selectors
+from seatrial.sim.machinery import errors, field_selectors, selectors
 from seatrial.sim.machinery.fields import quoted
 from seatrial.sim.store.store import Compacted
 
@@ -87,6 +88,7 @@ def find(context: Context, options: ListOptions) -> Page:
     limited = options.limit > 0 and not (options.resource_version == "0" and not options.match)
     if not limited and exact is None and not after:
         found = _found(context, options)
+        _readable(context, options, found)
         return Page([obj for obj in found if keep(obj)] if keep is not None else found, store.revision)
     try:
         found = store.list_at(storage, namespace or None, exact)
@@ -95,6 +97,7 @@ def find(context: Context, options: ListOptions) -> Page:
     at = exact or store.revision
     if after:
         found = found[bisect_left(found, after, key=lambda obj: key_of(obj, namespace)) :]
+    _readable(context, options, found)
     if keep is not None:
         found = [obj for obj in found if keep(obj)]
     if not limited or len(found) <= options.limit:
@@ -112,6 +115,12 @@ def _found(context: Context, options: ListOptions) -> Sequence[Object]:
         return store.list(storage, namespace or None)
     found = store.indexed(storage, *index)
     return [obj for obj in found if obj["metadata"]["namespace"] == namespace] if namespace else found
+
+
+def _readable(context: Context, options: ListOptions, found: Sequence[Object]) -> None:
+    """Raises Unconverted for all objects at once whose fields the selector cannot read yet."""
+    if options.field_selector and field_selectors.reads_version(options.field_selector, context.resource):
+        require(context, found)
 
 
 def _expired_text(token: str) -> str:
@@ -174,6 +183,7 @@ def watch(
     ending = None
     if from_state:
         found = _found(context, options)
+        _readable(context, options, found)
         initial = [obj for obj in found if keep(obj)] if keep is not None else found
         since = store.revision
         if options.initial_events and options.bookmarks:

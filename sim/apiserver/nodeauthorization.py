@@ -36,7 +36,7 @@ def node_of(user: User) -> str:
 def refusal_of(store: Store, node: str, asked: Attributes) -> str | None:
     """Why a kubelet may not do this to a kind that the graph guards; None when the kind's rules decide."""
     if asked.group == "" and asked.resource in GUARDED:
-        if asked.resource == "serviceaccounts" and asked.subresource != "token":
+        if asked.resource == "serviceaccounts" and asked.subresource != "token" and asked.verb != "get":
             return None
         return _guarded(store, node, asked)
     if asked.group == "" and asked.verb in READ and not asked.subresource:
@@ -44,6 +44,8 @@ def refusal_of(store: Store, node: str, asked: Attributes) -> str | None:
             return _node(node, asked)
         if asked.resource == "pods":
             return _pod(store, node, asked)
+    if asked.group == "certificates.k8s.io" and asked.resource == "podcertificaterequests":
+        return _certificate(store, node, asked)
     if asked.group == "coordination.k8s.io" and asked.resource == "leases":
         return _lease(node, asked)
     if asked.group == "storage.k8s.io" and asked.resource == "csinodes":
@@ -53,7 +55,7 @@ def refusal_of(store: Store, node: str, asked: Attributes) -> str | None:
 
 def _guarded(store: Store, node: str, asked: Attributes) -> str | None:
     if asked.resource == "serviceaccounts":
-        if asked.verb != "create":
+        if asked.verb != "create" and asked.subresource:
             return "can only create tokens for individual service accounts"
     elif asked.verb not in READ and asked.subresource != "status":
         return "can only read resources of this type"
@@ -85,6 +87,23 @@ def _pod(store: Store, node: str, asked: Attributes) -> str | None:
     if pod is not None and pod["spec"].get("nodeName") == node:
         return None
     return f"no relationship found between node '{node}' and this object"
+
+
+def _certificate(store: Store, node: str, asked: Attributes) -> str | None:
+    """What NodeRestriction says of a new request is not said here."""
+    if asked.subresource:
+        return "nodes may not access the status subresource of PodCertificateRequests"
+    if asked.verb in ("list", "watch"):
+        if selects(asked.field_selector, BY_NODE, node):
+            return None
+        return "can only list/watch podcertificaterequests with nodeName field selector"
+    if asked.verb == "get":
+        found = store.get("podcertificaterequests.certificates.k8s.io", asked.namespace, asked.name)
+        if found is None or found["spec"].get("nodeName") != node:
+            return f"no relationship found between node '{node}' and this object"
+    elif asked.verb != "create":
+        return f"nodes may not {asked.verb} podcertificaterequests"
+    return None
 
 
 def selects(field_selector: str, field: str, value: str) -> bool:

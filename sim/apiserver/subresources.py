@@ -54,6 +54,7 @@ OF_KIND: Mapping[tuple[str, str], Mapping[str, Answer]] = {
     ("namespaces", "finalize"): {"update": handlers.update},
     ("serviceaccounts", "token"): {"create": tokenrequest.create},
     ("certificatesigningrequests.certificates.k8s.io", "approval"): certificates.APPROVAL,
+    ("podcertificaterequests.certificates.k8s.io", "status"): certificates.SIGNING,
 }
 
 VIRTUAL: Mapping[str, Answer] = {

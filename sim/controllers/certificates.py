@@ -1,6 +1,7 @@
-"""CertificateSigningRequests: kubelets' are approved, approved ones are signed, old ones go.
+"""CertificateSigningRequests: kubelets' are approved, approved ones are signed, old ones go, as do pods' requests.
 
-Source: k8s.io/kubernetes/pkg/controller/certificates (approver/sarapprove.go, signer/signer.go, cleaner/cleaner.go).
+Source: k8s.io/kubernetes/pkg/controller/certificates (approver/sarapprove.go, signer/signer.go, cleaner/cleaner.go,
+cleaner/pcrcleaner.go).
 The signature itself comes from ``shared["signer"]``, a function of (request in PEM, signer name, µs of validity) that
 asks the edge, which has the cluster's authority. *Not modelled*: where nobody signs (it gives no bytes), requests stay
 approved and unsigned.
@@ -19,6 +20,7 @@ from seatrial.sim.controllers.controller import Controller, Seen, Tick
 from seatrial.sim.kernel.clock import parse_stamp
 
 REQUESTS = "certificatesigningrequests.certificates.k8s.io"
+POD_REQUESTS = "podcertificaterequests.certificates.k8s.io"
 REVIEWS = "subjectaccessreviews.authorization.k8s.io"
 KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 SIGNED = (
@@ -38,6 +40,9 @@ CLEAN = ("clean", "")
 CLEAN_PERIOD_US = 600 * S
 KEPT_US = {"Denied": 3600 * S, "Failed": 3600 * S, "Approved": 3600 * S, "": 24 * 3600 * S}
 """How long requests stay, by their last word."""
+POD_CLEAN_PERIOD_US = 300 * S
+POD_KEPT_US = 15 * 60 * S
+"""Every pod's request is answered by then, and its kubelet has read the answer."""
 
 Signer = Callable[[bytes, str, int], bytes]
 
@@ -114,6 +119,15 @@ def reconcile_cleaning(turn: Turn) -> Steps:
     return Outcome()
 
 
+def reconcile_cleaning_of_pods(turn: Turn) -> Steps:
+    requests = turn.view(POD_REQUESTS).list()
+    turn.memory["calm"] = not requests
+    for request in requests:
+        if turn.now - parse_stamp(request["metadata"]["creationTimestamp"]) >= POD_KEPT_US:
+            yield from ignoring(delete_of(POD_REQUESTS, request), 404)
+    return Outcome()
+
+
 def request_keys(seen: Seen) -> Iterable[tuple[str, str]]:
     return () if seen.new is None else (("", seen.new["metadata"]["name"]),)
 
@@ -138,4 +152,13 @@ CLEANING = Controller(
     reads=(REQUESTS,),
     workers=1,
     ticks=(Tick(CLEAN_PERIOD_US, CLEAN),),
+)
+POD_CLEANING = Controller(
+    name="podcertificaterequest-cleaner-controller",
+    account="podcertificaterequestcleaner",
+    reconcile=reconcile_cleaning_of_pods,
+    watches=(),
+    reads=(POD_REQUESTS,),
+    workers=1,
+    ticks=(Tick(POD_CLEAN_PERIOD_US, CLEAN, stirred_by=(POD_REQUESTS,)),),
 )

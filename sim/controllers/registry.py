@@ -64,6 +64,7 @@ CONTROLLERS: tuple[Controller, ...] = (
     certificates.SIGNING,
     certificates.APPROVING,
     certificates.CLEANING,
+    certificates.POD_CLEANING,
     tokens.CLEANER,
     nodeipam.TTL_CONTROLLER,
     nodeipam.CONTROLLER,

@@ -431,6 +431,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "batch.v1.Job": (job_spec,),
     "batch.v1.PodFailurePolicyOnPodConditionsPattern": (("status", "True"),),
+    "certificates.v1.PodCertificateRequestSpec": (("maxExpirationSeconds", 86400),),
     "core.v1.ConfigMapVolumeSource": MODE,
     "core.v1.Container": CONTAINER,
     "core.v1.DownwardAPIVolumeSource": MODE,

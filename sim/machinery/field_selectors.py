@@ -56,15 +56,32 @@ UNSUPPORTED_META = '{label} is not a known field selector: only "metadata.name",
 
 
 def fields(text: str, resource: Any) -> Callable[[Object], bool]:
-    """The predicate over objects of a field selector's text. Raises ApiError 400 in the server's words."""
+    """The predicate over stored objects of a field selector's text. Raises ApiError 400 in the server's words.
+
+    A custom kind's own fields are those of the version that is asked for: the predicate raises Unconverted for an
+    object whose form in it is not known.
+    """
     checks = tuple(
         (reader(resource.storage, _converted(resource, name)), operator != "!=", value)
         for name, operator, value in parse_fields(text)
     )
+    if reads_version(text, resource):
+        shown, version = resource.custom.shown, resource.api_version
+
+        def keep(stored: Object) -> bool:
+            obj = shown(stored, version)
+            return all((read(obj) == wanted) is equal for read, equal, wanted in checks)
+
+        return keep
     if len(checks) == 1:
         ((read, equal, wanted),) = checks
         return lambda obj: (read(obj) == wanted) is equal
     return lambda obj: all((read(obj) == wanted) is equal for read, equal, wanted in checks)
+
+
+def reads_version(text: str, resource: Any) -> bool:
+    """Whether a selector asks for a custom kind's own fields, which each version has its own."""
+    return bool(resource.custom) and any(name in resource.selectable_fields for name, _, _ in parse_fields(text))
 
 
 def _converted(resource: Any, name: str) -> str:

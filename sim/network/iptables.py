@@ -72,10 +72,11 @@ def _recent(value: Recent) -> str:
 
 
 _WRITTEN: Mapping[str, Callable[[Any], str]] = {
-    "comment": lambda text: f'comment --comment "{text}"',
+    "comment": lambda text: 'comment --comment "' + text.replace('"', '\\"') + '"',
     "tcp": lambda number: f"tcp --dport {number}" if number else "tcp",
     "udp": lambda number: f"udp --dport {number}" if number else "udp",
     "sctp": lambda number: f"sctp --dport {number}" if number else "sctp",
+    "multiport": lambda numbers: f"multiport --dports {','.join(map(str, numbers))}",
     "addrtype-dst": lambda kind: f"addrtype --dst-type {kind}",
     "addrtype-src": lambda kind: f"addrtype --src-type {kind}",
     "statistic": lambda share: f"statistic --mode random --probability {share / 0x80000000:.11f}",

@@ -109,6 +109,19 @@ def _nobody() -> None:
     return None
 
 
+def _together(parts: Sequence[Ruleset]) -> Ruleset:
+    """Several writers' rules: in a chain that more than one of them has, each follows on the one before."""
+    if len(parts) == 1:
+        return parts[0]
+    merged: dict[str, dict[str, list[Rule]]] = {}
+    for part in parts:
+        for table, chains in part.items():
+            into = merged.setdefault(table, {})
+            for name, rules in chains.items():
+                into[name] = [*into.get(name, ()), *rules]
+    return merged
+
+
 def _place(entry: Numbered) -> int:
     return entry[0]
 
@@ -135,8 +148,11 @@ class PacketFilter:
         self.is_local = is_local
         self._rng, self._now = rng, now
         self._chance = chance or Chance()
-        self._rules: Ruleset = {}
-        self._write: Callable[[], Ruleset] | None = None
+        self._parts: dict[str, Ruleset] = {}
+        """By whoever wrote them, in the order in which they first wrote."""
+        self._writes: dict[str, Callable[[], Ruleset]] = {}
+        self._rules: Ruleset | None = {}
+        """All parts together; None once one of them was written anew."""
         self.on_flush: Callable[[], None] = _nobody
         """Called when the rules were taken away from outside."""
         self._recent: dict[tuple[str, str], int] = {}
@@ -145,18 +161,29 @@ class PacketFilter:
     @property
     def rules(self) -> Ruleset:
         """What iptables-save shows."""
-        if self._write is not None:
-            self._rules, self._write = self._write(), None
+        if self._rules is None:
+            self._parts.update({owner: write() for owner, write in self._writes.items()})
+            self._writes.clear()
+            self._rules = _together(list(self._parts.values()))
             self._indexes.clear()
         return self._rules
 
-    def install(self, write: Callable[[], Ruleset]) -> None:
-        """Replaces the rules; they are written when somebody looks, from what ``write`` holds now."""
-        self._write = write
+    def part(self, owner: str) -> Ruleset:
+        """What is left of an owner's rules."""
+        write = self._writes.get(owner)
+        return write() if write is not None else self._parts.get(owner, {})
+
+    def install(self, owner: str, write: Callable[[], Ruleset]) -> None:
+        """Replaces an owner's rules; they are written when somebody looks, from what ``write`` holds now."""
+        self._parts.setdefault(owner, {})
+        self._writes[owner] = write
+        self._rules = None
 
     def flush(self) -> None:
         """iptables -F: nothing is left but the kernel's empty chains."""
-        self._rules, self._write = {}, None
+        self._parts.clear()
+        self._writes.clear()
+        self._rules = {}
         self._indexes.clear()
         self._recent.clear()
         self.on_flush()
@@ -164,21 +191,18 @@ class PacketFilter:
     def clear(self, table: str, chain: str = "", chains: bool = False) -> None:
         """iptables -t TABLE -F [CHAIN], with ``chains`` -X: takes rules away, or the chains that nothing leads to. Who
         wrote them notices only that chains are gone."""
-        held = {name: dict(found) for name, found in self.rules.items()}
-        found = held.get(table) or {}
-        if chains:
-            led_to = {rule.target: None for rules in found.values() for rule in rules}
-            kept = BUILT_IN[table]
-            held[table] = {
-                name: rules
-                for name, rules in found.items()
-                if name in kept or name in led_to or rules or (chain and name != chain)
-            }
-        else:
-            held[table] = {name: [] if chain in ("", name) else rules for name, rules in found.items()}
-        self._rules, self._write = held, None
-        self._indexes.clear()
-        if len(held.get(table) or {}) < len(found):
+        found = self.rules.get(table) or {}
+        led_to = {rule.target: None for rules in found.values() for rule in rules}
+        kept = {**dict.fromkeys(BUILT_IN[table]), **led_to}
+        for owner, part in self._parts.items():
+            held = part.get(table) or {}
+            if chains:
+                held = {name: rules for name, rules in held.items() if name in kept or rules or chain not in ("", name)}
+            else:
+                held = {name: [] if chain in ("", name) else rules for name, rules in held.items()}
+            self._parts[owner] = {**part, table: held}
+        self._rules = None
+        if len(self.rules.get(table) or {}) < len(found):
             self.on_flush()
 
     def walk(self, packet: Packet, hops: list[Hop] | None = None, indexed: bool = True) -> Outcome:
@@ -296,6 +320,10 @@ def _at_port(_: PacketFilter, flow: _Flow, number: int | None) -> bool:
     return not number or flow.port == number
 
 
+def _at_ports(_: PacketFilter, flow: _Flow, numbers: tuple[int, ...]) -> bool:
+    return flow.port in numbers
+
+
 def _always(*_: Any) -> bool:
     return True
 
@@ -306,6 +334,7 @@ _MATCHES: Mapping[str, Callable[[PacketFilter, _Flow, Any], bool]] = {
     "tcp": _at_port,
     "udp": _at_port,
     "sctp": _at_port,
+    "multiport": _at_ports,
     "addrtype-dst": lambda held, flow, _: held.is_local(flow.destination),
     "addrtype-src": lambda held, flow, _: held.is_local(flow.packet.source),
     "statistic": lambda held, _, share: held.lucky(share),

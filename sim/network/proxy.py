@@ -184,7 +184,7 @@ class KubeProxy(Agent):
             self.meters.observe("kubeproxy_network_programming_duration_seconds", took)
         self._triggers = {}
         known, place, made = dict(self._known), self._place, self._fragments
-        self.packets.install(lambda: _written(known, place, made))
+        self.packets.install("kube-proxy", lambda: _written(known, place, made))
 
 
 def _written(known: Mapping[str, Known], place: Place, made: dict[str, tuple[Known, list[Fragment]]]) -> Ruleset:

@@ -156,6 +156,24 @@ class Mount(NamedTuple):
     sub_path: str = ""
 
 
+class PortMapping(NamedTuple):
+    """A port of the machine that leads to one of a pod (runtimeapi.PortMapping)."""
+
+    host_ip: str
+    """Empty: at every address of the machine."""
+    host_port: int
+    port: int
+    protocol: str
+
+
+class PortMapper(Protocol):
+    """The network plug-in that sees to port mappings; sandboxes are told apart by their ids."""
+
+    def add(self, sandbox_id: str, address: str, mappings: tuple[PortMapping, ...]) -> None: ...
+
+    def remove(self, sandbox_id: str) -> None: ...
+
+
 @dataclass(slots=True)
 class Sandbox:
     """What the containers of a pod share."""
@@ -175,6 +193,8 @@ class Sandbox:
     hosts: str = ""
     """The text of /etc/hosts."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[PortMapping, ...] = ()
+    """Only of a sandbox with a network of its own."""
     sysctls: Mapping[str, str] = field(default_factory=dict)
     """Kernel parameters of the sandbox's own, names with dots."""
     shared: Any = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from seatrial.sim.machinery.quantity import Quantity, parse
+from seatrial.sim.nodes.cri import PortMapping
 from seatrial.sim.nodes.spec import find_container
 
 Object = Mapping[str, Any]
@@ -40,6 +41,16 @@ def expand(text: str, values: Mapping[str, str]) -> str:
         return values.get(match.group(2), match.group(0))
 
     return REFERENCE.sub(one, text)
+
+
+def port_mappings_of(pod: Object) -> tuple[PortMapping, ...]:
+    """The ports of the machine that lead to a pod (MakePortMappings)."""
+    return tuple(
+        PortMapping(port.get("hostIP", ""), port["hostPort"], port["containerPort"], port.get("protocol", "TCP"))
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports") or ()
+        if port.get("hostPort")
+    )
 
 
 def sysctls_of(pod: Object) -> dict[str, str]:

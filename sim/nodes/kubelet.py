@@ -21,6 +21,7 @@ from seatrial.sim.nodes import admission, metrics
 from seatrial.sim.nodes.backoff import Backoff
 from seatrial.sim.nodes.conditions import OWNED
 from seatrial.sim.nodes.environment import service_environment
+from seatrial.sim.nodes.podcertificates import PodCertificates
 from seatrial.sim.nodes.recorder import Recorder
 from seatrial.sim.nodes.references import References
 from seatrial.sim.nodes.report import rejected
@@ -83,7 +84,8 @@ class Kubelet:
         self.recorder = Recorder(self.clock, event_client, kinds.resource("events"), "kubelet", node_name)
         self._service_kind = kinds.resource("services")
         self.statuses = Statuses(self)
-        self.references = References(self, self._reference_changed)
+        self.references = References(self, self.reference_changed)
+        self.certificates = PodCertificates(self)
         self.resizes = Resizes(self)
         self.static_pods = StaticPods(self)
         self.shutting_down = False
@@ -146,6 +148,7 @@ class Kubelet:
             self._patience = None
         self.static_pods.stop()
         self.references.stop()
+        self.certificates.stop()
         self.statuses.stop()
         self.recorder.stop()
         if self._relist is not None:
@@ -247,6 +250,7 @@ class Kubelet:
             return
         if worker.record.sandbox is None and pod["metadata"].get("deletionTimestamp") is None and self._refuses(worker):
             return
+        self.certificates.track(worker)
         worker.update(pod)
         worker.wake()
 
@@ -296,6 +300,7 @@ class Kubelet:
     def _forget(self, worker: PodWorker) -> None:
         self.workers.pop(worker.uid, None)
         self.references.release(worker.uid)
+        self.certificates.forget(worker.uid)
         self.runtime.remove_pod(worker.uid)
         self.container_backoff.forget_prefix(f"{worker.uid}/")
         self.image_backoff.forget_prefix(f"{worker.uid}/")
@@ -415,7 +420,7 @@ class Kubelet:
                     asked = [("driver", csi["driver"]), ("node", self.node_name)]
                     yield from self.references.fetch(worker.uid, "", asked)
 
-    def _reference_changed(self, uid: str) -> None:
+    def reference_changed(self, uid: str) -> None:
         """Contents follow at the pod's next regular sync; which one that is needs no counting before."""
         worker = self.workers.get(uid)
         if worker is not None and worker.mounted:

@@ -25,6 +25,7 @@ from seatrial.sim.nodes.cri import (
     Exit,
     LogSource,
     PodRecord,
+    PortMapper,
     Process,
     Sandbox,
     SandboxRecord,
@@ -116,6 +117,7 @@ class Runtime:
         self.addresses = Addresses(pod_cidr) if pod_cidr else None
         self.plugged = True
         """Whether the network plug-in works."""
+        self.port_mapper: PortMapper | None = None
         self.pods: dict[str, PodRecord] = {}
         self.sandboxes: dict[str, Sandbox] = {}
         self.live: dict[str, Live] = {}
@@ -173,6 +175,8 @@ class Runtime:
             sandbox.ip = self.addresses.take()
         record = SandboxRecord(self.new_id(), sandbox.ip, True, self.clock.now)
         self.sandboxes[sandbox.uid] = sandbox
+        if sandbox.ports and self.port_mapper is not None:
+            self.port_mapper.add(record.id, sandbox.ip, sandbox.ports)
         self._set(sandbox.uid, self.record(sandbox.uid)._replace(sandbox=record))
         return record
 
@@ -184,6 +188,8 @@ class Runtime:
         self.on_operation("stop_podsandbox")
         self._set(uid, record._replace(sandbox=record.sandbox._replace(ready=False)))
         sandbox = self.sandboxes[uid]
+        if sandbox.ports and self.port_mapper is not None:
+            self.port_mapper.remove(record.sandbox.id)
         if not sandbox.host_network and self.addresses is not None:
             self.addresses.give_back(sandbox.ip)
         self.workloads.release(sandbox)

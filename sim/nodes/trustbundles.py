@@ -40,15 +40,17 @@ def anchors(bundles: Iterable[Object], source: Object) -> bytes:
         missing = NOTHING_MATCHED
     if not chosen and not source.get("optional"):
         raise NoAnchors(missing)
-    found = {
-        b64decode(b"".join(block.split()))
-        for bundle in chosen
-        for block in CERTIFICATE.findall(bundle["spec"]["trustBundle"].encode())
-    }
-    return b"".join(_pem(der) for der in sorted(found))
+    found = {der for bundle in chosen for der in certificates(bundle["spec"]["trustBundle"])}
+    return b"".join(pem(der) for der in sorted(found))
 
 
-def _pem(der: bytes) -> bytes:
+def certificates(text: str) -> list[bytes]:
+    """The certificates of a PEM text, DER."""
+    return [b64decode(b"".join(block.split())) for block in CERTIFICATE.findall(text.encode())]
+
+
+def pem(der: bytes) -> bytes:
+    """A certificate without anything around it."""
     text = b64encode(der)
     lines = b"\n".join(text[start : start + LINE] for start in range(0, len(text), LINE))
     return b"-----BEGIN CERTIFICATE-----\n" + lines + b"\n-----END CERTIFICATE-----\n"

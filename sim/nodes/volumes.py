@@ -13,7 +13,7 @@ from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from seatrial.sim.nodes import trustbundles
+from seatrial.sim.nodes import podcertificates, trustbundles
 from seatrial.sim.nodes.cri import Mount, Volume
 from seatrial.sim.nodes.environment import ConfigError, expand, field_value, resource_value
 
@@ -86,7 +86,10 @@ class PodVolumes:
         return problems
 
     def _one(self, name: str, volume: Object) -> None:
-        for kind, payload in PAYLOADS.items():
+        if "projected" in volume:
+            self._publish(name, self._owned(_projected(self, volume["projected"], name)))
+            return
+        for kind, payload in SOURCES.items():
             if kind in volume:
                 self._publish(name, self._owned(payload(self, volume[kind])))
                 return
@@ -222,10 +225,10 @@ def _downward(volumes: PodVolumes, source: Object, mode: int = 0) -> Files:
     return files
 
 
-def _projected(volumes: PodVolumes, source: Object) -> Files:
+def _projected(volumes: PodVolumes, source: Object, name: str) -> Files:
     mode = source.get("defaultMode") or DEFAULT_MODE
     files: Files = {}
-    for part in source.get("sources") or ():
+    for index, part in enumerate(source.get("sources") or ()):
         if "serviceAccountToken" in part:
             token = part["serviceAccountToken"]
             files[token["path"]] = (volumes.kubelet.token_of(volumes.pod, token), mode)
@@ -235,18 +238,30 @@ def _projected(volumes: PodVolumes, source: Object) -> Files:
                 files[bundle["path"]] = (trustbundles.anchors(volumes.kubelet.references.trust_bundles(), bundle), mode)
             except trustbundles.NoAnchors as missing:
                 raise MountError(str(missing)) from None
+        if "podCertificate" in part:
+            files.update(_certificate(volumes, part["podCertificate"], name, index, mode))
         for kind, payload in SOURCES.items():
             if kind in part:
                 files.update(payload(volumes, part[kind], mode))
     return files
 
 
-SOURCES: Mapping[str, Callable[[PodVolumes, Object, int], Files]] = {
+def _certificate(volumes: PodVolumes, source: Object, name: str, index: int, mode: int) -> Files:
+    try:
+        held = volumes.kubelet.certificates.bundle(volumes.pod["metadata"]["uid"], name, index)
+    except podcertificates.NoCredentials as missing:
+        raise MountError(str(missing)) from None
+    contents = {
+        "credentialBundlePath": held.key + held.chain,
+        "keyPath": held.key,
+        "certificateChainPath": held.chain,
+    }
+    return {source[field]: (content, mode) for field, content in contents.items() if source.get(field)}
+
+
+SOURCES: Mapping[str, Callable[..., Files]] = {
     "configMap": _config_map,
     "secret": _secret,
     "downwardAPI": _downward,
 }
-"""What can be part of a projected volume."""
-
-PAYLOADS: Mapping[str, Callable[[PodVolumes, Object], Files]] = {**SOURCES, "projected": _projected}  # type: ignore[dict-item]
-"""Volumes whose contents the kubelet writes."""
+"""Volumes whose contents the kubelet writes, which can also be part of a projected one."""

@@ -17,7 +17,7 @@ from seatrial.sim.nodes.actions import Actions, compute
 from seatrial.sim.nodes.backoff import jitter
 from seatrial.sim.nodes.conditions import condition, timed
 from seatrial.sim.nodes.cri import NOTHING, RUNNING, ContainerRecord, PodRecord, Sandbox
-from seatrial.sim.nodes.environment import dns_of, hostname_of, hosts_file, sysctls_of
+from seatrial.sim.nodes.environment import dns_of, hostname_of, hosts_file, port_mappings_of, sysctls_of
 from seatrial.sim.nodes.probes import Probes
 from seatrial.sim.nodes.recorder import reference
 from seatrial.sim.nodes.report import DEADLINE, Amounts, Facts, amounts_of, mergeable, report
@@ -371,6 +371,7 @@ class PodWorker:
             share_processes=bool(spec.get("shareProcessNamespace")),
             dns=dns_of(pod, kubelet.cluster_dns, kubelet.cluster_domain, kubelet.node_dns),
             annotations=pod["metadata"].get("annotations") or {},
+            ports=() if host_network else port_mappings_of(pod),
             sysctls=sysctls_of(pod),
         )
         yield kubelet.clock.sleep(kubelet.settings.sandbox_us)

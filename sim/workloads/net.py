@@ -44,6 +44,8 @@ class HttpRequest(NamedTuple):
     """The span of time over which they come; 0: all at this instant."""
     window: int = 0
     """How many of them are under way at the same time at most; 0: any number."""
+    certificates: tuple[bytes, ...] = ()
+    """Those that the client showed when TLS began, DER, its own first."""
 
 
 class HttpResponse(NamedTuple):

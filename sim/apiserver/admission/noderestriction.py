@@ -11,6 +11,7 @@ from seatrial.sim.apiserver.context import Attributes, Context
 from seatrial.sim.apiserver.nodeauthorization import LEASE_NAMESPACE, node_of
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.machinery import errors
+from seatrial.sim.machinery.fields import quoted
 
 MIRROR = "kubernetes.io/config.mirror"
 OWN_LABELS = frozenset(
@@ -30,6 +31,7 @@ OWN_LABELS = frozenset(
 )
 """Labels under kubernetes.io that a kubelet may set on its node (kubeletapis.kubeletLabels)."""
 OWN_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
+CERTIFICATES = "podcertificaterequests.certificates.k8s.io"
 
 
 def check(context: Context, attributes: Attributes) -> None:
@@ -37,6 +39,8 @@ def check(context: Context, attributes: Attributes) -> None:
     node = node_of(context.user)
     rule = RULES.get(attributes.resource.storage) if node else None
     why = rule(node, attributes) if rule is not None else ""
+    if node and attributes.resource.storage == CERTIFICATES:
+        why = _certificate(context, node, attributes)
     if why:
         raise errors.forbidden(attributes.resource.group, attributes.resource.plural, attributes.name, why)
 
@@ -117,6 +121,50 @@ def _lease(node: str, attributes: Attributes) -> str:
 
 def _csi_node(node: str, attributes: Attributes) -> str:
     return "" if attributes.name == node else "can only access CSINode with the same name as the requesting node"
+
+
+def _certificate(context: Context, node: str, attributes: Attributes) -> str:
+    """Only for a pod that is here, under its own account, and of a signer that it names."""
+    if attributes.operation != "CREATE":
+        return f"unexpected operation {attributes.operation}"
+    spec, namespace = (attributes.object or {}).get("spec") or {}, attributes.namespace
+    if spec.get("nodeName") != node:
+        asked = quoted(spec.get("nodeName", ""))
+        return f"PodCertificateRequest.Spec.NodeName={asked}, which is not the requesting node {quoted(node)}"
+    store, name, account = context.server.store, spec.get("podName", ""), spec.get("serviceAccountName", "")
+    whose = f"PodCertificateRequest for pod {quoted(f'{namespace}/{name}')}"
+    pod = store.get("pods", namespace, name)
+    if pod is None or pod["metadata"]["uid"] != spec.get("podUID"):
+        uid = quoted(pod["metadata"]["uid"] if pod is not None else "")
+        return f"{whose} contains pod UID ({quoted(spec.get('podUID', ''))}) which differs from running pod {uid}"
+    if pod["spec"].get("nodeName") != node:
+        told = f"is not running on node {quoted(node)} named in the PodCertificateRequest"
+        return f"pod {quoted(f'{namespace}/{name}')} {told}"
+    if MIRROR in (pod["metadata"].get("annotations") or {}):
+        return f"pod {quoted(f'{namespace}/{name}')} is a mirror pod"
+    if pod["spec"].get("serviceAccountName") != account:
+        own = quoted(pod["spec"].get("serviceAccountName", ""))
+        return f"{whose} contains serviceAccountName ({quoted(account)}) that differs from running pod ({own})"
+    for kind, key, uid in (
+        ("nodes", ("", node), "nodeUID"),
+        ("serviceaccounts", (namespace, account), "serviceAccountUID"),
+    ):
+        found = store.get(kind, *key)
+        own = "" if found is None else found["metadata"]["uid"]
+        if spec.get(uid) != own:
+            what = "node" if kind == "nodes" else "service account"
+            told = f"which differs from the running one ({quoted(own)})"
+            return f"{whose} names {what} UID {quoted(spec.get(uid, ''))}, {told}"
+    signers = [
+        source["podCertificate"]["signerName"]
+        for volume in pod["spec"].get("volumes") or ()
+        for source in (volume.get("projected") or {}).get("sources") or ()
+        if "podCertificate" in source
+    ]
+    if spec.get("signerName") not in signers:
+        told = f"does not mount a podCertificate projected volume for signer {quoted(spec.get('signerName', ''))}"
+        return f"pod {quoted(f'{namespace}/{name}')} {told}"
+    return ""
 
 
 RULES: Mapping[str, Callable[[str, Attributes], str]] = {

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from seatrial.sim.machinery.fields import FieldError, quoted
+from seatrial.sim.machinery.validation.metadata import annotation_map
 from seatrial.sim.machinery.validation.names import Format, label, subdomain
 from seatrial.sim.machinery.validation.problems import (
     Errors,
@@ -34,6 +35,8 @@ USAGES = (
 DURATION_MIN_S = 600
 SIGNER_MAX = 253 + 1 + 63 + 1 + 253
 """A domain, a namespace and a name."""
+SECONDS_MAX, KUBERNETES_SECONDS_MAX = 91 * 24 * 3600, 24 * 3600
+"""MaxMaxExpirationSeconds, and the same for signers of Kubernetes' own."""
 BEGIN = "-----BEGIN CERTIFICATE REQUEST-----"
 DECISIONS = ("Approved", "Denied")
 
@@ -91,6 +94,18 @@ def signer_name(value: str) -> Errors:
     if len(value.encode()) > SIGNER_MAX:
         errors.append(too_long("", SIGNER_MAX))
     return errors
+
+
+def seconds_max(signer: str) -> int:
+    """The longest life that a pod's certificate may be asked to have of a signer."""
+    domain = signer.partition("/")[0]
+    return KUBERNETES_SECONDS_MAX if domain == "kubernetes.io" or domain.endswith(".kubernetes.io") else SECONDS_MAX
+
+
+def user_annotations(values: Mapping[str, str]) -> Errors:
+    """What a pod tells the signer of its certificate: keys with a domain before them (ValidateUserAnnotations)."""
+    told = 'must be a domain-prefixed key (such as "acme.io/foo")'
+    return [*annotation_map(values), *(invalid("", key.lower(), told) for key in values if "/" not in key)]
 
 
 def _first_wrong(segment: str, name_format: Format) -> Errors:

@@ -25,6 +25,7 @@ from seatrial.sim.machinery.validation import (
     networking,
     persistent_volumes,
     pod_updates,
+    podcertificates,
     pods,
     policies,
     rbac,
@@ -190,6 +191,9 @@ ROWS: Mapping[str, Row] = {
         update=certificates.request_update,
         status=certificates.request_status,
         subresources={"approval": certificates.request_status},
+    ),
+    "podcertificaterequests.certificates.k8s.io": Row(
+        podcertificates.create, recheck=_nothing, update=podcertificates.update, status=podcertificates.status
     ),
     "flowschemas.flowcontrol.apiserver.k8s.io": Row(flowcontrol.flow_schema),
     "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": Row(flowcontrol.priority_level),

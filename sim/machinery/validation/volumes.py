@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from seatrial.sim.machinery.fields import FieldError
 from seatrial.sim.machinery.validation import volume_sources as sources
+from seatrial.sim.machinery.validation.certificates import seconds_max, signer_name, user_annotations
 from seatrial.sim.machinery.validation.claims import claim_template
 from seatrial.sim.machinery.validation.environment import VOLUME_FIELDS, field_ref, resource_field_ref
 from seatrial.sim.machinery.validation.label_selectors import label_selector
@@ -139,13 +140,16 @@ def _trust_bundle(value: Object) -> Errors:
 def _certificate(value: Object) -> Errors:
     errors: list[FieldError] = []
     signer, key = value.get("signerName") or "", value.get("keyType") or ""
-    if not signer:
-        errors.append(required("signerName"))
+    errors += at("signerName", signer_name(signer))
+    if value.get("userAnnotations"):
+        errors += at("userAnnotations", user_annotations(value["userAnnotations"]))
     if key not in KEY_TYPES:
         errors.append(not_supported("keyType", key, KEY_TYPES))
     seconds = value.get("maxExpirationSeconds")
     if seconds is not None and seconds < 3600:
         errors.append(invalid("maxExpirationSeconds", seconds, "if provided, maxExpirationSeconds must be >= 3600"))
+    if seconds is not None and seconds > (most := seconds_max(signer)):
+        errors.append(invalid("maxExpirationSeconds", seconds, f"if provided, maxExpirationSeconds must be <= {most}"))
     if not any(value.get(name) for name in CERTIFICATE_PATHS):
         told = "specify at least one of credentialBundlePath, keyPath, and certificateChainPath"
         errors.append(required("", told))

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from seatrial.sim.kernel.clock import stamp_of
+from seatrial.sim.workloads.agnhost import mtls
 from seatrial.sim.workloads.agnhost.guestbook import guestbook
 from seatrial.sim.workloads.agnhost.mounttest import mounttest
 from seatrial.sim.workloads.agnhost.netexec import netexec
@@ -27,6 +28,7 @@ from seatrial.sim.workloads.agnhost.site import (
     Values,
     certificate_of,
     flags,
+    klog,
     log,
     said,
     serving,
@@ -236,7 +238,7 @@ def logs_generator(proc: Proc, words: list[str]) -> Steps:
     total, span = int(options.get("log-lines-total", "0")), duration_us(options.get("run-duration", "0s")) or 0
     if total <= 0 or span <= 0:
         what = f"total number of lines: {total}" if total <= 0 else "duration: 0s"
-        _klog(proc, f"logs_generator.go:69] Invalid {what}", "F")
+        klog(proc, f"logs_generator.go:69] Invalid {what}", "F")
         return 255
     rng = proc.container.rng
     letters = "bcdfghjklmnpqrstvwxz2456789"
@@ -244,15 +246,9 @@ def logs_generator(proc: Proc, words: list[str]) -> Steps:
         name = "".join(rng.choice(letters) for _ in range(rng.randrange(3, 5)))
         space, method = rng.choice(("kube-system", "default", "ns")), rng.choice(("GET", "POST", "PUT"))
         url = f"/api/v1/namespaces/{space}/pods/{name}"
-        _klog(proc, f"logs_generator.go:76] {line} {method} {url} {rng.randrange(200, 600)}")
+        klog(proc, f"logs_generator.go:76] {line} {method} {url} {rng.randrange(200, 600)}")
         yield proc.clock.sleep(span // total)
     return 0
-
-
-def _klog(proc: Proc, text: str, level: str = "I") -> None:
-    stamp = stamp_of(proc.clock.now)
-    micros = proc.clock.now % SECOND_US
-    proc.err(f"{level}{stamp[5:7]}{stamp[8:10]} {stamp[11:19]}.{micros:06d} {proc.pid:7d} {text}\n")
 
 
 def entrypoint_tester(proc: Proc, words: list[str]) -> int:
@@ -301,18 +297,18 @@ def in_cluster_client(proc: Proc, words: list[str]) -> Steps:
     import hashlib
 
     period_s = int(flags(words).get("poll-interval") or POLL_S)
-    _klog(proc, "main.go:48] started")
+    klog(proc, "main.go:48] started")
     while True:
         yield proc.clock.sleep(period_s * SECOND_US)
-        _klog(proc, "main.go:71] calling /healthz")
+        klog(proc, "main.go:71] calling /healthz")
         try:
             token = proc.fs.read("/var/run/secrets/kubernetes.io/serviceaccount/token").decode()
         except OSError:
-            _klog(proc, "main.go:90] authz_header=<empty>", "E")
+            klog(proc, "main.go:90] authz_header=<empty>", "E")
             continue
         digest = hashlib.sha256(f"salt|Bearer {token}".encode()).digest()
         seen = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        _klog(proc, f"main.go:88] authz_header={seen}")
+        klog(proc, f"main.go:88] authz_header={seen}")
 
 
 def port_forward_tester(proc: Proc, words: list[str]) -> Steps:
@@ -340,6 +336,8 @@ COMMANDS: Mapping[str, Command] = {
     "liveness": liveness,
     "logs-generator": logs_generator,
     "mounttest": mounttest,
+    "mtlsclient": mtls.client,
+    "mtlsserver": mtls.server,
     "netexec": netexec,
     "nettest": nettest,
     "nonewprivs": effective_uid,

@@ -45,6 +45,13 @@ def log(proc: Proc, text: str) -> None:
     proc.err(f"{stamp[:10].replace('-', '/')} {stamp[11:19]} {text}\n")
 
 
+def klog(proc: Proc, text: str, level: str = "I") -> None:
+    """A line of the library klog, with where it comes from."""
+    stamp = stamp_of(proc.clock.now)
+    micros = proc.clock.now % 1_000_000
+    proc.err(f"{level}{stamp[5:7]}{stamp[8:10]} {stamp[11:19]}.{micros:06d} {proc.pid:7d} {text}\n")
+
+
 def said(text: str | bytes, code: int = 200, headers: Mapping[str, str] = TEXT) -> HttpResponse:
     return HttpResponse(code, headers, text if isinstance(text, bytes) else text.encode())
 

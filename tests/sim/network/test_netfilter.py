@@ -39,7 +39,7 @@ def packet_filter(pairs: list[tuple[ServicePort, list[Endpoint]]], seed: int = 1
     place = Place("w1", "10.244.0.0/16", NODE)
     rules = assemble(fragment(one, choose(those, one, "w1", ""), place) for one, those in pairs)
     made = PacketFilter(local, Random(seed), lambda: Now.us)
-    made.install(lambda: rules)
+    made.install("kube-proxy", lambda: rules)
     return made
 
 

@@ -243,10 +243,17 @@ def test_a_slow_reviewer_takes_its_time_or_too_much_of_it(reviewers: Cluster) ->
 def test_objects_are_converted(reviewers: Cluster) -> None:
     reviewers.apply([pod("convert", "crd-conversion-webhook", "--port=9444"), service("convert", 9443, 9444)])
     reviewers.run(10 * S)
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     versions = [
-        {"name": name, "served": True, "storage": name == "v1", "schema": {"openAPIV3Schema": schema}}
-        for name in ("v1", "v2")
+        {
+            "name": name,
+            "served": True,
+            "storage": name == "v1",
+            "schema": {
+                "openAPIV3Schema": {"type": "object", "properties": {field: {"type": "string"} for field in fields}}
+            },
+            "selectableFields": [{"jsonPath": f".{field}"} for field in fields],
+        }
+        for name, fields in (("v1", ["hostPort"]), ("v2", ["host", "port"]))
     ]
     client = {"service": {"name": "convert", "namespace": "default", "port": 9443, "path": "/crdconvert"}}
     webhook = {"clientConfig": client, "conversionReviewVersions": ["v1", "v1beta1"]}
@@ -271,9 +278,33 @@ def test_objects_are_converted(reviewers: Cluster) -> None:
         "hostPort": "localhost:8080",
     }
     path = "/apis/stable.example.com/{}/namespaces/default/tests"
+    on_host = {"fieldSelector": ("host=localhost",)}
+    stream = reviewers.request(Request("GET", path.format("v2"), {**on_host, "watch": ("true",)})).body
+
+    def told() -> list[tuple[str, str]]:
+        frames: list[Any] = []
+        for _ in range(3):
+            frames += stream.read()
+            reviewers.run(1 * S)
+        return [(frame.type, frame.object["port"]) for frame in frames]
+
+    def found(version: str, selector: str) -> list[str]:
+        listed = reviewers.request(Request("GET", path.format(version), {"fieldSelector": (selector,)})).body
+        return [each["metadata"]["name"] for each in listed["items"]]
+
     assert reviewers.request(Request("POST", path.format("v1"), {}, made)).code == 201
     seen = reviewers.request(Request("GET", path.format("v2") + "/t")).body
     assert (seen["host"], seen["port"]) == ("localhost", "8080")
+
+    assert found("v2", "host=localhost,port=8080") == found("v1", "hostPort=localhost:8080") == ["t"]
+    assert found("v2", "host=elsewhere") == []
+    assert told() == [("ADDED", "8080")]
+    patch, headers = {"host": "elsewhere", "port": "81"}, "application/merge-patch+json"
+    reviewers.request(Request("PATCH", path.format("v2") + "/t", {}, patch, content_type=headers))
+    assert told() == [("DELETED", "8080")]
+    gone = reviewers.request(Request("DELETE", path.format("v2"), {"fieldSelector": ("host=elsewhere",)})).body
+    assert [each["port"] for each in gone["items"]] == ["81"]
+    assert found("v1", "metadata.name=t") == []
 
 
 def test_porter_over_tls_and_json(cluster: Cluster) -> None:
