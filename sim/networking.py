@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from seatrial.sim import ports, programs
 from seatrial.sim.apiserver.context import ExternalCall
+from seatrial.sim.apiserver.extension import ExtensionServer
 from seatrial.sim.apiserver.kubelets import Answer
 from seatrial.sim.apiserver.wiring import External, Steps, Wiring
 from seatrial.sim.kernel.chance import Chance
@@ -115,6 +116,12 @@ class _Addons:
         user = service_account(sandbox.namespace, self._account(sandbox))
         return MetricsServer(self._wiring, sandbox.name, sandbox.host, user, resolution_of(proc.argv))
 
+    def sample_apiserver(self, proc: Proc) -> ExtensionServer:
+        sandbox = proc.container.sandbox
+        user = service_account(sandbox.namespace, self._account(sandbox))
+        name = f"sample-apiserver/{sandbox.name}"
+        return ExtensionServer(self._wiring, sandbox.host, user, name, addons.sample_apiserver())
+
     def state_metrics(self, proc: Proc) -> StateMetrics:
         sandbox = proc.container.sandbox
         return StateMetrics(self._wiring, sandbox.namespace, sandbox.name, sandbox.host, self._account(sandbox))
@@ -170,6 +177,7 @@ def build(
     )
     world.programs["coredns"] = programs.coredns(makers.coredns)
     world.programs["metrics-server"] = programs.metrics_server(makers.metrics_server)
+    world.programs["sample-apiserver"] = programs.extension_server(makers.sample_apiserver)
     world.programs["kube-state-metrics"] = programs.state_metrics(makers.state_metrics)
     machines = {node.host: node for node in nodes}
     world.programs["node-exporter"] = programs.node_exporter(

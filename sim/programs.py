@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from seatrial.sim.apiserver.extension import ExtensionServer
 from seatrial.sim.apiserver.request import Credentials, Request
 from seatrial.sim.apiserver.server import Apiserver
 from seatrial.sim.kernel.clock import Clock, Signal
@@ -23,6 +24,7 @@ from seatrial.sim.network.dnswire import OverTcp, OverUdp
 from seatrial.sim.network.ingress import IngressController
 from seatrial.sim.network.statemetrics import StateMetrics
 from seatrial.sim.nodes.metrics_server import MetricsServer
+from seatrial.sim.workloads.agnhost.site import certificate_of
 from seatrial.sim.workloads.commands.network import listen
 from seatrial.sim.workloads.http import HttpConnection
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
@@ -177,6 +179,35 @@ def ingress_controller(make: Callable[[Proc], IngressController]) -> Program:
         listen(proc, 443, Page(lambda request: controller.serve(request, True), controller.certificate, proc.clock))
         listen(proc, 8443, Page(_admitted, own_certificate))
         listen(proc, 10254, Page(lambda _: HttpResponse(200 if controller.ready else 500, PLAIN, b"ok")))
+        yield Signal(proc.clock).wait()
+        return 0
+
+    return program
+
+
+def extension_server(make: Callable[[Proc], ExtensionServer]) -> Program:
+    """An API server of somebody else's: its API over TLS, with the certificate that its flags name."""
+
+    def program(proc: Proc) -> Steps:
+        flags = dict(word.lstrip("-").partition("=")[::2] for word in proc.argv[1:])
+        try:
+            pair = certificate_of(proc, flags)
+        except OSError as problem:
+            proc.err(f"Error: {problem}\n")
+            return 1
+        server = make(proc)
+        server.start()
+        proc.on_exit.append(lambda _: server.stop())
+        heed(proc)
+
+        def answer(request: HttpRequest) -> HttpResponse:
+            if request.path.startswith(("/livez", "/readyz", "/healthz")):
+                well = server.ready or not request.path.startswith("/readyz")
+                return HttpResponse(200 if well else 500, PLAIN, b"ok" if well else b"informer-sync failed")
+            code, media_type, body = server.answer(request.method, request.path, request.headers, request.body)
+            return HttpResponse(code, {"Content-Type": media_type}, body)
+
+        listen(proc, int(flags.get("secure-port", "443")), Page(answer, lambda host: pair))
         yield Signal(proc.clock).wait()
         return 0
 

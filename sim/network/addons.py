@@ -45,6 +45,12 @@ def objects(spec: ClusterSpec) -> list[Object]:
     return list(yaml.load_all(text, yaml.CSafeLoader))
 
 
+def sample_apiserver() -> list[Object]:
+    """The kinds that sample-apiserver serves, as definitions."""
+    text = resources.files(__package__).joinpath("data", "sample-apiserver.yaml").read_text()
+    return list(yaml.load_all(text, yaml.CSafeLoader))
+
+
 def install(server: Apiserver, spec: ClusterSpec, kinds: Kinds) -> None:
     """Creates the add-ons, as kubeadm does at the end of ``init``; where kube-proxy's account is there, all is."""
     if server.store.get("serviceaccounts", "kube-system", "kube-proxy") is not None:
