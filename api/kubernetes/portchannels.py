@@ -22,6 +22,8 @@ class PortChannels:
         self._driver = driver
         self._socket: WebSocket | None = None
         self._connections: dict[int, Connection] = {}
+        self._over: dict[int, None] = {}
+        """Connections that the pod's side has ended, which may be while it is dialled."""
 
     def opened(self, socket: WebSocket) -> None:
         """Announces every port, then dials them."""
@@ -40,13 +42,15 @@ class PortChannels:
     def _dial(self, number: int, port: int) -> None:
         connect = self._connect
         try:
-            self._connections[number] = connect.kubelet.port_forward(
+            connection = connect.kubelet.port_forward(
                 connect.namespace,
                 connect.pod,
                 port,
                 lambda data: self._send(2 * number, data),
                 lambda: self._ended(number),
             )
+            if number not in self._over:
+                self._connections[number] = connection
         except (OSError, ApiError) as problem:
             text = f"error forwarding port {port} to pod {connect.pod}, uid : {problem}"
             self._send(2 * number + 1, text.encode())
@@ -76,5 +80,6 @@ class PortChannels:
     def _ended(self, number: int) -> None:
         """The pod's side has ended."""
         socket = self._socket
+        self._over[number] = None
         if self._connections.pop(number, None) is not None and not self._connections and socket is not None:
             self._driver.release(socket.close)

@@ -32,6 +32,8 @@ class Pair:
     error: int = 0
     data: int = 0
     connection: Connection | None = None
+    over: bool = False
+    """One side has ended; what listens in the pod may do so while it is dialled."""
 
 
 class Forwards:
@@ -60,13 +62,14 @@ class Forwards:
         connect = self._connect
         self._driver.enter()
         try:
-            pair.connection = connect.kubelet.port_forward(
+            connection = connect.kubelet.port_forward(
                 connect.namespace,
                 connect.pod,
                 pair.port,
                 lambda data: self._send(pair.data, data),
                 lambda: self._close(pair),
             )
+            pair.connection = None if pair.over else connection
         except (OSError, ApiError) as problem:
             text = f"error forwarding port {pair.port} to pod {connect.pod}, uid : {problem}"
             self._send(pair.error, text.encode(), last=True)
@@ -80,8 +83,8 @@ class Forwards:
 
     def _close(self, pair: Pair) -> None:
         """The pod's side has ended."""
-        if pair.connection is not None:
-            pair.connection = None
+        if not pair.over:
+            pair.over, pair.connection = True, None
             self._send(pair.data, b"", last=True)
             self._send(pair.error, b"", last=True)
 
@@ -103,7 +106,7 @@ class Forwards:
     def reset(self, stream: int) -> None:
         pair = self._by_stream.pop(stream, None)
         if pair is not None and pair.connection is not None:
-            connection, pair.connection = pair.connection, None
+            connection, pair.connection, pair.over = pair.connection, None, True
             self._driver.enter()
             connection.close()
             self._driver.look()

@@ -16,6 +16,7 @@ from seatrial.sim.workloads.agnhost.mounttest import mounttest
 from seatrial.sim.workloads.agnhost.netexec import netexec
 from seatrial.sim.workloads.agnhost.nettest import nettest
 from seatrial.sim.workloads.agnhost.openid import issuer_discovery
+from seatrial.sim.workloads.agnhost.portforward import port_forward_tester
 from seatrial.sim.workloads.agnhost.site import (
     HTML,
     JSON,
@@ -309,12 +310,6 @@ def in_cluster_client(proc: Proc, words: list[str]) -> Steps:
         digest = hashlib.sha256(f"salt|Bearer {token}".encode()).digest()
         seen = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         klog(proc, f"main.go:88] authz_header={seen}")
-
-
-def port_forward_tester(proc: Proc, words: list[str]) -> Steps:
-    """Sends CHUNKS pieces of CHUNK_SIZE bytes to whoever connects to BIND_PORT, then hangs up."""
-    data = b"x" * int(proc.env.get("CHUNK_SIZE", "10")) * int(proc.env.get("CHUNKS", "10"))
-    return serving(proc, {("TCP", int(proc.env.get("BIND_PORT", "80"))): Greeter(data)})
 
 
 def environment(proc: Proc, words: list[str]) -> int:

@@ -408,3 +408,31 @@ def test_a_pre_stop_hook_writes_to_another_pod(cluster: Cluster) -> None:
     cluster.run(5 * S)
     assert json.loads(get(cluster, "noter:8080", "/read").body)["Received"] == {"prestop": 1}
     assert get(cluster, "noter:8080", "/status").body == b"running"
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "got", "said"),
+    [
+        (b"abc", 0, b"x" * 6, ["Accepted client connection", "Received expected client data", "Done"]),
+        (b"", 2, b"", ["Expected to read 3 bytes from client, but got 0 instead. err=EOF"]),
+        (b"abd", 3, b"", ['Expect to read "abc", but got "abd". err=<nil>']),
+    ],
+)
+def test_port_forward_tester_serves_one_connection(
+    cluster: Cluster, sent: bytes, code: int, got: bytes, said: list[str]
+) -> None:
+    name = f"forwarded-{code}"
+    values = {"EXPECTED_CLIENT_DATA": "abc", "CHUNKS": "3", "CHUNK_SIZE": "2", "CHUNK_INTERVAL": "100"}
+    cluster.apply(pod(name, "port-forward-tester", env={"BIND_PORT": "80", **values}, restartPolicy="Never"))
+    cluster.run(5 * S)
+    assert cluster.networking is not None
+    plane, world = cluster.networking.plane, cluster.networking.world
+    heard: list[bytes] = []
+    socket = world.open(plane.sandboxes.sandbox_named("default", name), "127.0.0.1", 80, heard.append, lambda: None)
+    if sent:
+        socket.write(sent)
+    socket.close_write()
+    cluster.run(3 * S)
+    (status,) = cluster.get("pods", name)["status"]["containerStatuses"]
+    assert (b"".join(heard), status["state"]["terminated"]["exitCode"]) == (got, code)
+    assert all(text in logs(cluster, name) for text in said)
