@@ -199,9 +199,9 @@ def restored(owner: Object, pod: Object) -> dict[str, Any]:
 
 
 def first_unavailable(owner: Object, found: Members, now: int) -> Object | None:
-    """The pod that ordered scaling waits for."""
+    """The pod that ordered scaling waits for: the one with the lowest ordinal, the condemned coming last."""
     min_ready = owner["spec"].get("minReadySeconds", 0)
-    for pod in (*found.replicas, *found.condemned):
+    for pod in (*found.replicas, *reversed(found.condemned)):
         if is_unavailable(pod, min_ready, now):
             return pod
     return None

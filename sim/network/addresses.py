@@ -103,7 +103,8 @@ def _host_ports(pod: Object) -> Iterator[tuple[Port, str, Scheme]]:
         return
     for container in pod["spec"].get("containers") or ():
         for port in container.get("ports") or ():
-            if port.get("hostPort") and _is_carried(port):
+            everywhere = (pod["status"].get("hostIP"), "0.0.0.0")
+            if port.get("hostPort") and _is_carried(port) and (port.get("hostIP") or "0.0.0.0") in everywhere:
                 yield (port["hostPort"], _protocol(port)), f"pod {_name(pod)}", _scheme(port["hostPort"], port)
 
 

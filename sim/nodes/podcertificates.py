@@ -1,15 +1,13 @@
 """Certificates of pods: a kubelet makes a key for each projection that wants one, asks for its certificate in the pod's
 name, and asks anew before it ends. Keys and certificates are the kubelet's memory: after a restart it begins again.
 
-Source: k8s.io/kubernetes/pkg/kubelet/podcertificate/podcertificatemanager.go. *Not modelled*: RSA keys, which cannot be
-made from a seed: a projection that wants one is told so, and its pod does not start.
+Source: k8s.io/kubernetes/pkg/kubelet/podcertificate/podcertificatemanager.go.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Generator, Mapping
-from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.sim.apiserver.client import Unreachable
@@ -19,6 +17,7 @@ from seatrial.sim.kernel.clock import Process, Signal, parse_stamp
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.fields import quoted
 from seatrial.sim.nodes import trustbundles
+from seatrial.sim.nodes.keys import key_and_proof
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.kubelet import Kubelet
@@ -34,13 +33,6 @@ JITTER_US = 300 * S
 RETRY_US, RETRY_MAX_US = 5_000, 1000 * S
 """workqueue's exponential limiter."""
 NOT_YET = "credential bundle is not issued yet"
-ED25519 = "ED25519"
-CURVES = {
-    "ECDSAP256": ("SECP256R1", "SHA256"),
-    "ECDSAP384": ("SECP384R1", "SHA384"),
-    "ECDSAP521": ("SECP521R1", "SHA512"),
-}
-"""With the hash that Go's x509 package signs with."""
 
 
 class NoCredentials(Exception):
@@ -119,9 +111,6 @@ class PodCertificates:
 
     def _keep(self, key: Key, worker: PodWorker, source: Object) -> Generator[Any, Any, None]:
         """The life of one projection: asks, waits, holds what it got, and asks again in time."""
-        if source["keyType"] != ED25519 and source["keyType"] not in CURVES:
-            self._refused[key] = f"while generating keypair: key type {source['keyType']} is not modelled"
-            return
         while True:
             private, made = yield from self._ask(worker, source)
             answered = yield from self._answer(worker, made, self._bundles.get(key))
@@ -159,7 +148,7 @@ class PodCertificates:
             yield requests.changed.wait(RETRY_MAX_US, periodic=True)
         while True:
             assert kubelet.node is not None
-            private, proof = key_and_proof(source["keyType"], self._rng)
+            private, proof = yield from key_and_proof(source["keyType"], self._rng, self._clock)
             try:
                 found = yield from kubelet.client.get(kubelet.accounts, namespace, account)
                 body = self._request(pod, found, proof, source)
@@ -220,24 +209,3 @@ class PodCertificates:
             reminders = [each for each in reminders if each[0] >= now]
             times = [at for at, _, _ in reminders] + ([gone_us] if found is None else [])
             yield self._news.wait(min(times) + 1 - now if times else None, periodic=True)
-
-
-def key_and_proof(kind: str, rng: Random) -> tuple[bytes, bytes]:
-    """A key in PEM, and an empty certificate request that it signed, DER."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    built = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
-    if kind == ED25519:
-        key = ed25519.Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
-        proof = built.sign(key, None)
-    else:
-        curve, digest = CURVES[kind]
-        shape = getattr(ec, curve)()
-        key = ec.derive_private_key(rng.getrandbits(shape.key_size - 1) or 1, shape)
-        proof = built.sign(key, getattr(hashes, digest)(), ecdsa_deterministic=True)
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return private, proof.public_bytes(Encoding.DER)
