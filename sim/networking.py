@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from seatrial.sim import ports, programs
 from seatrial.sim.apiserver.context import ExternalCall
@@ -17,6 +18,7 @@ from seatrial.sim.apiserver.wiring import External, Steps, Wiring
 from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.machinery.defaults import default
+from seatrial.sim.machinery.trust import objection
 from seatrial.sim.network import addons, behind
 from seatrial.sim.network.agent import service_account
 from seatrial.sim.network.announcer import Announcer
@@ -253,7 +255,11 @@ def calls_to_pods(pods: Pods, plane: DataPlane, clock: Clock, beyond: External) 
             try:
                 path = "/" + call.url.partition("://")[2].partition("/")[2]
                 headers = {"Content-Type": "application/json", "Accept": "application/json", **dict(call.headers)}
-                answer = pods.ask(address, int(port), HttpRequest(call.method, path, headers, call.body, ""))
+                listener = pods.reach(address, int(port))
+                problem = _distrust(call, listener)
+                if problem:
+                    return OSError(problem)
+                answer: HttpResponse = listener.http(HttpRequest(call.method, path, headers, call.body, ""))
             except TimeoutError:
                 yield clock.sleep(call.timeout_us)
                 return OSError(f"dial tcp {place}: i/o timeout")
@@ -270,6 +276,16 @@ def calls_to_pods(pods: Pods, plane: DataPlane, clock: Clock, beyond: External) 
     return perform
 
 
+def _distrust(call: ExternalCall, listener: Routed) -> str:
+    """What the API server says against the certificate of what answers; empty: it trusts it. *Not modelled*: a server
+    that made its certificate itself is trusted too."""
+    if call.insecure or listener.certificate is None:
+        return ""
+    host = call.server_name or urlsplit(call.url).hostname or ""
+    pair = listener.certificate(host)
+    return "" if pair is None else objection(pair[0].encode(), call.ca_bundle, host)
+
+
 class Pods:
     """The way from the control plane's machine to the ports of pods and machines."""
 
@@ -278,9 +294,12 @@ class Pods:
 
     def ask(self, address: str, port: int, request: HttpRequest) -> HttpResponse:
         """Raises OSError."""
-        origin = self._plane.of_host(self._control_plane)
-        response: HttpResponse = Routed(self._plane.reach(origin, address, port)).http(request)
+        response: HttpResponse = self.reach(address, port).http(request)
         return response
+
+    def reach(self, address: str, port: int) -> Routed:
+        """What listens there. Raises OSError."""
+        return Routed(self._plane.reach(self._plane.of_host(self._control_plane), address, port))
 
     def request(
         self, address: str, port: int, method: str, path: str, headers: Mapping[str, str], body: bytes

@@ -1,19 +1,17 @@
 """agnhost mtlsserver and mtlsclient: two programs that show each other certificates with SPIFFE names.
 
-Source: k8s.io/kubernetes/test/images/agnhost/{mtlsserver,mtlsclient}. *Not modelled*: when certificates begin and end;
-whoever made them may go by another clock than the cluster's.
+Source: k8s.io/kubernetes/test/images/agnhost/{mtlsserver,mtlsclient}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from seatrial.sim.machinery.trust import UNKNOWN, certificates, leads_to, names, objection
 from seatrial.sim.workloads.agnhost.site import Handler, Site, Steps, Values, flags, klog, log, said, serving
 from seatrial.sim.workloads.commands.network import Failed, reach
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
@@ -21,45 +19,7 @@ from seatrial.sim.workloads.process import Proc
 
 S = 1_000_000
 PERIOD_US = 10 * S
-CHAIN_MAX = 8
-"""Certificates between a leaf and its anchor."""
 KEY = b"PRIVATE KEY-----"
-UNTRUSTED = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
-
-
-def certificates(pem: bytes) -> list[x509.Certificate]:
-    """Those of a file, in its order."""
-    begin = b"-----BEGIN CERTIFICATE-----"
-    return x509.load_pem_x509_certificates(pem) if begin in pem else []
-
-
-def leads_to(chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]) -> bool:
-    """Whether the chain's first certificate was issued, over its others, by one of the anchors."""
-    current = chain[0]
-    for _ in range(CHAIN_MAX):
-        if current in anchors or any(_issued(current, anchor) for anchor in anchors):
-            return True
-        found = next((each for each in chain[1:] if each != current and _issued(current, each)), None)
-        if found is None:
-            return False
-        current = found
-    return False
-
-
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-        return issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
-        return False
-
-
-def _names(leaf: x509.Certificate, kind: type[Any]) -> list[str]:
-    try:
-        found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return [str(name) for name in found.get_values_for_type(kind)]
 
 
 def server(proc: Proc, words: list[str]) -> Steps:
@@ -93,13 +53,13 @@ def _echo(proc: Proc, trusted: str) -> Handler:
         chain = [x509.load_der_x509_certificate(der) for der in request.certificates]
         if not chain or not leads_to(chain, certificates(proc.fs.read(trusted, proc.cwd))):
             if chain:
-                log(proc, f"Error while verifying SPIFFE client certificate: {UNTRUSTED.partition(': ')[2]}")
+                log(proc, f"Error while verifying SPIFFE client certificate: {UNKNOWN.partition(': ')[2]}")
             return said("SPIFFE client certificate authentication required\n", 401)
-        names = _names(chain[0], x509.UniformResourceIdentifier)
-        if len(names) != 1:
-            log(proc, f"SPIFFE client certificate did not have 1 URI SAN, count: {len(names)}")
+        uris = names(chain[0], x509.UniformResourceIdentifier)
+        if len(uris) != 1:
+            log(proc, f"SPIFFE client certificate did not have 1 URI SAN, count: {len(uris)}")
             return said("Malformed SPIFFE certificate\n", 401)
-        return said(f"Client Identity: {names[0]}")
+        return said(f"Client Identity: {uris[0]}")
 
     return answer
 
@@ -107,8 +67,8 @@ def _echo(proc: Proc, trusted: str) -> Handler:
 def client(proc: Proc, words: list[str]) -> Steps:
     """mtlsclient --fetch-url U --server-trust-bundle F --client-cred-bundle F: asks every ten seconds who it is."""
     options = flags(words)
-    names = ("fetch-url", "server-trust-bundle", "client-cred-bundle")
-    url, trusted, own = (options.get(name, "") for name in names)
+    wanted = ("fetch-url", "server-trust-bundle", "client-cred-bundle")
+    url, trusted, own = (options.get(name, "") for name in wanted)
     if not (url and trusted and own):
         return (yield from _failing(proc, "missing required flags"))
     while True:
@@ -120,7 +80,7 @@ def client(proc: Proc, words: list[str]) -> Steps:
 
 
 def _fetch(proc: Proc, url: str, trusted: str, own: str) -> Any:
-    anchors = certificates(proc.fs.read(trusted, proc.cwd))
+    anchors = proc.fs.read(trusted, proc.cwd)
     bundle = proc.fs.read(own, proc.cwd)
     shown = certificates(bundle)
     if KEY not in bundle:
@@ -132,15 +92,9 @@ def _fetch(proc: Proc, url: str, trusted: str, own: str) -> Any:
     _, listener = yield from reach(proc, host, parts.port or 443)
     certificate = getattr(listener, "certificate", None)
     pair = certificate(host) if certificate is not None else None
-    if pair is None:
-        raise ValueError(f"{getting}{UNTRUSTED}")
-    chain = certificates(pair[0].encode())
-    if not leads_to(chain, anchors):
-        raise ValueError(f"{getting}{UNTRUSTED}")
-    valid = _names(chain[0], x509.DNSName)
-    if host not in valid:
-        told = f"certificate is valid for {', '.join(valid)}, not {host}"
-        raise ValueError(f"{getting}tls: failed to verify certificate: x509: {told}")
+    told = UNKNOWN if pair is None else objection(pair[0].encode(), anchors, host)
+    if told:
+        raise ValueError(f"{getting}{told}")
     der = tuple(each.public_bytes(Encoding.DER) for each in shown)
     headers, sandbox = {"Host": parts.netloc}, proc.container.sandbox
     request = HttpRequest("GET", parts.path or "/", headers, b"", sandbox.ip, certificates=der)
