@@ -15,6 +15,7 @@ from seatrial.sim.kernel.clock import Process
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.scheduler import metrics
 from seatrial.sim.scheduler.decide import Framework
+from seatrial.sim.scheduler.extenders import ExtenderError
 from seatrial.sim.scheduler.framework import Rejected
 from seatrial.sim.scheduler.labels import Object
 from seatrial.sim.scheduler.plugins.volumebinding import find_volumes, sorted_claims
@@ -75,13 +76,30 @@ class Binder:
             if plan is not None:
                 yield from self._bind_volumes(info, plan)
             running = 'running Bind plugin "DefaultBinder"'
-            yield from scheduler.client.create(self._pods, binding, "binding", cause_of(info))
+            if not (yield from self._bound_by_extender(info, node)):
+                yield from scheduler.client.create(self._pods, binding, "binding", cause_of(info))
+        except ExtenderError as problem:
+            self._forget(queued, framework, str(problem))
+            return
         except (ApiError, Unreachable, TimeoutError) as problem:
             self._forget(queued, framework, f"{running}: {problem}")
             return
         metrics.scheduled(scheduler.meters, framework.profile.name, queued, self._clock.now)
         note = f"Successfully assigned {info.namespace}/{info.name} to {node}"
         scheduler.recorder.event(framework.profile.name, info.pod, "Normal", "Scheduled", "Binding", note)
+
+    def _bound_by_extender(self, info: PodInfo, node: str) -> Steps:
+        """Have an extender bind the pod, if one wants to; returns whether it did (extendersBinding)."""
+        for extender in self._scheduler.extenders:
+            if extender.binds and extender.interested(info.traits):
+                try:
+                    yield from extender.bind(info.pod, node)
+                except ExtenderError:
+                    if not extender.ignorable:
+                        raise
+                else:
+                    return True
+        return False
 
     def _forget(self, queued: QueuedPod, framework: Framework, problem: str) -> None:
         """The pod did not get its node after all."""

@@ -1,8 +1,8 @@
-"""Scheduler extenders: webhooks that filter, prioritize and bind.
+"""Scheduler extenders: webhooks that filter, prioritize, preempt and bind.
 
 Source: k8s.io/kubernetes/pkg/scheduler/extender.go and k8s.io/kube-scheduler/extender/v1.
 
-*Not modelled*: ``preemptVerb``: victims are chosen without asking; client certificates.
+*Not modelled*: client certificates.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import orjson
 from seatrial.sim.apiserver.context import ExternalCall
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.config import S
+from seatrial.sim.scheduler.cache import Cache
 from seatrial.sim.scheduler.columns import NodeInfo
 from seatrial.sim.scheduler.framework import MAX_SCORE, Code, Plugin, Status
 from seatrial.sim.scheduler.labels import Object
 from seatrial.sim.scheduler.podinfo import Traits
+from seatrial.sim.scheduler.preemption import Candidate, candidate_of
 
 Steps = Generator[Any, Any, Any]
 EXTENDER = "Extender"
@@ -58,6 +60,7 @@ class Extender:
         self.url: str = config["urlPrefix"].rstrip("/")
         self.filters: str = config.get("filterVerb") or ""
         self.prioritizes: str = config.get("prioritizeVerb") or ""
+        self.preempts: str = config.get("preemptVerb") or ""
         self.binds: str = config.get("bindVerb") or ""
         self.weight: int = config.get("weight") or 1
         self.ignorable = bool(config.get("ignorable"))
@@ -93,6 +96,36 @@ class Extender:
         answer = yield from self._send(self.prioritizes, self._arguments(pod, nodes))
         scale = self.weight * (MAX_SCORE // EXTENDER_SCORE_MAX)
         return {entry["host"]: entry["score"] * scale for entry in answer or ()}
+
+    def preempt(self, pod: Object, candidates: Mapping[str, Candidate], cache: Cache) -> Steps:
+        """Node -> candidate as the extender would have it, of those that it leaves. Raises ExtenderError."""
+        asked = {
+            node: {
+                "Pods": [{"UID": v.uid} if self._by_name else v.pod for v in candidate.victims],
+                "NumPDBViolations": candidate.violations,
+            }
+            for node, candidate in candidates.items()
+        }
+        names = ("NodeNameToVictims", "NodeNameToMetaVictims")
+        answer = yield from self._send(self.preempts, {"Pod": pod, names[self._by_name]: asked})
+        found = {}
+        for node, victims in (answer.get("nodenametometavictims") or {}).items():
+            said = _lowered(victims or {})
+            uids = [victim.get("uid") or "" for victim in _lowered(said.get("pods") or [])]
+            if uids or not self.ignorable:
+                found[node] = self._candidate(node, uids, said.get("numpdbviolations") or 0, cache)
+        return found
+
+    def _candidate(self, node: str, uids: list[str], violations: int, cache: Cache) -> Candidate:
+        row = cache.row_of.get(node)
+        there = cache.nodes[row].pods if row is not None else {}
+        for uid in uids:
+            if uid not in there:
+                claim = f"extender: {self.url} claims to preempt pod (UID: {uid}) on node: {node}"
+                raise ExtenderError(f"{claim}, but the pod is not found on that node")
+        if not uids:
+            raise ExtenderError(f'expected at least one victim pod on node "{node}"')
+        return candidate_of(node, [there[uid] for uid in uids], violations)
 
     def bind(self, pod: Object, node: str) -> Steps:
         """Have the extender bind the pod. Raises ExtenderError."""
@@ -160,6 +193,22 @@ def consult(extenders: list[Extender], pod: Object, nodes: list[NodeInfo]) -> St
         for name, score in scores.items():
             opinion.added[name] = opinion.added.get(name, 0) + score
     return opinion
+
+
+def consult_preemption(
+    extenders: list[Extender], pod: Object, candidates: Mapping[str, Candidate], cache: Cache
+) -> Steps:
+    """Ask one extender after the other what it makes of the candidates; returns those that are left. Raises
+    ExtenderError for one that fails and may not be ignored."""
+    for extender in extenders:
+        if not extender.preempts or not candidates:
+            continue
+        try:
+            candidates = yield from extender.preempt(pod, candidates, cache)
+        except ExtenderError:
+            if not extender.ignorable:
+                raise
+    return candidates
 
 
 def _lowered(value: Any) -> Any:

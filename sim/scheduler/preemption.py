@@ -66,10 +66,22 @@ class Preemption:
     clears_nomination: bool = False
 
 
+Offer = tuple["Memory", Rows]
+"""Rows that are candidates, and the memory that knows who would go there."""
+
+
 def preempt(
     framework: Framework, pod: PodInfo, decision: Decision, rng: Random, args: Mapping[str, Any] | None = None
 ) -> Preemption:
     """Find the cheapest node to make room on, after no node suited the pod."""
+    found = look_for_room(framework, pod, decision, rng, args)
+    return found if isinstance(found, Preemption) else Preemption(candidate=choose(*found, rng))
+
+
+def look_for_room(
+    framework: Framework, pod: PodInfo, decision: Decision, rng: Random, args: Mapping[str, Any] | None = None
+) -> Offer | Preemption:
+    """The nodes on which room could be made, or why there are none."""
     cache = framework.cache
     plan = framework.plan(pod.traits)
     if not pod.nominated and plan.futile is not None and plan.futile[0] == plan.standing():
@@ -87,7 +99,7 @@ def preempt(
         else:
             memory, candidates, statuses = search(plan, pod, potential, rng, args or {})
             if len(candidates):
-                return Preemption(candidate=choose(memory, candidates, rng))
+                return memory, candidates
     counted = [*statuses, *([NOT_HELPFUL] * (decision.nodes - len(statuses)))]
     text = reasons_text((status, 1) for status in counted)
     message = f"preemption: 0/{decision.nodes} nodes are available: {text}."
@@ -109,6 +121,12 @@ class Memory:
         """Whether the row is a candidate."""
         self.outcomes: list[Candidate | Status] = [NO_VICTIMS] * rows
         self.costs = np.zeros((COSTS, rows), dtype=np.int64)
+
+    def candidate(self, row: int) -> Candidate:
+        """Who would go from a row that is a candidate."""
+        found = self.outcomes[row]
+        assert isinstance(found, Candidate)
+        return found
 
     def keep(self, row: int, version: int, outcome: Candidate | Status) -> None:
         """Remember an outcome."""
@@ -166,9 +184,14 @@ def choose(memory: Memory, candidates: Rows, rng: Random) -> Candidate:
         own = costs[candidates]
         candidates = candidates[own == own.min()]
     row = candidates.item(rng.randrange(len(candidates)) if len(candidates) > 1 else 0)
-    chosen = memory.outcomes[row]
-    assert isinstance(chosen, Candidate)
-    return chosen
+    return memory.candidate(row)
+
+
+def cheapest(candidates: Sequence[Candidate], rng: Random) -> Candidate:
+    """``choose`` among candidates that are at hand."""
+    least = min(candidate.cost for candidate in candidates)
+    equals = [candidate for candidate in candidates if candidate.cost == least]
+    return equals[rng.randrange(len(equals)) if len(equals) > 1 else 0]
 
 
 def dry_run(plan: Plan, pod: PodInfo, row: int, budgets: Sequence[Object]) -> Candidate | Status:
@@ -193,10 +216,11 @@ def dry_run(plan: Plan, pod: PodInfo, row: int, budgets: Sequence[Object]) -> Ca
                 removed = without
             else:
                 violations += counts
-    return _candidate(cache.nodes[row].name, removed, violations)
+    return candidate_of(cache.nodes[row].name, removed, violations)
 
 
-def _candidate(node: str, victims: list[PodInfo], violations: int) -> Candidate:
+def candidate_of(node: str, victims: list[PodInfo], violations: int) -> Candidate:
+    """The candidate with these victims, the most important first."""
     highest = victims[0].priority if victims else -PRIORITY_SHIFT
     total = sum(victim.priority + PRIORITY_SHIFT for victim in victims)
     starts = [v.start for v in victims if v.priority == highest and v.start != NOT_STARTED]

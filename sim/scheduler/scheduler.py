@@ -30,13 +30,13 @@ from seatrial.sim.scheduler.binding import Binder
 from seatrial.sim.scheduler.cache import Cache
 from seatrial.sim.scheduler.config import NAME, SchedulerConfig, default_config, frameworks
 from seatrial.sim.scheduler.decide import Decision, Framework
-from seatrial.sim.scheduler.extenders import Extender, ExtenderError, ExtenderVerdicts, consult
+from seatrial.sim.scheduler.extenders import Extender, ExtenderError, ExtenderVerdicts, consult, consult_preemption
 from seatrial.sim.scheduler.framework import Code
 from seatrial.sim.scheduler.intake import OTHER_KINDS, Intake
 from seatrial.sim.scheduler.labels import Object
 from seatrial.sim.scheduler.plan import Rejection
 from seatrial.sim.scheduler.podinfo import Intern, PodInfo
-from seatrial.sim.scheduler.preemption import Preemption, preempt
+from seatrial.sim.scheduler.preemption import Offer, Preemption, cheapest, choose, look_for_room
 from seatrial.sim.scheduler.queue import PREEMPTION, SCHEDULING_GATES, QueuedPod, SchedulingQueue
 from seatrial.sim.scheduler.recorder import Recorder
 
@@ -252,7 +252,7 @@ class Scheduler:
         else:
             decision = framework.decide(info, self._rng)
         if decision.node is None:
-            self._failed(queued, framework, decision)
+            yield from self._failed(queued, framework, decision)
             return
         self.cache.add_pod(info, decision.node)
         self.cache.nominate(info, "")
@@ -280,10 +280,14 @@ class Scheduler:
 
     # failures
 
-    def _failed(self, queued: QueuedPod, framework: Framework, decision: Decision) -> None:
+    def _failed(self, queued: QueuedPod, framework: Framework, decision: Decision) -> Steps:
         """No node suits: see whether others can make room, and put the pod back."""
         metrics.failed(self.meters, framework.profile.name)
-        outcome = self.post_filter(queued.info, framework, decision, self._rng)
+        asked = [each for each in self.extenders if each.preempts and each.interested(queued.info.traits)]
+        if asked:
+            outcome = yield from self._preempt_with(asked, queued.info, framework, decision)
+        else:
+            outcome = self.post_filter(queued.info, framework, decision, self._rng)
         decision.post_filter = outcome.message
         node: str | None = None
         if outcome.candidate is not None:
@@ -295,19 +299,28 @@ class Scheduler:
             metrics.preempted(self.meters, len(outcome.candidate.victims))
             self.binder.evict(queued.info, framework, outcome.candidate)
 
+    def _preempt_with(
+        self, extenders: list[Extender], info: PodInfo, framework: Framework, decision: Decision
+    ) -> Steps:
+        """Preemption in which extenders have a say; returns a Preemption."""
+        found = _room_for(info, framework, decision, self._rng)
+        if isinstance(found, Preemption):
+            return found
+        memory, rows = found
+        candidates = {found.node: found for found in map(memory.candidate, rows.tolist())}
+        try:
+            left = yield from consult_preemption(extenders, info.pod, candidates, self.cache)
+        except ExtenderError as problem:
+            return Preemption(message=f"preemption: {problem}")
+        if not left:
+            return Preemption(message="preemption: no candidate node for preemption")
+        return Preemption(candidate=cheapest(list(left.values()), self._rng))
+
     @staticmethod
     def post_filter(info: PodInfo, framework: Framework, decision: Decision, rng: Random) -> Preemption:
-        """What the PostFilter plug-ins of a profile make of a pod that no node suits."""
-        if decision.nodes == 0:
-            return Preemption()
-        if decision.pre_filter is not None:
-            if decision.pre_filter.code == Code.ERROR:
-                return Preemption()
-            lost = "DynamicResources" in framework.profile.post_filters
-            return Preemption(message=DYNAMIC_RESOURCES_LOST) if lost else Preemption()
-        if PREEMPTION not in framework.profile.post_filters:
-            return Preemption()
-        return preempt(framework, info, decision, rng, framework.profile.preemption)
+        """What the PostFilter plug-ins of a profile make of a pod that no node suits; extenders are not asked."""
+        found = _room_for(info, framework, decision, rng)
+        return found if isinstance(found, Preemption) else Preemption(candidate=choose(*found, rng))
 
     def back_to_queue(
         self,
@@ -333,6 +346,20 @@ class Scheduler:
             patch = failure_patch(info.pod, message, reason, clock.stamp(), nominate)
             if patch:
                 self.binder.patch_status(info, patch)
+
+
+def _room_for(info: PodInfo, framework: Framework, decision: Decision, rng: Random) -> Offer | Preemption:
+    """The nodes on which room could be made, or why nobody looks or finds any."""
+    if decision.nodes == 0:
+        return Preemption()
+    if decision.pre_filter is not None:
+        if decision.pre_filter.code == Code.ERROR:
+            return Preemption()
+        lost = "DynamicResources" in framework.profile.post_filters
+        return Preemption(message=DYNAMIC_RESOURCES_LOST) if lost else Preemption()
+    if PREEMPTION not in framework.profile.post_filters:
+        return Preemption()
+    return look_for_room(framework, info, decision, rng, framework.profile.preemption)
 
 
 def failure_patch(

@@ -91,5 +91,79 @@ def test_pods_that_ask_for_nothing_an_extender_manages_are_none_of_its_business(
     assert stage.node_of("web") is not None
 
 
+def test_an_extender_binds_in_the_schedulers_place() -> None:
+    asked: list[Any] = []
+
+    def answer(verb: str, body: Any) -> Any:
+        asked.append((verb, body["PodName"], body["PodNamespace"]))
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": body["PodName"]},
+            "target": {"kind": "Node", "name": body["Node"]},
+        }
+        later = stage.cluster.clock.now + 1000
+        path = f"/api/v1/namespaces/default/pods/{body['PodName']}/binding"
+        stage.cluster.clock.appoint(later, lambda: stage.post(path, binding))
+        return {}
+
+    stage = staged(answer, bindVerb="bind")
+    stage.add_pod("web")
+    stage.settle()
+    assert asked == [("bind", "web", "default")]
+    assert stage.node_of("web") is not None
+    assert [reason for reason, _ in stage.told("web")] == ["Scheduled"]
+
+
+def test_a_pod_that_an_extender_cannot_bind_is_tried_again() -> None:
+    stage = staged(lambda verb, body: {"Error": "no"}, bindVerb="bind")
+    stage.add_pod("web")
+    stage.cluster.run(500_000)
+    assert stage.node_of("web") is None
+    assert stage.told("web")[0] == ("FailedScheduling", "no")
+    tolerant = staged(lambda verb, body: {"Error": "no"}, bindVerb="bind", ignorable=True)
+    tolerant.add_pod("web")
+    tolerant.settle()
+    assert tolerant.node_of("web") is not None
+
+
+def crowded(answer: Answer, **extender: Any) -> Stage:
+    """Three full nodes, and an important pod that fits none; what the extender is asked names pods."""
+    stage = staged(answer, preemptVerb="preempt", **extender)
+    kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
+    stage.post("/apis/scheduling.k8s.io/v1/priorityclasses", {**kind, "metadata": {"name": "high"}, "value": 10})
+    for number in range(3):
+        stage.add_pod(f"low-{number}", cpu="2", terminationGracePeriodSeconds=0)
+    stage.settle()
+    stage.add_pod("high", cpu="2", priorityClassName="high")
+    stage.cluster.run(3_000_000)
+    return stage
+
+
+def test_an_extender_chooses_among_those_who_could_make_room() -> None:
+    def answer(verb: str, body: Any) -> Any:
+        offered = body["NodeNameToMetaVictims"]
+        assert sorted(offered) == ["w1", "w2", "w3"] and all(len(each["Pods"]) == 1 for each in offered.values())
+        return {"NodeNameToMetaVictims": {"w2": offered["w2"]}}
+
+    assert crowded(answer).node_of("high") == "w2"
+
+
+def test_an_extender_may_leave_nobody_to_make_room() -> None:
+    stage = crowded(lambda verb, body: {"NodeNameToMetaVictims": {}})
+    assert stage.node_of("high") is None
+    assert stage.told("high")[0][1] == (
+        "0/3 nodes are available: 3 Insufficient cpu. preemption: no candidate node for preemption"
+    )
+
+
+def test_victims_that_are_not_there_are_a_mistake_of_the_extender() -> None:
+    stage = crowded(lambda verb, body: {"NodeNameToMetaVictims": {"w1": {"Pods": [{"UID": "x"}]}}})
+    assert stage.told("high")[0][1] == (
+        "0/3 nodes are available: 3 Insufficient cpu. preemption: extender: http://extender.example claims to preempt "
+        "pod (UID: x) on node: w1, but the pod is not found on that node"
+    )
+
+
 def test_timeouts_are_go_durations() -> None:
     assert [duration_us(text) for text in ("1m30s", "250ms", "", None)] == [90_000_000, 250_000, 5_000_000, 5_000_000]
