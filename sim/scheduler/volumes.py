@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seatrial.sim.machinery.selectors import labels
@@ -37,6 +37,13 @@ def claim_names(traits: Traits) -> Iterator[tuple[str, bool]]:
             yield (volume["persistentVolumeClaim"] or {}).get("claimName") or "", False
         elif "ephemeral" in volume:
             yield f"{traits.name}-{volume['name']}", True
+
+
+def uses_claim(traits: Traits, claim: object) -> bool:
+    """Whether a claim is one of the pod's."""
+    if not isinstance(claim, Mapping) or claim["metadata"].get("namespace") != traits.namespace:
+        return False
+    return any(name == claim["metadata"]["name"] for name, _ in claim_names(traits))
 
 
 def not_found(name: str) -> str:

@@ -57,12 +57,12 @@ class NodeResourcesFit(Plugin):
             freed = old.traits.requests
             return not any(wanted.values()) or any(freed.get(name) for name, units in wanted.items() if units)
         if isinstance(new, NodeInfo):
-            allocatable = (new.node.get("status") or {}).get("allocatable") or {}
-            return all(
-                units <= amount(name, allocatable.get(name, "0"))
-                for name, units in wanted.items()
-                if units and not self._ignores(name)
-            )
+            asked = {name: units for name, units in wanted.items() if units and not self._ignores(name)}
+            there = _allocatable(new)
+            if any(units > there.get(name, 0) for name, units in asked.items()):
+                return False
+            before = _allocatable(old) if isinstance(old, NodeInfo) else {}
+            return any(there.get(name, 0) > before.get(name, 0) for name in ("pods", *asked))
         return True
 
 
@@ -257,6 +257,11 @@ class BalanceGained(Strategy):
 
     def one(self, used: list[int], need: list[int], have: list[int], weights: list[int]) -> int:
         return 50 + (50 + balance(need, have) - balance(used, have)) // 2
+
+
+def _allocatable(info: NodeInfo) -> dict[str, int]:
+    given = (info.node.get("status") or {}).get("allocatable") or {}
+    return {name: amount(name, text) for name, text in given.items()}
 
 
 def _strategy(kind: str, shape: Sequence[Mapping[str, Any]]) -> Strategy:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from seatrial.sim.scheduler.cache import Cache
-from seatrial.sim.scheduler.columns import Column, Rows
+from seatrial.sim.scheduler.columns import Column, NodeInfo, Rows
 from seatrial.sim.scheduler.framework import Filter, Plugin, Status, unresolvable
 from seatrial.sim.scheduler.labels import tolerates
-from seatrial.sim.scheduler.podinfo import Traits
+from seatrial.sim.scheduler.podinfo import PodInfo, Traits
 
 REASON = "node(s) were unschedulable"
 TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
@@ -22,6 +22,11 @@ class NodeUnschedulable(Plugin):
 
     name = "NodeUnschedulable"
     events = ("Node/Add", "Node/UpdateTaint", "Pod/UpdateTolerations")
+
+    def hint(self, pod: PodInfo, event: str, old: object, new: object) -> bool:
+        if not isinstance(new, NodeInfo):
+            return True
+        return not new.unschedulable and (not isinstance(old, NodeInfo) or old.unschedulable)
 
     def filter(self, traits: Traits) -> Filter | None:
         if any(tolerates(toleration, TAINT) for toleration in traits.tolerations):

@@ -25,6 +25,7 @@ from seatrial.sim.scheduler.volumes import (
     not_found,
     not_owned,
     owned,
+    uses_claim,
 )
 
 REASON = "node(s) exceed max volume count"
@@ -48,6 +49,11 @@ class NodeVolumeLimits(Plugin):
 
     def filter(self, traits: Traits) -> Filter | None:
         return _LimitsFilter(self, traits) if any(True for _ in claim_names(traits)) else None
+
+    def hint(self, pod: PodInfo, event: str, old: object, new: object) -> bool:
+        if event == "AssignedPod/Delete" and isinstance(old, PodInfo):
+            return any(True for _ in claim_names(old.traits))
+        return uses_claim(pod.traits, new) if event == "PersistentVolumeClaim/Add" else True
 
     def attached(self, row: int) -> Attached:
         """What there is on a node; looked up again only when its pods, or volumes and claims, have changed."""

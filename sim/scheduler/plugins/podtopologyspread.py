@@ -11,7 +11,7 @@ import orjson
 
 from seatrial.sim.machinery.selectors import Matches, labels
 from seatrial.sim.scheduler.cache import Cache
-from seatrial.sim.scheduler.columns import HOSTNAME, ZONE, Column, DomainSums, LabelColumn, Mask, Rows, Tally
+from seatrial.sim.scheduler.columns import HOSTNAME, ZONE, Column, DomainSums, LabelColumn, Mask, NodeInfo, Rows, Tally
 from seatrial.sim.scheduler.framework import (
     MAX_SCORE,
     Depends,
@@ -114,6 +114,8 @@ class PodTopologySpread(Plugin):
         return _SpreadScore(self.cache, traits, constraints, every_key)
 
     def hint(self, pod: PodInfo, event: str, old: object, new: object) -> bool:
+        if event.startswith("Node/"):
+            return self._moves_domains(pod.traits, old, new)
         if not event.startswith("AssignedPod/"):
             return True
         return any(
@@ -123,12 +125,30 @@ class PodTopologySpread(Plugin):
             for other in (old, new)
         )
 
+    def _moves_domains(self, traits: Traits, old: object, new: object) -> bool:
+        """Whether a node that came, went or changed has, or had, a say in the hard constraints of such pods."""
+        keys = [given["topologyKey"] for given in self._hard(traits)]
+        nodes = [node if isinstance(node, NodeInfo) else None for node in (old, new)]
+        counted = [node is not None and all(key in node.labels for key in keys) for node in nodes]
+        before, after = nodes
+        if before is None or after is None or counted[0] != counted[1]:
+            return any(counted)
+        moved = any(before.labels[key] != after.labels[key] for key in keys) if counted[1] else False
+        return moved or (counted[1] and before.taints != after.taints)
+
     def _counted_by(self, traits: Traits) -> list[Matches]:
         """Whom the hard constraints of such pods count."""
+        hard = self._hard(traits)
+        if hard and not traits.spread:
+            selector = self._owners_selector(traits)
+            return [] if selector is None else [labels(selector)]
         if self._counting[0] is not traits:
-            hard = (given for given in traits.spread if given.get("whenUnsatisfiable") == HARD)
             self._counting = (traits, [labels(_selector(given, traits)) for given in hard])
         return self._counting[1]
+
+    def _hard(self, traits: Traits) -> list[Object]:
+        """The pod's own hard constraints, or the profile's for those who have none at all."""
+        return [given for given in traits.spread or self.defaults if given.get("whenUnsatisfiable") == HARD]
 
     def _constraints(self, traits: Traits, when: str) -> list[Constraint]:
         if traits.spread:

@@ -8,7 +8,7 @@ from seatrial.sim.scheduler.cache import Cache
 from seatrial.sim.scheduler.columns import Column, NodeInfo, Rows
 from seatrial.sim.scheduler.framework import Filter, Plugin, Score, Status, stretch, unresolvable
 from seatrial.sim.scheduler.labels import Object, untolerated
-from seatrial.sim.scheduler.podinfo import Traits
+from seatrial.sim.scheduler.podinfo import PodInfo, Traits
 
 REASON = "node(s) had untolerated taint(s)"
 HARD = frozenset(("NoSchedule", "NoExecute"))
@@ -20,6 +20,14 @@ class TaintToleration(Plugin):
 
     name = "TaintToleration"
     events = ("Node/Add", "Node/UpdateTaint", "Pod/UpdateTolerations")
+
+    def hint(self, pod: PodInfo, event: str, old: object, new: object) -> bool:
+        if not isinstance(new, NodeInfo):
+            return True
+        tolerations = pod.traits.tolerations
+        if untolerated(new.taints, tolerations, HARD):
+            return False
+        return not isinstance(old, NodeInfo) or bool(untolerated(old.taints, tolerations, HARD))
 
     def filter(self, traits: Traits) -> Filter | None:
         return _TaintFilter(self.cache, traits.tolerations)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from seatrial.sim.scheduler.framework import Filter, Plugin, Rejected, Score, St
 from seatrial.sim.scheduler.labels import Object
 from seatrial.sim.scheduler.plugins.dynamicresources import Indifferent
 from seatrial.sim.scheduler.plugins.nodeaffinity import matches_term, terms_mask
-from seatrial.sim.scheduler.podinfo import Traits, amount
+from seatrial.sim.scheduler.podinfo import PodInfo, Traits, amount
 from seatrial.sim.scheduler.volumes import (
     CAPACITIES,
     CSI_DRIVERS,
@@ -30,10 +31,12 @@ from seatrial.sim.scheduler.volumes import (
     is_bound,
     reachable,
     requested_bytes,
+    uses_claim,
     volume_suits,
     waits_for_pod,
 )
 
+MIGRATED_PLUGINS = "storage.alpha.kubernetes.io/migrated-plugins"
 REASON_UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 CONFLICT, NO_VOLUME, NO_SPACE, NO_PV = 1, 2, 4, 8
 REASONS = {
@@ -58,6 +61,15 @@ class VolumeBinding(Plugin):
     def reads(self, traits: Traits) -> tuple[tuple[str, str], ...]:
         return claim_reads(traits)
 
+    def hint(self, pod: PodInfo, event: str, old: Any, new: Any) -> bool:
+        if event.startswith("PersistentVolumeClaim/"):
+            return uses_claim(pod.traits, new)
+        if event == "StorageClass/Update":
+            return bool(old.get("allowedTopologies") != new.get("allowedTopologies"))
+        if event == "CSINode/Update":
+            return _migrated(old) != _migrated(new)
+        return True
+
     def filter(self, traits: Traits) -> Filter | None:
         if not any(True for _ in claim_names(traits)):
             return None
@@ -66,6 +78,12 @@ class VolumeBinding(Plugin):
 
     def score(self, traits: Traits) -> Score | None:
         return Indifferent(self.cache)
+
+
+def _migrated(csi_node: Object) -> str:
+    """In-tree plug-ins whose volumes the node takes for its CSI drivers'."""
+    found: str = (csi_node["metadata"].get("annotations") or {}).get(MIGRATED_PLUGINS) or ""
+    return found
 
 
 def sorted_claims(cache: Cache, traits: Traits) -> tuple[list[Object], list[Object]]:

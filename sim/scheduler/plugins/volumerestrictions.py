@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from seatrial.sim.scheduler.columns import Column, Rows
 from seatrial.sim.scheduler.framework import Depends, Filter, Plugin, Rejected, Status, unresolvable, unschedulable
 from seatrial.sim.scheduler.labels import Object
 from seatrial.sim.scheduler.podinfo import PodInfo, Traits
-from seatrial.sim.scheduler.volumes import CLAIMS, claim_names, claim_reads, not_found
+from seatrial.sim.scheduler.volumes import CLAIMS, claim_names, claim_reads, not_found, uses_claim
 
 REASON_DISK = "node(s) had no available disk"
 REASON_ONE_POD = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
@@ -62,9 +62,27 @@ class VolumeRestrictions(Plugin):
         return _RestrictionsFilter(self.cache, single, disks) if single or disks else None
 
     def hint(self, pod: PodInfo, event: str, old: object, new: object) -> bool:
+        if event.startswith("PersistentVolumeClaim/"):
+            return uses_claim(pod.traits, new)
         if event != "AssignedPod/Delete" or not isinstance(old, PodInfo):
             return True
-        return bool(old.traits.volumes)
+        if old.namespace != pod.namespace:
+            return False
+        claims = frozenset(claim_names(pod.traits))
+        disks = [(source, v[source]) for v in pod.traits.volumes for source in EXCLUSIVE if source in v]
+        return _shares_disk(disks, (old,)) or not claims.isdisjoint(claim_names(old.traits))
+
+
+def _shares_disk(disks: list[tuple[str, Object]], pods: Iterable[PodInfo]) -> bool:
+    """Whether one of the pods has one of the disks in a way that leaves it to nobody else."""
+    for source, wanted in disks:
+        same, may_share = EXCLUSIVE[source]
+        for pod in pods:
+            for volume in pod.traits.volumes:
+                used = volume.get(source)
+                if used and same(wanted, used) and not (may_share and _read_only(wanted, used)):
+                    return True
+    return False
 
 
 class _RestrictionsFilter(Filter):
@@ -82,13 +100,8 @@ class _RestrictionsFilter(Filter):
     def one(self, row: int, added: Sequence[PodInfo] = (), removed: Sequence[PodInfo] = ()) -> int:
         gone = {pod.uid for pod in removed}
         present = [pod for pod in self.cache.nodes[row].pods.values() if pod.uid not in gone]
-        for source, wanted in self.disks:
-            same, may_share = EXCLUSIVE[source]
-            for pod in (*present, *added):
-                for volume in pod.traits.volumes:
-                    used = volume.get(source)
-                    if used and same(wanted, used) and not (may_share and _read_only(wanted, used)):
-                        return DISK
+        if _shares_disk(self.disks, (*present, *added)):
+            return DISK
         return ONE_POD if self._in_use(added, removed) else 0
 
     def _in_use(self, added: Sequence[PodInfo], removed: Sequence[PodInfo]) -> bool:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from seatrial.sim.scheduler.cache import Cache
 from seatrial.sim.scheduler.columns import OLD_REGION, OLD_ZONE, REGION, ZONE, Column, Rows
 from seatrial.sim.scheduler.framework import Filter, Plugin, Rejected, Status, unresolvable
-from seatrial.sim.scheduler.podinfo import Traits
-from seatrial.sim.scheduler.volumes import CLAIMS, VOLUMES, claim_names, claim_reads, class_of, not_found, waits_for_pod
+from seatrial.sim.scheduler.podinfo import PodInfo, Traits
+from seatrial.sim.scheduler.volumes import (
+    CLAIMS,
+    VOLUMES,
+    claim_names,
+    claim_reads,
+    class_of,
+    not_found,
+    uses_claim,
+    waits_for_pod,
+)
 
 REASON = "node(s) had no available volume zone"
 TODAY = {ZONE: ZONE, REGION: REGION, OLD_ZONE: ZONE, OLD_REGION: REGION}
@@ -26,6 +37,16 @@ class VolumeZone(Plugin):
 
     def reads(self, traits: Traits) -> tuple[tuple[str, str], ...]:
         return claim_reads(traits)
+
+    def hint(self, pod: PodInfo, event: str, old: Any, new: Any) -> bool:
+        if event.startswith("PersistentVolumeClaim/"):
+            return uses_claim(pod.traits, new)
+        if event == "StorageClass/Add":
+            return bool(new.get("volumeBindingMode") == "WaitForFirstConsumer")
+        if event == "PersistentVolume/Update":
+            before, after = (each["metadata"].get("labels") or {} for each in (old, new))
+            return any(before.get(key) != after.get(key) for key in TODAY)
+        return True
 
     def filter(self, traits: Traits) -> Filter | None:
         wanted: list[tuple[str, frozenset[str]]] = []
