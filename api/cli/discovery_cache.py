@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,22 @@ def directory(environment: Mapping[str, str], explicit: str = "") -> Path:
     return Path(base) / "seatrial" / "kubectl"
 
 
+def _named(server: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", server.partition("://")[2])
+
+
 def _file(where: Path, server: str) -> Path:
-    return where / (re.sub(r"[^A-Za-z0-9.]+", "_", server.partition("://")[2]) + ".json")
+    return where / f"{_named(server)}.json"
+
+
+def forget(environment: Mapping[str, str], server: str) -> None:
+    """Drops what this kubectl and the real one remember of a server that is gone: the next one at its port may serve
+    other types."""
+    home = environment.get("HOME") or str(Path.home())
+    caches = Path(environment.get("KUBECACHEDIR") or Path(home) / ".kube" / "cache")
+    shutil.rmtree(caches / "discovery" / _named(server), ignore_errors=True)
+    with suppress(OSError):
+        _file(directory(environment), server).unlink(missing_ok=True)
 
 
 def load(where: Path, server: str) -> tuple[int, list[Kind]] | None:

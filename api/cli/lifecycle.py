@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from seatrial.api.cli import kubeconfig
+from seatrial.api.cli import discovery_cache, kubeconfig
 from seatrial.api.cli.app import home_text
 from seatrial.api.cli.here import default_name
 from seatrial.api.cli.up import checked_name
@@ -26,6 +26,12 @@ def config_files(home: Home, given: str | None) -> list[Path]:
         if written and Path(written) not in files:
             files.append(Path(written))
     return files
+
+
+def forget_types(home: Home) -> None:
+    """Lets kubectl forget the types of a cluster that goes; what is damaged is not known well enough."""
+    with suppress(Problem):
+        discovery_cache.forget(os.environ, f"https://127.0.0.1:{home.load().port}")
 
 
 def forget_context(name: str, files: list[Path]) -> None:
@@ -58,6 +64,7 @@ def halt(name: str, kubeconfig_file: str | None) -> None:
     ephemeral, files = home.load().ephemeral, config_files(home, kubeconfig_file)
     stop(home)
     if ephemeral:
+        forget_types(home)
         home.remove()
         forget_context(name, files)
         click.echo(f"Cluster {name} is gone.")
@@ -125,6 +132,7 @@ def destroy(name: str, yes: bool, kubeconfig_file: str | None) -> None:
         kubeconfig.check_readable(file)
     if home.running:
         stop(home)
+    forget_types(home)
     home.remove()
     forget_context(name, files)
     click.echo(f"Cluster {name} is gone.")

@@ -82,6 +82,8 @@ class Controller:
     """Multiplies --kube-api-qps for a controller that makes several requests for each object."""
     burst_factor: int = 1
 
+    groups: tuple[str, ...] = ACCOUNT_GROUPS
+    """Of its account."""
     root: bool = False
     """Asks as the manager itself, because it makes what accounts need to ask at all."""
 
@@ -89,7 +91,7 @@ class Controller:
     def user(self) -> User:
         if self.root:
             return User(MANAGER_USER, ("system:authenticated",))
-        return User(f"system:serviceaccount:kube-system:{self.account or self.name}", ACCOUNT_GROUPS)
+        return User(f"system:serviceaccount:kube-system:{self.account or self.name}", self.groups)
 
 
 def object_key(seen: Seen) -> tuple[tuple[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.controllers.actions import MERGE_PATCH, Outcome, Patch, Steps, Turn
-from seatrial.sim.controllers.controller import Controller, object_key
+from seatrial.sim.controllers.controller import ACCOUNT_GROUPS, Controller, object_key
 from seatrial.sim.controllers.volume_attach import ATTACHMENTS, DRIVERS
 from seatrial.sim.machinery.errors import ApiError
 
@@ -60,6 +60,8 @@ def finalizer_of(attachment: Object) -> str:
 CONTROLLER = Controller(
     name="volume-attacher",
     account="csi-attacher",
+    # A driver comes with rules of its own, which here nobody has installed.
+    groups=(*ACCOUNT_GROUPS, "system:masters"),
     reconcile=reconcile,
     watches=((ATTACHMENTS, object_key),),
     reads=(DRIVERS,),

@@ -28,3 +28,18 @@ def test_a_file_that_is_no_cache_is_as_none(tmp_path: Path, content: str) -> Non
 def test_a_disk_that_does_not_want_to_keep_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     discovery_cache.save(tmp_path / "file", SERVER, (7, [POD]))
+
+
+def test_a_server_that_is_gone_is_forgotten_and_others_are_not(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "caches")}
+    where, real = discovery_cache.directory(environment), tmp_path / ".kube" / "cache" / "discovery"
+    other = "https://127.0.0.1:6444"
+    for server in (SERVER, other):
+        discovery_cache.save(where, server, (7, [POD]))
+    for name in ("127.0.0.1_6443", "127.0.0.1_6444"):
+        (real / name / "apps").mkdir(parents=True)
+    discovery_cache.forget(environment, SERVER)
+    assert discovery_cache.load(where, SERVER) is None
+    assert discovery_cache.load(where, other) is not None
+    assert [each.name for each in real.iterdir()] == ["127.0.0.1_6444"]
+    discovery_cache.forget(environment, SERVER)
