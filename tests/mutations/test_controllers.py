@@ -26,11 +26,16 @@ from seatrial.sim.controllers import (
     hpa_limits,
     job_plan,
     job_tracking,
+    podgc,
     replicaset,
     statefulset_plan,
+    tainteviction,
 )
+from seatrial.sim.controllers.hpa import Run
 from seatrial.sim.machinery import errors
 from seatrial.sim.machinery.quantity import parse
+from seatrial.sim.nodes.cri import RUNNING
+from seatrial.sim.store.store import Store
 
 MANAGER = "kube-controller-manager"
 Patch = pytest.MonkeyPatch
@@ -39,7 +44,7 @@ WRITES = (2, 5, 9)
 PARTITIONED = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}}
 
 
-def staying(world: World) -> list[Any]:
+def staying(world: World | Store) -> list[Any]:
     return [pod for pod in world.list("pods", "default") if "deletionTimestamp" not in pod["metadata"]]
 
 
@@ -90,6 +95,31 @@ def deployments_stay_in_bounds(writes: int) -> None:
 def stateful_sets_keep_order(writes: int) -> None:
     cluster = disturbed(writes)
     cluster.apply(manifests.workload("statefulset", "a", 3))
+    finish(cluster)
+
+
+def running(cluster: Cluster, name: str) -> list[str]:
+    """The machines that run a pod of this name, whatever the API server says."""
+    return [
+        host
+        for host, node in cluster.nodes.items()
+        for uid, sandbox in node.runtime.sandboxes.items()
+        if sandbox.name == name and any(each.state == RUNNING for each in node.runtime.record(uid).containers)
+    ]
+
+
+def stateful_pods_are_single(writes: int) -> None:
+    """However long a machine is cut off, its pods run nowhere else; when it is back, all run again."""
+    cluster = booted({"nodes": 2})
+    cluster.apply(manifests.workload("statefulset", "a", 2))
+    cluster.advance("30s")
+    faults = Faults(cluster)
+    faults.crash(MANAGER, writes)
+    faults.add("partition", a=["w1-k8s"], lasts="8m")
+    for _ in range(60):
+        cluster.advance("10s")
+        assert all(len(running(cluster, name)) <= 1 for name in ("a-0", "a-1"))
+    assert all(len(running(cluster, name)) == 1 for name in ("a-0", "a-1"))
     finish(cluster)
 
 
@@ -177,6 +207,30 @@ def autoscalers_stay_in_bounds(writes: int) -> None:
     assert cluster.get("deployment", "a")["spec"]["replicas"] == 2
 
 
+def autoscalers_are_not_wound_up(writes: int) -> None:
+    """Pods that are as busy as they shall be stay as many through rollouts with a surge; idle ones become fewer."""
+    cluster = booted({"nodes": 2})
+    idle_at = cluster.spec.epoch_us + 300 * S
+    serve_metrics(cluster, lambda now: ready(staying(cluster.store)) * (80 if now < idle_at else 10))
+    made = manifests.workload("deployment", "a", 4, strategy={"rollingUpdate": {"maxSurge": 2, "maxUnavailable": 0}})
+    made["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "100m"}}
+    made["spec"]["minReadySeconds"] = 20
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}
+    spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 9}
+    kind = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
+    cluster.apply([made, {**kind, "metadata": {"name": "a"}, "spec": spec}])
+    cluster.advance("90s")
+    Faults(cluster).crash(MANAGER, writes)
+    for number in range(2):
+        cluster.patch("deployment", "a", {"spec": {"template": {"metadata": {"labels": {"roll": str(number)}}}}})
+        cluster.advance("90s")
+    counts = {each.obj["spec"]["replicas"] for each in History(cluster.store).changes("deployments.apps")}
+    assert counts == {4}
+    cluster.advance("8m")
+    finish(cluster)
+    assert cluster.get("deployment", "a")["spec"]["replicas"] == 1
+
+
 # --- mutations
 
 
@@ -205,6 +259,15 @@ def never_scales_down(patch: Patch) -> None:
 
 def ignores_order(patch: Patch) -> None:
     patch.setattr(statefulset_plan, "is_monotonic", lambda owner: False)
+
+
+def evicts_by_force(patch: Patch) -> None:
+    delete = tainteviction.delete_of
+    patch.setattr(tainteviction, "delete_of", lambda kind, obj: delete(kind, obj, podgc.FORCE))
+
+
+def counts_the_surge(patch: Patch) -> None:
+    patch.setattr(Run, "current", property(lambda self: self.scale["status"]["replicas"]))
 
 
 def waits_for_ever(patch: Patch) -> None:
@@ -292,12 +355,14 @@ PROMISES = (
     Promise(replica_sets_count, creates_one_too_many, creates_none),
     Promise(deployments_stay_in_bounds, rolls_all_at_once, never_scales_down),
     Promise(stateful_sets_keep_order, ignores_order, waits_for_ever),
+    Promise(stateful_pods_are_single, evicts_by_force, waits_for_ever),
     Promise(jobs_count_once, counts_again, counts_never),
     Promise(daemons_run_once_per_node, one_more_daemon, no_daemon),
     Promise(evictions_respect_budgets, evicts_whatever, evicts_nobody),
     Promise(only_garbage_is_collected, collects_what_has_owners, collects_nothing),
     Promise(quotas_hold, lets_all_in, lets_nobody_in),
     Promise(autoscalers_stay_in_bounds, scales_without_bounds, scales_never),
+    Promise(autoscalers_are_not_wound_up, counts_the_surge, scales_never),
     Promise(slices_show_who_is_ready, shows_all_as_ready, collects_nothing),
 )
 MUTANTS = [(each.keeps, mutate) for each in PROMISES for mutate in (each.too_much, each.too_little)]
