@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,22 @@ apiVersion: seatrial.dev/v1
 kind: Greeting
 metadata: {name: world}
 spec: {hello: ahoy, times: %d}
+"""
+
+EVERY_MINUTE = """\
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: shadowed}
+spec:
+  schedule: "* * * * *"
+  successfulJobsHistoryLimit: 10
+  jobTemplate:
+    spec:
+      template:
+        metadata: {labels: {app: shadowed}}
+        spec:
+          restartPolicy: Never
+          containers: [{name: main, image: busybox, command: [sleep, "5"]}]
 """
 
 
@@ -63,6 +80,33 @@ def test_a_kopf_operator(lab: Machine) -> None:
         lab.kubectl("get", "configmap", "world-farewell")
         assert kopf.poll() is None
     wait_for("the end of the owned config map", lambda: text() == "")
+
+
+def test_in_lock_step_an_operator_keeps_up_with_minutes_that_take_no_time(lab: Machine) -> None:
+    def made(kind: str) -> dict[str, str]:
+        return {
+            each["metadata"]["name"]: each["metadata"]["creationTimestamp"]
+            for each in lab.read(kind)["items"]
+            if each["metadata"]["name"].startswith("shadowed-")
+        }
+
+    lab.kubectl("apply", "-f", "-", stdin=EVERY_MINUTE)
+    operator = ("-m", "kopf", "run", "--standalone", "--namespace", "default", str(PROGRAMS / "shadow.py"))
+    with running(lab, sys.executable, *operator) as kopf:
+        lab.must("seatrial", "clock", "advance", "1m", "--cluster", "lab")
+        wait_for("the first shadow", lambda: bool(made("configmaps")))
+        lab.must("seatrial", "clock", "lockstep", "on", "--grace", "200ms", "--cluster", "lab")
+        try:
+            lab.must("seatrial", "clock", "advance", "4m", "--cluster", "lab")
+        finally:
+            lab.must("seatrial", "clock", "lockstep", "off", "--cluster", "lab")
+        wait_for("a shadow for each", lambda: made("configmaps").keys() == made("pods").keys())
+        assert kopf.poll() is None
+    pods, shadows = sorted(made("pods").items(), key=lambda each: each[1]), made("configmaps")
+    lab.kubectl("delete", "cronjob", "shadowed")
+    assert len(pods) >= 5
+    for (name, _), (_, following) in list(pairwise(pods))[1:]:
+        assert shadows[name] < following
 
 
 def test_kubectl_proxy_and_a_browser(lab: Machine) -> None:
