@@ -1,4 +1,4 @@
-"""Of several controller managers one works; another takes over when its lease has run out, and finishes what it began."""
+"""Of several controller managers one works; another takes over when its lease runs out, and finishes what it began."""
 
 from __future__ import annotations
 
