@@ -14,6 +14,7 @@ small and its simplest form is harmless, so that a shrunk failure is close to a 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -144,6 +145,12 @@ class ClusterMachine(RuleBasedStateMachine):
     def cut_link(self, number: int, one_way: bool, lasts: str) -> None:
         self.faults.add("partition", lasts=lasts, a=(self._node(number),), b=("m-k8s",), one_way=one_way)
 
+    @rule(number=st.integers(0, 4), kind=st.sampled_from(("kubelet-stop", "node-crash")), lasts=SPANS)
+    def lose_machine(self, number: int, kind: str, lasts: str) -> None:
+        node = self._node(number)
+        if f"lost-{node}" not in self._names():
+            self.faults.add(kind, f"lost-{node}", lasts, node=node)
+
     def _node(self, number: int) -> str:
         names = list(self.cluster.nodes)[1:]
         return names[number % len(names)]
@@ -169,4 +176,5 @@ class ClusterMachine(RuleBasedStateMachine):
             self._fail("\n".join(map(str, missing[:5])))
 
     def _fail(self, what: str) -> None:
-        raise Broken(f"{what}\n{replay_lines(self.cluster, type(self).__qualname__)}")
+        test = os.environ.get("PYTEST_CURRENT_TEST", type(self).__qualname__).removesuffix(" (call)")
+        raise Broken(f"{what}\n{replay_lines(self.cluster, test)}")
