@@ -19,7 +19,7 @@ from seatrial.sim.workloads.filesystem import Dir
 from seatrial.sim.workloads.http import HttpConnection
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import SIGNALS, Proc
-from seatrial.sim.workloads.undescribed import WORK_US, review
+from seatrial.sim.workloads.undescribed import WORK_US, said
 
 Steps = Generator[Any, Any, int]
 Answer = Callable[[Proc, "Service", HttpRequest], HttpResponse]
@@ -191,12 +191,12 @@ def templated(proc: Proc, service: Service, request: HttpRequest) -> HttpRespons
 
 
 def generic(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
-    """What a program that nobody described answers: a webhook's review, or which pod it is."""
+    """What a program that nobody described answers: a review, a discovery, or which pod it is."""
     if service.body:
         return templated(proc, service, request)
     container = proc.container
     which = {"hostname": container.hostname, "path": request.path, "image": container.image.reference}
-    body = review(request) or which
+    body = said(request) or which
     return HttpResponse(200, {"Content-Type": "application/json"}, json.dumps(body).encode() + b"\n")
 
 

@@ -3,15 +3,16 @@
 What is inside such an image cannot be known, so that it is taken to do what its pod expects of it: a program that the
 pod names is there; it listens on the ports that the pod mentions and goes on, or, where the pod waits for an end
 (``ContainerConfig.ends``), does its work and succeeds. As a webhook it admits what it is asked about, and converts
-objects by their version alone. Only what a container's main process starts is taken for
-granted: who looks around with exec finds what is in the tree. *Not modelled*: commands of such images that fail
-because they are misspelt.
+objects by their version alone; behind an APIService it serves no resources. Only what a container's main process starts
+is taken for granted: who looks around with exec finds what is in the tree. *Not modelled*: commands of such images that
+fail because they are misspelt.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 OWN = "generic"
 """The service that stands for such an image's own program."""
+GROUP_VERSION = re.compile(r"/apis/([a-z0-9.-]+/v[a-z0-9]+)/?(?:\?.*)?")
 WORK_US = 1_000_000
 """How long a program takes whose end is waited for."""
 
@@ -47,6 +49,13 @@ def started_by(proc: Proc, name: str, path: str | None) -> Callable[[Proc], Any]
         if container.image.known or error.errno != errno.ENOENT or not _of_main(proc):
             raise
     return container.world.program(OWN, container.image)
+
+
+def said(request: HttpRequest) -> Mapping[str, Any] | None:
+    """What it answers as a webhook or an extension API server; None for any other request."""
+    if (asked := GROUP_VERSION.fullmatch(request.path)) is not None:
+        return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": asked[1], "resources": []}
+    return review(request)
 
 
 def review(request: HttpRequest) -> Mapping[str, Any] | None:

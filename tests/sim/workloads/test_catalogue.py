@@ -9,7 +9,7 @@ import pytest
 from seatrial.sim.workloads.catalogue import Catalogue, NoSuchImage
 from seatrial.sim.workloads.container import Container
 from seatrial.sim.workloads.net import HttpRequest
-from seatrial.sim.workloads.undescribed import review
+from seatrial.sim.workloads.undescribed import said as said_to
 from seatrial.sim.workloads.world import COMMANDS
 from tests.sim.workloads.running import Bench, output_of
 
@@ -178,9 +178,16 @@ class TestWhatNobodyDescribed:
         self, kind: str, asked: dict[str, object], said: dict[str, object]
     ) -> None:
         body = json.dumps({"apiVersion": "x/v1", "kind": kind, "request": {"uid": "u", **asked}}).encode()
-        answer = review(HttpRequest("POST", "/", {}, body, ""))
+        answer = said_to(HttpRequest("POST", "/", {}, body, ""))
         assert answer == {"apiVersion": "x/v1", "kind": kind, "response": {"uid": "u", **said}}
-        assert review(HttpRequest("POST", "/", {}, b"{}", "")) is None
+        assert said_to(HttpRequest("POST", "/", {}, b"{}", "")) is None
+
+    def test_behind_an_api_service_it_serves_no_resources(self) -> None:
+        """Whoever discovers all groups gets a list from each."""
+        answer = said_to(HttpRequest("GET", "/apis/visibility.example.com/v1beta1?timeout=32s", {}, b"", ""))
+        assert answer is not None
+        assert (answer["kind"], answer["groupVersion"]) == ("APIResourceList", "visibility.example.com/v1beta1")
+        assert answer["resources"] == []
 
     def test_who_looks_around_finds_what_is_in_the_tree(self) -> None:
         _, container = self.started()
