@@ -207,6 +207,9 @@ class Player:
         for number in range(step.get("count", 1)):
             self.create_pods({**inner, "namespace": f"{step.get('namespacePrefix', 'namespace')}-{number}"})
 
+    def create_pod_groups(self, step: Object) -> None:
+        """Groups to which no pod of the workload belongs, which means nothing to anybody."""
+
     def create_any(self, step: Object) -> None:
         """Any other objects."""
         namespace = step.get("namespace") or ""
@@ -278,6 +281,7 @@ STEPS: Mapping[str, Callable[[Player, Object], None]] = {
     "createNodes": Player.create_nodes,
     "createNamespaces": Player.create_namespaces,
     "createPods": Player.create_pods,
+    "createPodGroups": Player.create_pod_groups,
     "createPodSets": Player.create_pod_sets,
     "createAny": Player.create_any,
     "updateAny": Player.update_any,

@@ -28,13 +28,11 @@ OPCODES = frozenset((
 DEVICES, GROUPS = "allocation of devices", "scheduling of pod groups"
 NOT_MODELLED: Mapping[str, str] = {
     "allocResourceClaims": DEVICES,
-    "createPodGroups": GROUPS,
     "DeviceClass": DEVICES,
     "DeviceTaintRule": DEVICES,
     "ResourceClaim": DEVICES,
     "ResourceClaimTemplate": DEVICES,
     "ResourceSlice": DEVICES,
-    "PodGroup": GROUPS,
 }
 """Operations and kinds that a workload cannot be played with, and what they are for."""
 
@@ -136,6 +134,8 @@ def _not_modelled(where: str, folder: Path, case: Object, steps: Sequence[Object
     """What the workload needs and cannot have; every template is read on the way."""
     needs: dict[str, None] = {}
     for step in steps:
+        if step["opcode"] == "createPodGroups":
+            continue  # what counts is whether a pod belongs to one
         if step["opcode"] in NOT_MODELLED:
             needs[NOT_MODELLED[step["opcode"]]] = None
         for template in _templates(step, case):
@@ -146,6 +146,8 @@ def _not_modelled(where: str, folder: Path, case: Object, steps: Sequence[Object
                 raise ValueError(f"{where}: {problem}") from None
             if made.get("kind") in NOT_MODELLED:
                 needs[NOT_MODELLED[made["kind"]]] = None
+            if made.get("kind") == "Pod" and made["spec"].get("schedulingGroup"):
+                needs[GROUPS] = None
     return f"{' and '.join(needs)}: not modelled" if needs else ""
 
 

@@ -33,6 +33,12 @@ TEMPLATES: dict[str, dict[str, Any]] = {
             "containers": [{"name": "c", "image": "pause", "resources": {"requests": {"cpu": "1"}}}],
         },
     },
+    "member": {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "member-"},
+        "spec": {"schedulingGroup": {"podGroupName": "gang"}, "containers": [{"name": "c", "image": "pause"}]},
+    },
     "high": {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -46,6 +52,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
 NODES = {"opcode": "createNodes", "countParam": "$nodes", "nodeTemplatePath": "node.yaml"}
 PODS = {"opcode": "createPods", "countParam": "$pods", "podTemplatePath": "pod.yaml"}
 HIGH = {"opcode": "createPods", "count": 2, "podTemplatePath": "high.yaml", "collectMetrics": True}
+MEMBERS = {"opcode": "createPods", "count": 2, "podTemplatePath": "member.yaml", "collectMetrics": True}
 CASES = [
     {
         "name": "Fill",
@@ -62,8 +69,8 @@ CASES = [
     },
     {
         "name": "Gang",
-        "workloadTemplate": [{"opcode": "createPodGroups"}],
-        "workloads": [{"name": "small"}],
+        "workloadTemplate": [NODES, {"opcode": "createPodGroups", "count": 1}, MEMBERS],
+        "workloads": [{"name": "small", "params": {"nodes": 1}}],
     },
 ]
 
@@ -95,6 +102,12 @@ def test_parameters_and_labels_choose_workloads(file: Path) -> None:
 def test_what_cannot_be_played_says_why(file: Path) -> None:
     (workload,) = read_workloads(file, "Gang")
     assert run(workload, default_config()).skipped == "scheduling of pod groups: not modelled"
+
+
+def test_pods_without_a_group_do_not_mind_that_there_are_groups(file: Path) -> None:
+    file.write_text(file.read_text().replace("member.yaml", "pod.yaml"))
+    (workload,) = read_workloads(file, "Gang")
+    assert run(workload, default_config()).pods == 2
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["decisions", "whole path"])

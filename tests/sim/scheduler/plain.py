@@ -404,6 +404,26 @@ def by_company(cluster: PlainCluster, pod: Object, nodes: list[Object]) -> list[
     return [0 if lowest == highest else int(100 * ((v - lowest) / (highest - lowest))) for v in raw]
 
 
+def by_images(cluster: PlainCluster, pod: Object, nodes: list[Object]) -> list[int]:
+    def held(node: Object) -> dict[str, int]:
+        images = node["status"].get("images") or ()
+        return {name: image["sizeBytes"] for image in images for name in image["names"]}
+
+    containers = [*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())]
+    least, most = 23 << 20, (1000 << 20) * len(containers)
+
+    def of(node: Object) -> int:
+        total = 0
+        for container in containers:
+            image = container["image"] if ":" in container["image"].split("/")[-1] else f"{container['image']}:latest"
+            if image in held(node):
+                holders = sum(image in held(other) for other in cluster.nodes.values())
+                total += int(held(node)[image] * (holders / len(cluster.nodes)))
+        return 100 * (min(max(total, least), most) - least) // (most - least)
+
+    return [of(node) for node in nodes]
+
+
 def indifferent(cluster: PlainCluster, pod: Object, nodes: list[Object]) -> list[int]:
     return [0] * len(nodes)
 
@@ -417,5 +437,5 @@ SCORES = (
     ("InterPodAffinity", by_company),
     ("DynamicResources", indifferent),
     ("NodeResourcesBalancedAllocation", by_balance),
-    ("ImageLocality", indifferent),
+    ("ImageLocality", by_images),
 )

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 KEYS = (ZONE, HOSTNAME, "rack")
+IMAGES = {"nginx:latest": 60 << 20, "mysql:8": 600 << 20, "example.com:5000/huge:1": 3000 << 20}
+"""Image -> bytes."""
 LABELS = st.dictionaries(st.sampled_from(("app", "tier")), st.sampled_from(("a", "b")), max_size=2)
 SELECTORS = st.one_of(
     st.builds(lambda labels: {"matchLabels": labels}, LABELS),
@@ -63,13 +65,17 @@ def nodes(draw: st.DrawFn, name: str) -> dict[str, Any]:
     }
     if draw(st.booleans()):
         allocatable["example.com/gpu"] = "2"
-    return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": {"allocatable": allocatable}}
+    status: dict[str, Any] = {"allocatable": allocatable}
+    held = draw(st.lists(st.sampled_from(sorted(IMAGES)), max_size=3, unique=True))
+    if held:
+        status["images"] = [{"names": [image], "sizeBytes": IMAGES[image]} for image in held]
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": status}
 
 
 CONTAINERS = st.builds(
-    lambda cpu, memory, gpu, port: {
+    lambda cpu, memory, gpu, port, image: {
         "name": "c",
-        "image": "nginx",
+        "image": image,
         "resources": {
             "requests": {
                 key: value
@@ -83,6 +89,7 @@ CONTAINERS = st.builds(
     st.sampled_from((None, "128Mi", "512Mi")),
     st.sampled_from((None, None, None, "1")),
     st.sampled_from((None, None, None, 80, 81)),
+    st.sampled_from(("nginx", "mysql:8", "example.com:5000/huge:1", "unknown")),
 )
 EXPRESSIONS = st.one_of(
     st.builds(

@@ -15,6 +15,7 @@ from seatrial.sim.scheduler.cache import Cache
 from seatrial.sim.scheduler.columns import DomainSums, LabelColumn, Rows
 from seatrial.sim.scheduler.plan import Plan
 from seatrial.sim.scheduler.plugins import (
+    imagelocality,
     interpodaffinity,
     nodeaffinity,
     nodeports,
@@ -95,6 +96,7 @@ VERDICTS: dict[str, Patch] = {
         "_with_others",
         lambda self: np.ones(len(self.cache.nodes), dtype=np.bool_),
     ),
+    "images weigh alike wherever they are": ("room", imagelocality, "MIN_THRESHOLD", 0),
     "what changed is forgotten": ("room", Plan, "local_pass", _forgets_changes),
     "what was hopeless stays so": ("room", Plan, "standing", lambda self: (0, 0)),
     "sums are made once": ("company", DomainSums, "now", _first_sums),
