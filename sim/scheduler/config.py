@@ -21,13 +21,14 @@ from seatrial.sim.scheduler.config_rules import ELECTION, ConfigError, parse_dur
 from seatrial.sim.scheduler.config_schema import ARGS, CONFIGURATION, decode
 from seatrial.sim.scheduler.decide import Framework
 from seatrial.sim.scheduler.framework import Plugin, Profile
-from seatrial.sim.scheduler.registry import DEFAULT_ORDER, DEFAULT_WEIGHTS, PLUGINS, SHELL_PLUGINS
+from seatrial.sim.scheduler.registry import DEFAULT_ORDER, DEFAULT_WEIGHTS, PLUGINS, SHELL_PLUGINS, extends
 
 API_VERSION, KIND = "kubescheduler.config.k8s.io/v1", "KubeSchedulerConfiguration"
 DEFAULT_SCHEDULER = "default-scheduler"
 NAME = "kube-scheduler"
-POINTS = ("preEnqueue", "queueSort", "preFilter", "filter", "postFilter", "preScore", "score", "reserve", "permit",
-          "preBind", "bind", "postBind")  # fmt: skip
+POINTS = ("preFilter", "filter", "postFilter", "reserve", "preScore", "score", "preBind", "bind", "postBind", "permit",
+          "preEnqueue", "queueSort")  # fmt: skip
+"""In the order in which upstream looks at them (getExtensionPoints)."""
 Object = Mapping[str, Any]
 
 
@@ -141,13 +142,10 @@ def _profile(config: SchedulerConfig, given: Object, cache: Cache) -> Profile:
         fit = args.get("NodeResourcesFit") or {}
         args["NodeResourcesFit"] = {**fit, "ignoredResources": [*(fit.get("ignoredResources") or ()), *left]}
     kinds = {**PLUGINS, **config.plugins}
-    for point in POINTS:
-        for name, _ in points[point]:
-            if name not in kinds and name not in SHELL_PLUGINS:
-                raise ConfigError(f'{point[0].upper()}{point[1:]}Plugin "{name}" does not exist')
     wanted = dict.fromkeys(name for point in ("preFilter", "filter", "score") for name, _ in points[point])
     if "NodeResourcesFit" in wanted and "NodeResourcesFit" in args:
         validate_fit(args["NodeResourcesFit"])
+    _check_points(given, kinds, points)
     made = {name: kinds[name](args.get(name) or {}, cache) for name in wanted if name in kinds}
     filtering = dict.fromkeys(name for name, _ in (*points["filter"], *points["preFilter"]))
     percentage = given.get("percentageOfNodesToScore")
@@ -163,6 +161,39 @@ def _profile(config: SchedulerConfig, given: Object, cache: Cache) -> Profile:
         percentage_of_nodes_to_score=config.percentage_of_nodes_to_score if percentage is None else percentage,
         preemption=args.get("DefaultPreemption") or {},
     )
+
+
+def _check_points(
+    given: Object, kinds: Mapping[str, type[Plugin]], points: Mapping[str, list[tuple[str, int]]]
+) -> None:
+    """Plug-ins exist and take part where they are enabled; pods are sorted and bound by somebody. Raises ConfigError.
+
+    Source: updatePluginList, expandMultiPointPlugins and NewFramework in pkg/scheduler/framework/runtime/framework.go.
+    """
+    known = frozenset((*kinds, *SHELL_PLUGINS))
+    plugins = given.get("plugins") or {}
+    for point in POINTS:
+        kind = f"{point[0].upper()}{point[1:]}Plugin"
+        named = [name for name, _ in _entries(plugins.get(point) or {})]
+        for position, name in enumerate(named):
+            if name not in known:
+                raise ConfigError(f'{kind} "{name}" does not exist')
+            if point not in extends(name, kinds.get(name)):
+                raise ConfigError(f'plugin "{name}" does not extend {kind} plugin')
+            if name in named[:position]:
+                raise ConfigError(f'plugin "{name}" already registered as "{kind}"')
+    for point in POINTS:
+        missing = next((name for name, _ in points[point] if name not in known), None)
+        if missing is not None:
+            raise ConfigError(f'{point[0].upper()}{point[1:]}Plugin "{missing}" does not exist')
+    scheduler = f'for profile with scheduler name "{given["schedulerName"]}"'
+    sorting, binding = (
+        sum(point in extends(name, kinds.get(name)) for name, _ in points[point]) for point in ("queueSort", "bind")
+    )
+    if sorting != 1:
+        raise ConfigError(f"only one queue sort plugin required {scheduler}, but got {sorting}")
+    if not binding:
+        raise ConfigError(f"at least one bind plugin is needed {scheduler}")
 
 
 def enabled_plugins(given: Object) -> dict[str, list[tuple[str, int]]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seatrial.sim.scheduler.cache import Cache
-from seatrial.sim.scheduler.framework import Plugin, Profile
+from seatrial.sim.scheduler.framework import PerNode, Plugin, Profile
 from seatrial.sim.scheduler.plugins.dynamicresources import DynamicResources
 from seatrial.sim.scheduler.plugins.imagelocality import ImageLocality
 from seatrial.sim.scheduler.plugins.interpodaffinity import InterPodAffinity
@@ -42,6 +42,42 @@ DEFAULT_ORDER = (
     "DefaultBinder",
 )  # fmt: skip
 """The default multiPoint set."""
+
+FILTERS, SCORES = ("preFilter", "filter"), ("preScore", "score")
+EXTENDS: Mapping[str, tuple[str, ...]] = {
+    "SchedulingGates": ("preEnqueue",),
+    "PrioritySort": ("queueSort",),
+    "NodeUnschedulable": ("filter",),
+    "NodeName": ("filter",),
+    "TaintToleration": ("filter", *SCORES),
+    "NodeAffinity": (*FILTERS, *SCORES),
+    "NodePorts": FILTERS,
+    "NodeResourcesFit": (*FILTERS, *SCORES),
+    "VolumeRestrictions": FILTERS,
+    "NodeVolumeLimits": FILTERS,
+    "VolumeBinding": (*FILTERS, "reserve", "preBind", *SCORES),
+    "VolumeZone": FILTERS,
+    "PodTopologySpread": (*FILTERS, *SCORES),
+    "InterPodAffinity": (*FILTERS, *SCORES),
+    "DynamicResources": ("preEnqueue", *FILTERS, "postFilter", "score", "reserve", "preBind"),
+    "DefaultPreemption": ("preEnqueue", "postFilter"),
+    "NodeResourcesBalancedAllocation": SCORES,
+    "ImageLocality": ("score",),
+    "DefaultBinder": ("bind",),
+}
+"""Plug-in -> the extension points at which upstream's takes part."""
+
+
+def extends(name: str, plugin: type[Plugin] | None) -> tuple[str, ...]:
+    """Where a plug-in takes part; one of the user's own filters, scores, or both."""
+    if name in EXTENDS or plugin is None:
+        return EXTENDS.get(name, ())
+    if issubclass(plugin, PerNode):
+        filters, scores = plugin.filter_node is not PerNode.filter_node, plugin.score_node is not PerNode.score_node
+    else:
+        filters, scores = plugin.filter is not Plugin.filter, plugin.score is not Plugin.score
+    return (*(FILTERS if filters else ()), *(SCORES if scores else ()))
+
 
 DEFAULT_WEIGHTS: Mapping[str, int] = {
     "TaintToleration": 3,

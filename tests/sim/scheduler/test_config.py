@@ -106,6 +106,21 @@ WRONG = [
     ({"profiles": [{"plugins": {"filter": {"enabled": [{"name": "Nope"}]}}}]},
      "initializing profiles: creating profile for scheduler name default-scheduler: "
      'FilterPlugin "Nope" does not exist'),
+    ({"profiles": [{"plugins": {"multiPoint": {"enabled": [{"name": "Nope"}]}}}]},
+     "initializing profiles: creating profile for scheduler name default-scheduler: "
+     'PreFilterPlugin "Nope" does not exist'),
+    ({"profiles": [{"plugins": {"score": {"enabled": [{"name": "NodeName"}]}}}]},
+     "initializing profiles: creating profile for scheduler name default-scheduler: "
+     'plugin "NodeName" does not extend ScorePlugin plugin'),
+    ({"profiles": [{"plugins": {"score": {"enabled": [{"name": "ImageLocality"}, {"name": "ImageLocality"}]}}}]},
+     "initializing profiles: creating profile for scheduler name default-scheduler: "
+     'plugin "ImageLocality" already registered as "ScorePlugin"'),
+    ({"profiles": [{"plugins": {"queueSort": {"disabled": [{"name": "*"}]}}}]},
+     "initializing profiles: creating profile for scheduler name default-scheduler: "
+     'only one queue sort plugin required for profile with scheduler name "default-scheduler", but got 0'),
+    ({"profiles": [{"plugins": {"bind": {"disabled": [{"name": "DefaultBinder"}]}}}]},
+     "initializing profiles: creating profile for scheduler name default-scheduler: "
+     'at least one bind plugin is needed for profile with scheduler name "default-scheduler"'),
     ({"profiles": [{"pluginConfig": [{"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "Best"}}}]}]},
      "initializing profiles: creating profile for scheduler name default-scheduler: "
      'initializing plugin "NodeResourcesFit": scoringStrategy.type: Unsupported value: "Best": supported values: '
