@@ -10,9 +10,9 @@
 """
 
 from seatrial.scenarios.timeline.build import timeline_of
-from seatrial.scenarios.timeline.model import Timeline
+from seatrial.scenarios.timeline.model import Timeline, elapsed
 from seatrial.scenarios.timeline.page import page
 from seatrial.scenarios.timeline.picture import drawn
 from seatrial.scenarios.timeline.terminal import lines
 
-__all__ = ["Timeline", "drawn", "lines", "page", "timeline_of"]
+__all__ = ["Timeline", "drawn", "elapsed", "lines", "page", "timeline_of"]

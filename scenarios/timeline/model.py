@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from seatrial.sim.config import S
+from seatrial.sim.kernel.clock import stamp_of
+
 Tone = Literal["good", "busy", "bad", "gone", "plain"]
 """How a state is to be felt: well, on its way, wrong, over, or neither."""
 
@@ -21,6 +24,7 @@ class Lane(_Value):
     key: str
     """``storage namespace/name``: what spans and marks refer to."""
     kind: str
+    """Empty for a line that is no object's."""
     namespace: str
     name: str
     depth: int = 0
@@ -81,3 +85,16 @@ class Timeline(_Value):
     stage: tuple[Turn, ...]
     hidden: int = 0
     """Lanes that were left out because there are too many."""
+    zero: int | None = None
+    """The moment from which times are told; None: they are told as times of day."""
+
+    def told(self, at: int) -> str:
+        """A moment in words: ``14:03:20``, or how long after ``zero``."""
+        return stamp_of(at)[11:19] if self.zero is None else elapsed((at - self.zero) / S)
+
+
+def elapsed(seconds: float) -> str:
+    """``4:05``; hours too, if there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Final
 
+from rich.text import Text
+
 from seatrial.scenarios.timeline.model import Band, Lane, Mark, Timeline, Tone
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import stamp_of
@@ -19,6 +21,8 @@ ROW, BAND_ROW, AXIS, TOP = 22, 18, 26, 8
 TICKS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
 """Seconds between two marks of the axis."""
 TICKS_MAX: Final = 12
+LABEL_CELLS, DEPTH_CELLS, BAND_CELLS = 50, 2, 48
+"""How long the texts at the left may be, in letters of the alphabet; one of Hangul is as wide as two."""
 ARROWS_MAX: Final = 400
 MARK_GAP: Final = 3.0
 """Marks of one lane that are closer than this many pixels are drawn as one."""
@@ -38,12 +42,11 @@ class Scale:
         return round(LABELS + CHART * (at - self.start) / (self.end - self.start), 1)
 
 
-def ticks(start: int, end: int) -> list[int]:
-    """Round times (µs) at which the axis has a mark."""
+def ticks(start: int, end: int, zero: int = 0) -> list[int]:
+    """Times (µs) at which the axis has a mark; counted from ``zero`` they are round."""
     span = max(1, (end - start) // S)
-    step = next((each for each in TICKS if span / each <= TICKS_MAX), -(-span // TICKS_MAX))
-    first = -(-start // (step * S)) * step * S
-    return list(range(first, end + 1, step * S))
+    step = next((each for each in TICKS if span / each <= TICKS_MAX), -(-span // TICKS_MAX)) * S
+    return list(range(zero - (zero - start) // step * step, end + 1, step))
 
 
 def drawn(timeline: Timeline) -> str:
@@ -84,11 +87,12 @@ def _rows(bands: tuple[Band, ...]) -> dict[int, int]:
 
 
 def _axis(timeline: Timeline, scale: Scale, height: int) -> Iterator[str]:
-    for at in ticks(timeline.start, timeline.end):
+    for at in ticks(timeline.start, timeline.end, timeline.zero or 0):
         x = scale.x(at)
         yield f'<line class="axis" x1="{x}" y1="{TOP + AXIS - 6}" x2="{x}" y2="{height - TOP}"/>'
-        yield f'<text class="dim" x="{x}" y="{TOP + 12}" text-anchor="middle">{stamp_of(at)[11:19]}</text>'
-    yield f'<text class="dim" x="8" y="{TOP + 12}">{stamp_of(timeline.start)[:10]}</text>'
+        yield f'<text class="dim" x="{x}" y="{TOP + 12}" text-anchor="middle">{timeline.told(at)}</text>'
+    if timeline.zero is None:
+        yield f'<text class="dim" x="8" y="{TOP + 12}">{stamp_of(timeline.start)[:10]}</text>'
 
 
 def _bands(timeline: Timeline, scale: Scale, rows: Mapping[int, int], height: int) -> Iterator[str]:
@@ -101,13 +105,13 @@ def _bands(timeline: Timeline, scale: Scale, rows: Mapping[int, int], height: in
             f'fill-opacity=".08">{title}</rect>'
         )
         yield f'<rect x="{x}" y="{y}" width="{wide:.1f}" height="{BAND_ROW - 3}" fill="{color}">{title}</rect>'
-        text = escape(_cut(band.title, 48))
+        text = escape(_cut(band.title, BAND_CELLS))
         yield f'<text x="{LABELS - 8}" y="{y + 12}" text-anchor="end" fill="{color}">{text}</text>'
 
 
 def _label(lane: Lane, y: int, width: int) -> Iterator[str]:
     place = f"{lane.namespace}/" if lane.namespace not in ("", "default") else ""
-    text = _cut(f"{lane.kind} {place}{lane.name}", 50 - 2 * lane.depth)
+    text = _cut(f"{lane.kind} {place}{lane.name}".lstrip(), LABEL_CELLS - DEPTH_CELLS * lane.depth)
     yield f'<line class="lane" x1="0" y1="{y + ROW}" x2="{width}" y2="{y + ROW}"/>'
     yield f'<text x="{8 + 12 * lane.depth}" y="{y + 15}">{escape(text)}</text>'
 
@@ -116,7 +120,7 @@ def _spans(timeline: Timeline, scale: Scale, ys: Mapping[str, int]) -> Iterator[
     for span in timeline.spans:
         x, wide = scale.x(span.start), max(1.0, scale.x(span.end) - scale.x(span.start))
         y = ys[span.lane]
-        title = f"{span.state} {stamp_of(span.start)[11:19]} to {stamp_of(span.end)[11:19]}"
+        title = f"{span.state} {timeline.told(span.start)} – {timeline.told(span.end)}"
         yield (
             f'<rect x="{x}" y="{y + 5}" width="{wide:.1f}" height="{ROW - 9}" rx="2" fill="{COLORS[span.tone]}">'
             f"<title>{escape(title)}</title></rect>"
@@ -154,15 +158,17 @@ def _marks(timeline: Timeline, scale: Scale, ys: Mapping[str, int]) -> Iterator[
         shape = "mark warn" if mark.warning else "mark"
         yield (
             f'<circle class="{shape}" data-revision="{mark.revision}" cx="{x}" cy="{y}" r="3.5">'
-            f"<title>{escape(told(mark))}</title></circle>"
+            f"<title>{escape(_told(timeline, mark))}</title></circle>"
         )
 
 
-def told(mark: Mark) -> str:
+def _told(timeline: Timeline, mark: Mark) -> str:
     """A mark in one line."""
     source = f" (because of {mark.because})" if mark.because is not None else ""
-    return f"{stamp_of(mark.at)[11:19]}  {mark.by}: {mark.what}{source}"
+    return f"{timeline.told(mark.at)}  {mark.by}: {mark.what}{source}"
 
 
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+def _cut(text: str, cells: int) -> str:
+    cut = Text(text)
+    cut.truncate(cells, overflow="ellipsis")
+    return cut.plain

@@ -63,8 +63,8 @@ def _fit(text: str, length: int) -> str:
 def _axis(timeline: Timeline, scale: _Scale, label: int) -> Text:
     row = [" "] * scale.cells
     free = 0
-    for at in ticks(timeline.start, timeline.end):
-        first, text = scale.cell(at), stamp_of(at)[11:19]
+    for at in ticks(timeline.start, timeline.end, timeline.zero or 0):
+        first, text = scale.cell(at), timeline.told(at)
         if first >= free and first + len(text) <= scale.cells:
             row[first : first + len(text)] = text
             free = first + len(text) + 2
