@@ -15,6 +15,7 @@ import io
 import shlex
 from collections.abc import Callable, Generator, Mapping
 from http.client import HTTPException, HTTPResponse
+from itertools import dropwhile
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -302,13 +303,12 @@ def ssh_act(cluster: Cluster) -> Act:
     """``ssh NODE COMMAND``."""
 
     def act(words: list[str], streams: Streams) -> int:
-        words = [word for word in words if not word.startswith("-") or word == "--"]
-        words = [word for at, word in enumerate(words) if word != "--" or at > 1]
-        if not words:
+        node, *command = list(dropwhile(lambda word: word.startswith("-"), words)) or [""]
+        if not node:
             streams.err("usage: ssh NODE [COMMAND]\n")
             return 255
         try:
-            ran = cluster.ssh(words[0].rpartition("@")[2], " ".join(words[1:]), streams.stdin)
+            ran = cluster.ssh(node.rpartition("@")[2], " ".join(command[command[:1] == ["--"] :]), streams.stdin)
         except LookupError as problem:
             streams.err(f"ssh: {problem.args[0]}\n")
             return 255

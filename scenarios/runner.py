@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from seatrial.scenarios import schema, script
 from seatrial.scenarios.clients import Clients
+from seatrial.scenarios.desk import desk_of
 from seatrial.scenarios.grader import TICK_US, Grader
 from seatrial.scenarios.kubectl.onmachine import with_kubectl
+from seatrial.scenarios.noted import holds_scenario
 from seatrial.scenarios.predicates import Predicate
-from seatrial.scenarios.schema import Event, Scenario
-from seatrial.scenarios.terminal import Terminal
+from seatrial.scenarios.schema import Event, Scenario, Stage, named
 from seatrial.sim.apiserver.standing import FOLLOW, LOOK
-from seatrial.sim.cluster import Cluster
+from seatrial.sim.cluster import NOTE, Cluster
 from seatrial.sim.config import S
 from seatrial.sim.kernel.journal import Journal
 from seatrial.sim.written import duration_us
@@ -33,6 +34,8 @@ REST_US = 3 * S
 READS = ("GET", "HEAD", "OPTIONS")
 QUIET = ("run", "answer", "note", "certificate", "fault", "load", "clock", "skip", LOOK, FOLLOW)
 """Entries of the journal that are no doing of a user."""
+LOOKED = "connection"
+"""The kind of session in which a user asks the cluster's network for something, as with curl."""
 NO_DOING = ("/leases/", "/selfsubjectaccessreviews", "/selfsubjectreviews", "/tokenreviews", "/events")
 
 
@@ -47,7 +50,6 @@ class Run:
         self.scenario, self.cluster, self.text = scenario, cluster, text
         self.clients = Clients(cluster)
         self.grader = Grader(scenario, cluster, self.clients.tally)
-        self.terminal = Terminal(cluster, scenario.at_hand)
         self.moments: list[tuple[int, str, str]] = []
         """(when, kind, what): what the scenario did and what the learner asked."""
         self.hints = 0
@@ -58,6 +60,8 @@ class Run:
         self._active = active
         self._entries = 0
         self._own: list[tuple[int, int]] = []
+        self._happened = 0
+        """How many events of the current stage are over."""
 
     # before it begins
 
@@ -122,7 +126,12 @@ class Run:
 
     def end(self) -> None:
         """Nothing counts any more."""
-        self.grader.ended = True
+        self._note({"end": self.scenario.id})
+
+    def resume(self) -> None:
+        """Goes on where a replay has come to: what is still to happen will happen."""
+        self._active = True
+        self._schedule()
 
     def _note(self, value: Mapping[str, Any]) -> Any:
         self.cluster.note({"scenario": value})
@@ -139,20 +148,25 @@ class Run:
                 if self._active:
                     self.clients.start(name, load)
             grader.begin()
-            self._schedule(0)
+            self._schedule()
             self.cluster.clock.appoint(now + TICK_US, self._tick, periodic=True)
         elif "stage" in value:
             grader.begin_stage(value["stage"])
             self._tell("stage", grader.stages[value["stage"]].stage.id)
-            self._schedule(value["stage"])
+            self._happened = 0
+            self._schedule()
         elif "hint" in value:
             self.hints = value["hint"] + 1
             self._tell("hint", f"hint {self.hints}")
         elif "event" in value:
             self._tell("event", value["event"])
-            if "load" in value:
-                self.clients.know(value["load"])
+            event = in_order(grader.stages[grader.current].stage)[self._happened]
+            if event.say is not None:
+                self.said.append(event)
+            if event.load is not None:
+                self.clients.know(named(event))
         elif "did" in value:
+            self._happened += 1
             entries = len(self.cluster.journal.entries) - 1
             self._own.append((entries - value["did"], entries))
         elif "question" in value:
@@ -160,6 +174,8 @@ class Run:
             self._tell("answer", f"{value['question']}: {value['word']} ({'right' if right else 'wrong'})")
             grader.tick()
             return right
+        elif "end" in value:
+            grader.ended = True
         return None
 
     def _tell(self, kind: str, what: str) -> None:
@@ -178,31 +194,30 @@ class Run:
         else:
             self.cluster.clock.appoint(self.cluster.now + TICK_US, self._tick, periodic=True)
 
-    def _schedule(self, number: int) -> None:
+    def _schedule(self) -> None:
         if not self._active:
             return
-        for event in self.grader.stages[number].stage.timeline:
-            self.cluster.clock.appoint(self.cluster.now + duration_us(event.at), partial(self._happen, event))
+        staged = self.grader.stages[self.grader.current]
+        assert staged.began_at is not None
+        for event in in_order(staged.stage)[self._happened :]:
+            self.cluster.clock.appoint(staged.began_at + duration_us(event.at), partial(self._happen, event))
 
     def _happen(self, event: Event) -> None:
         if self.grader.ended:
             return
         cluster = self.cluster
-        load = {"load": event.name or "load"} if event.load is not None else {}
-        self._note({"event": described(event), **load})
+        self._note({"event": described(event)})
         before = len(cluster.journal.entries)
-        if event.say is not None:
-            self.said.append(event)
         if event.fault is not None:
             cluster.add_fault(event.fault, event.name, lasts=event.lasts)
         elif event.heal:
             cluster.remove_fault(event.heal)
         elif event.load is not None:
-            self.clients.start(event.name or "load", event.load, event.lasts)
+            self.clients.start(named(event), event.load, event.lasts)
         elif event.apply:
             cluster.apply(event.apply)
         elif event.run:
-            done = self.terminal.type(event.run)
+            done = seat(cluster, self.scenario.at_hand)(event.run)
             if done.code:
                 self.problems.append(f"{event.run.splitlines()[0]}: {done.output.strip()}")
         self._note({"did": len(cluster.journal.entries) - before})
@@ -212,9 +227,6 @@ class Run:
     def type(self, text: str) -> script.Done:
         """Carries out a line; simulated time passes as the command takes it. Raises ValueError for what is no line."""
         line = script.parsed(text)
-        if line.command == "clock":
-            self.cluster.advance(line.words[1])
-            return script.Done(0, "")
         if line.command == "answer":
             right = self.answer(*line.words)
             return script.Done(0 if right else 1, "right\n" if right else "wrong\n")
@@ -227,7 +239,11 @@ class Run:
         if line.command == "wait":
             at = self.grader.current
             return self._wait(lambda: self.passed or self.grader.stages[at].passed_at is not None)
-        return self.terminal.type(text)
+        return self._typed(text)
+
+    @cached_property
+    def _typed(self) -> Callable[[str], script.Done]:
+        return seat(self.cluster, self.scenario.at_hand)
 
     def _wait(self, holds: Callable[[], bool], observed: Callable[[], str] = lambda: "") -> script.Done:
         while not holds():
@@ -245,8 +261,26 @@ class Run:
                 if value["method"] in READS or any(part in value["path"] for part in NO_DOING):
                     continue
                 yield at, "change", _request(value)
-            elif "open" in value or kind != "session":
+            elif kind != "session" or value.get("open", LOOKED) != LOOKED:
                 yield at, "command", _other(kind, value)
+
+
+def seat(cluster: Cluster, files: Mapping[str, str]) -> Callable[[str], script.Done]:
+    """A place at a desk of one's own, with files at hand: carries out a line that is typed there."""
+    heard: list[str] = []
+    desk = desk_of(cluster, files, heard.append, heard.append)
+
+    def typed(line: str) -> script.Done:
+        heard.clear()
+        code = desk.run(line)
+        return script.Done(code, "".join(heard))
+
+    return typed
+
+
+def in_order(stage: Stage) -> list[Event]:
+    """A stage's events as they happen."""
+    return sorted(stage.timeline, key=lambda event: duration_us(event.at))
 
 
 def described(event: Event) -> str:
@@ -258,7 +292,7 @@ def described(event: Event) -> str:
     if event.heal:
         return f"{event.heal} ends"
     if event.load is not None:
-        return f"load {event.name or 'load'}: " + ", ".join(f"{key}={value}" for key, value in event.load.items())
+        return f"load {named(event)}: " + ", ".join(f"{key}={value}" for key, value in event.load.items())
     if event.apply:
         return "somebody applies a manifest"
     if event.run:
@@ -304,16 +338,36 @@ def played(
     return run
 
 
+class Followed:
+    """The scenario of a history while that is replayed: ``run`` is the last one that has begun, if any has."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.run: Run | None = None
+        cluster.on_replay(NOTE, self._take)
+
+    def resume(self) -> Run | None:
+        """Lets the run go on that is under way at the moment to which the replay has come."""
+        if self.run is None or self.run.grader.ended:
+            return None
+        self.run.resume()
+        return self.run
+
+    def _take(self, value: Mapping[str, Any]) -> None:
+        said = value.get("scenario", {})
+        if "begin" in said:
+            scenario = schema.read(said["text"], said["begin"])
+            self.run = Run(scenario, self._cluster, said["text"], active=False)
+        if self.run is not None:
+            self.run.take(said)
+
+
 def replayed(journal: Journal) -> Run:
     """The run that a journal holds, graded again. Raises ValueError for a journal without one."""
-    begin = next(
-        (value["scenario"] for _, kind, value in journal.entries if kind == "note" and "scenario" in value), None
-    )
-    if begin is None or "begin" not in begin:
+    if not holds_scenario(journal):
         raise ValueError("the journal holds no scenario: it was kept by something else")
-    scenario = schema.read(begin["text"], begin["begin"])
     cluster = with_kubectl(Cluster.begin(journal))
-    run = Run(scenario, cluster, begin["text"], active=False)
-    cluster.on_replay("note", lambda value: run.take(value["scenario"]) if "scenario" in value else None)
+    followed = Followed(cluster)
     cluster.follow(journal)
-    return run
+    assert followed.run is not None
+    return followed.run

@@ -48,7 +48,7 @@ def forget_context(name: str, files: list[Path]) -> None:
 def halt(name: str, kubeconfig_file: str | None) -> None:
     """Stop the cluster NAME as if its machines were switched off. Its objects stay; `seatrial up` goes on from here.
 
-    An ephemeral cluster is forgotten.
+    An ephemeral cluster is forgotten, unless a scenario is under way on it: both go on where they were.
 
     \b
     Examples:
@@ -63,7 +63,9 @@ def halt(name: str, kubeconfig_file: str | None) -> None:
         return
     ephemeral, files = home.load().ephemeral, config_files(home, kubeconfig_file)
     stop(home)
-    if ephemeral:
+    if ephemeral and home.beginning.exists():
+        click.echo(f"Cluster {name} is halted, and the scenario on it. Both go on with: seatrial up {name}")
+    elif ephemeral:
         forget_types(home)
         home.remove()
         forget_context(name, files)

@@ -78,13 +78,17 @@ def current_file() -> Path:
 
 def practised(cluster: str | None) -> Home:
     """The cluster with the scenario. Raises Problem when nothing was started."""
-    if cluster is None:
+    if cluster is not None:
+        existing(cluster)
+    else:
         try:
             cluster = current_file().read_text().strip()
         except OSError:
             mend = f"see what there is: seatrial scenario list; then: seatrial scenario start {EXAMPLE}"
             raise Problem("scenario", "none was started", mend) from None
     home = state.find(cluster, os.environ)
+    if home.beginning.exists() and not home.running:
+        raise Problem("scenario", f"its cluster {cluster} is halted", f"both go on with: seatrial up {cluster}")
     if not home.running:
         why = f"its cluster {cluster} does not run any more, and the scenario ended with it"
         raise Problem("scenario", why, f"start one: seatrial scenario start {EXAMPLE}")
@@ -144,7 +148,7 @@ def show(name: str, solution: bool, lang: str, output: str) -> None:
 def start(name: str, cluster_name: str | None, on: str | None, kubeconfig_file: str | None, lang: str) -> None:
     """Start the scenario ID, on a new cluster of its own that kubectl then uses. A file's path will do too.
 
-    The cluster keeps nothing on disk; `seatrial destroy` removes it.
+    `seatrial halt` puts cluster and scenario away, `seatrial up` goes on with both, `seatrial destroy` removes them.
     """
     from seatrial.api.cli import scenario_text
 
@@ -179,7 +183,8 @@ def new_cluster(wanted: Scenario, name: str, kubeconfig_file: str | None) -> Hom
     home = state.find(up.checked_name(name), os.environ)
     if home.exists:
         how = "it is already running" if home.running else "there is one already, halted"
-        mend = f"go on with it (seatrial scenario check --cluster {name}), begin anew after: seatrial destroy {name}"
+        on = f"seatrial scenario check --cluster {name}" if home.running else f"seatrial up {name}"
+        mend = f"go on with it ({on}), begin anew after: seatrial destroy {name}"
         raise Problem(f"cluster {name}", how, mend + ", or choose another name: --name NAME")
     target = kubeconfig.chosen(kubeconfig_file, os.environ)
     kubeconfig.check(target, kubeconfig.context_name(name))
@@ -435,7 +440,11 @@ def lint(files: tuple[str, ...], play: bool, output: str) -> None:
                 name, "there is neither such a file nor such a scenario", "see: seatrial scenario list"
             ) from None
         except (OSError, UnicodeDecodeError) as problem:
-            raise Problem(name, f"it cannot be read ({problem})", "give the path of a file") from None
+            why = f"it cannot be read ({getattr(problem, 'strerror', None) or problem})"
+            wrong.append({"file": name, "line": 0, "column": 0, "what": why, "meant": ""})
+            if output == "text":
+                click.echo(f"{name}: {why}")
+            continue
         said = list(playing.objections(wanted, text)) if play else []
         wrong += [{"file": name, "line": 0, "column": 0, "what": each, "meant": ""} for each in said]
         if output == "text":

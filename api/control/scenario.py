@@ -1,7 +1,8 @@
 """A scenario on a live cluster, over the control API: start it, ask how it goes, take a hint, answer, end it.
 
-One scenario at a time; it is lost when the server ends, as the cluster's time before it is not replayed. Cluster time
-passes as on the wall or as the clock commands say; nothing here depends on how it passes.
+One scenario at a time. It goes with the cluster's history: where that is rewound to, forked from or begun again from,
+the scenario is as far as it was then. Cluster time passes as on the wall or as the clock commands say; nothing here
+depends on how it passes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from seatrial.scenarios.positions import Mistaken
 from seatrial.scenarios.report import Report, report_of
 from seatrial.scenarios.runner import NotReady, Run
 from seatrial.scenarios.schema import Scenario, Text, read
-from seatrial.sim.cluster import NOTE, Cluster
+from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import ClusterSpec
 from seatrial.sim.kernel.journal import FULL
 from seatrial.sim.machinery.errors import ApiError
@@ -74,21 +75,18 @@ def misfit(wanted: ClusterSpec, there: ClusterSpec) -> str:
 class Lab:
     """The scenario that is under way on one cluster."""
 
-    def __init__(self, cluster: Cluster, driver: Driver) -> None:
+    def __init__(self, cluster: Cluster, driver: Driver, run: Run | None = None) -> None:
         self._cluster, self._driver = cluster, driver
-        self._run: Run | None = None
+        self._run = run
         self._busy = asyncio.Lock()
 
     @property
     def run(self) -> Run:
         """Raises Refused when nothing was started."""
         if self._run is None:
-            what, why = "scenario", "none was started on this cluster"
-            if any(entry.kind == NOTE and "scenario" in entry.value for entry in self._cluster.journal.entries):
-                why = "it was given up when the cluster went back to an earlier moment"
-            raise Refused(
-                404, what, why, "see what there is: seatrial scenario list; then: seatrial scenario start NET-01"
-            )
+            why = "none is under way on this cluster"
+            mend = "see what there is: seatrial scenario list; then: seatrial scenario start NET-01"
+            raise Refused(404, "scenario", why, mend)
         return self._run
 
     async def start(self, text: str, file: str) -> None:
@@ -176,12 +174,12 @@ class Lab:
         return {"journal": [orjson.loads(line) for line in journal.dump().splitlines()]}
 
 
-def add_to(cluster: Cluster, driver: Driver, app: FastAPI) -> None:
-    """Adds the paths to the control API's application."""
+def add_to(cluster: Cluster, driver: Driver, run: Run | None, app: FastAPI) -> None:
+    """Adds the paths to the control API's application; ``run`` is the scenario that is under way already."""
     from fastapi import HTTPException, Request
     from fastapi.responses import JSONResponse
 
-    lab = Lab(cluster, driver)
+    lab = Lab(cluster, driver, run)
 
     @app.exception_handler(Refused)
     async def refused(_: Request, problem: Refused) -> JSONResponse:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seatrial.api.problem import Problem
 from seatrial.api.server import kept
@@ -24,6 +24,9 @@ from seatrial.sim.kernel.clock import Clock, micro_stamp_of
 from seatrial.sim.kernel.journal import FULL, Journal
 from seatrial.sim.store.sqlite import Damaged, Durable
 from seatrial.sim.store.store import Store
+
+if TYPE_CHECKING:
+    from seatrial.scenarios.runner import Run
 
 log = logging.getLogger("seatrial")
 
@@ -42,6 +45,8 @@ class Live:
     durable: Durable | None
     offset_us: int
     """How far the simulated calendar is behind the wall clock at the beginning of this boot."""
+    practice: Run | None = None
+    """The scenario that was under way in the history that the cluster goes on from."""
 
     def serve(self, request: Request) -> Steps:
         """The way of a request that has arrived at the API server's machine."""
@@ -144,11 +149,11 @@ def equip(cluster: Cluster, keys: Pki) -> None:
     cluster.journal.entries_max = JOURNAL_ENTRIES_MAX
 
 
-def adopt(home: Home, settings: Settings, cluster: Cluster) -> Live:
+def adopt(home: Home, settings: Settings, cluster: Cluster, practice: Run | None) -> Live:
     """Goes on with a cluster that was replayed: what it holds takes the place of what is on disk, in one step. Raises
     Problem when the disk does not let it; nothing has changed there then."""
     if settings.ephemeral:
-        return Live(cluster, None, wall_us() - cluster.now)
+        return Live(cluster, None, wall_us() - cluster.now, practice)
     draft = home.database.with_name(home.database.name + ".new")
     try:
         for path in beside(draft):
@@ -169,7 +174,7 @@ def adopt(home: Home, settings: Settings, cluster: Cluster) -> Live:
     durable = open_database(home, settings)
     durable.follow(cluster.store)
     cluster.state = durable
-    live = Live(cluster, durable, wall_us() - cluster.now)
+    live = Live(cluster, durable, wall_us() - cluster.now, practice)
     live.keep()
     return live
 

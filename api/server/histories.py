@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.api.problem import Problem
 from seatrial.api.server.assembly import Live, adopt, equip
@@ -25,11 +25,15 @@ from seatrial.api.server.driver import Driver, wall_us
 from seatrial.api.server.pki import Pki
 from seatrial.api.server.state import Home, Settings
 from seatrial.scenarios.kubectl.onmachine import with_kubectl
+from seatrial.scenarios.noted import holds_scenario, is_under_way
 from seatrial.sim.cluster import SKIP, Cluster
 from seatrial.sim.entrance import Moment
 from seatrial.sim.kernel.clock import micro_stamp_of
 from seatrial.sim.kernel.journal import Journal, JournalError
 from seatrial.sim.store.store import Store
+
+if TYPE_CHECKING:
+    from seatrial.scenarios.runner import Followed, Run
 
 SUFFIX = ".journal"
 NAME = re.compile(r"[A-Za-z0-9][-._A-Za-z0-9]{0,79}")
@@ -62,6 +66,8 @@ class Successor(NamedTuple):
 
     cluster: Cluster
     pace: Pace
+    practice: Run | None
+    """The scenario that is under way on it."""
 
 
 class Histories:
@@ -110,9 +116,9 @@ class Histories:
         driver, pace = self._driver, Pace(self._driver.speed, self._driver.paused, self._driver.lockstep_us)
         driver.pause()
         try:
-            cluster = await self._replayed(journal, moment)
+            cluster, followed = await self._replayed(journal, moment)
             old = self._live.cluster
-            check_same(old.store if moment is not None else None, cluster, journal)
+            check_same(old.server.store if moment is not None else None, cluster, journal)
             if keep:
                 save(self._live.history(), snapshot_file(self._home, keep))
         except BaseException:
@@ -122,7 +128,7 @@ class Histories:
             raise
         detach(cluster, old.store.revision)
         equip(cluster, self._keys)
-        self.successor = Successor(cluster, pace)
+        self.successor = Successor(cluster, pace, followed.resume() if followed is not None else None)
         asyncio.get_running_loop().call_later(LEAVE_S, self._go)
         return {
             "at": micro_stamp_of(cluster.now),
@@ -131,21 +137,31 @@ class Histories:
             "kept": keep,
         }
 
-    async def _replayed(self, journal: Journal, moment: Moment | None) -> Cluster:
+    async def _replayed(self, journal: Journal, moment: Moment | None) -> tuple[Cluster, Followed | None]:
         self.share = 0.0
         try:
             cluster = with_kubectl(Cluster.begin(journal))
+            followed = followed_on(cluster, journal)
             for share in cluster.following(journal, moment):
                 self.share = share
                 await asyncio.sleep(0)
         except ValueError as problem:
             raise unplayable(str(problem)) from None
-        return cluster
+        return cluster, followed
 
     def _go(self) -> None:
         self._expire(EXPIRED)
         self._driver.enter()
         asyncio.get_running_loop().call_later(LEAVE_S, self._leave)
+
+
+def followed_on(cluster: Cluster, journal: Journal) -> Followed | None:
+    """Whoever follows the journal's scenario while it is replayed on a cluster, if it has one."""
+    if not holds_scenario(journal):
+        return None
+    from seatrial.scenarios.runner import Followed
+
+    return Followed(cluster)
 
 
 def unplayable(why: str) -> Problem:
@@ -157,7 +173,8 @@ def unplayable(why: str) -> Problem:
 def check_same(old: Store | None, cluster: Cluster, journal: Journal) -> None:
     """Compares a replay with the log of the cluster that lived it, or with what its journal says of its end. Raises
     Problem."""
-    new = cluster.store
+    # As it is stored: heartbeats that were computed because somebody looks now are no part of what happened then.
+    new = cluster.server.store
     if old is None:
         check_end(cluster, journal)
         return
@@ -188,6 +205,7 @@ def begin_again(home: Home, settings: Settings, keys: Pki, progress: Callable[[f
     journal = read(home.beginning, f"cluster {home.name}")
     try:
         cluster = with_kubectl(Cluster.begin(journal))
+        followed = followed_on(cluster, journal)
         for share in cluster.following(journal):
             progress(share)
     except ValueError as problem:
@@ -195,9 +213,17 @@ def begin_again(home: Home, settings: Settings, keys: Pki, progress: Callable[[f
     check_end(cluster, journal)
     detach(cluster, int(journal.header.get("above") or 0))
     equip(cluster, keys)
-    live = adopt(home, settings, cluster)
+    live = adopt(home, settings, cluster, followed.resume() if followed is not None else None)
     home.beginning.unlink()
     return live
+
+
+def put_away(home: Home, live: Live) -> None:
+    """Keeps an ephemeral cluster on which somebody practises as the history that its next start goes on from. Raises
+    Problem."""
+    journal = live.cluster.journal
+    if live.durable is None and journal.is_whole and is_under_way(journal):
+        save(live.history(), home.beginning)
 
 
 # files

@@ -39,7 +39,7 @@ from seatrial.api.problem import Problem
 from seatrial.api.server import pki
 from seatrial.api.server.assembly import Live, adopt, assemble
 from seatrial.api.server.driver import Driver, wall_us
-from seatrial.api.server.histories import Histories, Pace, Successor, begin_again
+from seatrial.api.server.histories import Histories, Pace, Successor, begin_again, put_away
 from seatrial.api.server.listener import Listener, PortInUse, bind, tls
 from seatrial.api.server.outside import Outside
 from seatrial.api.server.state import Home, Settings
@@ -113,15 +113,16 @@ def serve(home: Home, ready: Ready, progress: Callable[[float], None] = lambda s
             spare_the_collector()
             successor = uvloop.run(_run(home, settings, live, listening.dup(), keys, ready, pace))
             if successor is None:
+                put_away(home, live)
                 return
             gc.unfreeze()
             ready = _told_already
             pace = successor.pace
-            live = adopt(home, settings, successor.cluster)
+            live = adopt(home, settings, successor.cluster, successor.practice)
             settings = settings.model_copy(update={"spec": live.cluster.spec, "seed": live.cluster.seed})
             home.save(settings)
     finally:
-        if home.exists and home.settings_file.exists() and _is_ephemeral(home):
+        if home.exists and home.settings_file.exists() and _is_ephemeral(home) and not home.beginning.exists():
             home.remove()
         home.release()
 
@@ -256,11 +257,11 @@ async def _run(
     return histories.successor
 
 
-def _add_scenarios(cluster: Any, driver: Driver, app: Any) -> None:
+def _add_scenarios(live: Live, driver: Driver, app: Any) -> None:
     # Only a cluster that somebody practises on needs these.
     from seatrial.api.control import scenario
 
-    scenario.add_to(cluster, driver, app)
+    scenario.add_to(live.cluster, driver, live.practice, app)
 
 
 def _paths(live: Live, driver: Driver) -> tuple[Callable[[FastAPI], None], ...]:
@@ -275,7 +276,7 @@ def _paths(live: Live, driver: Driver) -> tuple[Callable[[FastAPI], None], ...]:
         partial(faults.add_to, live, driver),
         partial(loads.add_to, live, driver),
         partial(trace.add_to, cluster, driver),
-        partial(_add_scenarios, cluster, driver),
+        partial(_add_scenarios, live, driver),
     )
 
 

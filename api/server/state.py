@@ -13,7 +13,8 @@ One directory per cluster under the XDG state directory (``$XDG_STATE_HOME/seatr
 
 Whether a cluster runs is asked of the lock alone: the kernel lets go of it whatever way a process ends, so neither
 ``kill -9`` nor a power cut nor a reused process number leaves a cluster that seems to run. An ephemeral cluster has its
-directory, without a database, in the runtime directory, and it goes when the server ends.
+directory, without a database, in the runtime directory, and it goes when the server ends; only one on which somebody
+practises leaves its history there, with which it goes on.
 """
 
 from __future__ import annotations
@@ -212,10 +213,11 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def find(name: str, environment: Mapping[str, str]) -> Home:
-    """The directory of a cluster, whether it exists or not; an ephemeral one counts while it runs."""
+    """The directory of a cluster, whether it exists or not; an ephemeral one counts while it runs, or has a history to
+    go on from."""
     kept, passing = (root / name for root in roots(environment))
     ephemeral = Home(passing)
-    return ephemeral if ephemeral.running else Home(kept)
+    return ephemeral if ephemeral.running or ephemeral.beginning.exists() else Home(kept)
 
 
 def every(environment: Mapping[str, str]) -> Iterator[Home]:

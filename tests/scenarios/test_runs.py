@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from textwrap import indent
 from typing import Any
@@ -9,10 +10,14 @@ from xml.etree import ElementTree
 
 import pytest
 
+from seatrial.scenarios.kubectl.onmachine import with_kubectl
+from seatrial.scenarios.noted import is_under_way
 from seatrial.scenarios.report import Report, report_of
 from seatrial.scenarios.report_page import page
-from seatrial.scenarios.runner import NotReady, Run, on_new_cluster, played, replayed
+from seatrial.scenarios.runner import Followed, NotReady, Run, on_new_cluster, played, replayed
 from seatrial.scenarios.schema import read
+from seatrial.scenarios.timeline.picture import COLORS
+from seatrial.sim.cluster import Cluster
 from seatrial.sim.kernel.journal import Journal
 
 WEB = """\
@@ -179,6 +184,41 @@ def test_run_is_graded_the_same_when_it_is_replayed() -> None:
     assert report_of(run).passed
 
 
+@pytest.mark.parametrize("after_s", [5, 15, 24, 60])
+def test_run_goes_on_from_where_a_replay_has_come_to(after_s: int) -> None:
+    run = begun(SCENARIO.replace("solutions:", f"{SECOND}solutions:").replace("apply: |", "say: *text\n    apply: |"))
+    run.cluster.run(min(after_s, 20) * 1_000_000)
+    if after_s > 20:
+        run.cluster.patch("service", "web", MENDED)
+        run.cluster.run(after_s * 1_000_000 - run.elapsed_us)
+    journal = Journal.load(run.cluster.journal.dump())
+    cluster = with_kubectl(Cluster.begin(journal))
+    followed = Followed(cluster)
+    cluster.follow(journal)
+    again = followed.resume()
+    assert again is not None
+    mend = f"kubectl patch service web -p '{json.dumps(MENDED)}'"
+    for each in (run, again):
+        played(each, ("clock advance 20s", mend, "clock advance 4m", "answer who kubelet", "wait"))
+    assert again.cluster.digest() == run.cluster.digest()
+    assert report_of(again).model_dump() == report_of(run).model_dump()
+    assert again.said == run.said
+    assert report_of(run).passed
+
+
+def test_run_that_was_given_up_does_not_go_on() -> None:
+    run = begun()
+    run.cluster.run(5_000_000)
+    assert is_under_way(run.cluster.journal)
+    run.end()
+    assert not is_under_way(run.cluster.journal)
+    journal = Journal.load(run.cluster.journal.dump())
+    cluster = with_kubectl(Cluster.begin(journal))
+    followed = Followed(cluster)
+    cluster.follow(journal)
+    assert followed.resume() is None
+
+
 def test_replay_of_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="holds no scenario"):
         replayed(Journal({"seed": 1}))
@@ -199,6 +239,7 @@ def test_page_of_a_report_needs_nothing_else_and_draws_when_which_goal_held() ->
         made = page(facts, language)
         assert f"T-1 · {title}" in made
         assert not re.search(r"(src|href)=", made)
-        assert made.count("#4ade80") == 2, "it held until the trouble, and from the mending on"
+        assert set(re.findall(r">(\d+:\d\d)</text>", made)) >= {"0:00", "0:15"}, "times count from time 0"
+        assert made.count(COLORS["good"]) == 2, "it held until the trouble, and from the mending on"
         drawn = made[made.index("<svg") : made.index("</svg>") + len("</svg>")]
-        assert ElementTree.fromstring(drawn).tag == "svg"
+        assert ElementTree.fromstring(drawn).tag.endswith("svg")

@@ -68,6 +68,14 @@ def test_a_replayed_beginning_is_compared_with_the_log(live: Live) -> None:
         check_same(None, Cluster.replay(other), other)
 
 
+def test_heartbeats_are_compared_as_they_were_stored() -> None:
+    cluster = Cluster(ClusterSpec(nodes=1))
+    cluster.advance("30s")
+    assert cluster.get("node", "w1-k8s")["status"]["conditions"], "somebody looks, so that heartbeats are stored"
+    journal = cluster.journal.until(cluster.now, {})
+    check_same(cluster.server.store, Cluster.replay(journal, Moment(cluster.now - 7_000_000)), journal)
+
+
 def test_clients_of_the_history_that_was_given_up_list_anew(live: Live) -> None:
     given_out = live.cluster.store.revision
     again = Cluster.replay(live.history(), Moment(live.cluster.now - 1_500_000))
