@@ -3,19 +3,26 @@ compiled, names that lead nowhere, commands that nobody knows."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from seatrial.scenarios import script
 from seatrial.scenarios.positions import Document, Mistake, Path
 from seatrial.scenarios.predicates import Compiler, Object, Tally
-from seatrial.scenarios.schema import Scenario, meant
+from seatrial.scenarios.schema import Scenario, meant, named
 from seatrial.sim.faults.catalogue import CATALOGUE, fault_of
 from seatrial.sim.loads.load import load_of
 from seatrial.sim.machinery import legacy
 from seatrial.sim.machinery.cel.errors import CelError, location
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.written import objects_of, resource_of
+
+DEFINES = "kind: CustomResourceDefinition"
+"""Manifests that define kinds of their own."""
+OPERATORS = {"and": "&&", "or": "||", "not": "!", "=": "=="}
+"""What other languages write, and CEL's own."""
+OPERATOR = re.compile(r"\s*(and\b|or\b|not\b|=(?!=))")
 
 
 def mistakes(scenario: Scenario, document: Document) -> Iterator[Mistake]:
@@ -24,7 +31,7 @@ def mistakes(scenario: Scenario, document: Document) -> Iterator[Mistake]:
     yield from _events(scenario, document)
     yield from _names(scenario, document)
     yield from _commands(scenario, document)
-    yield from _manifest(scenario.manifests, document, ("manifests",))
+    yield from _manifest(scenario, scenario.manifests, document, ("manifests",))
 
 
 class _Nowhere:
@@ -32,9 +39,17 @@ class _Nowhere:
 
     def __init__(self, scenario: Scenario) -> None:
         self._kinds = legacy.table(scenario.cluster.api_profile)
+        self._clients = [*scenario.loads, *(named(each) for stage in scenario.stages for each in stage.timeline
+                                            if each.load is not None)]  # fmt: skip
 
     def resource(self, kind: str) -> Resource:
         return resource_of(self._kinds, kind)
+
+    def client(self, name: str) -> None:
+        if name not in self._clients:
+            raise ValueError(
+                f"there is no client {name!r}: {meant(name, self._clients) or 'the scenario has no loads'}"
+            )
 
     def one(self, storage: str, namespace: str, name: str) -> Object | None:
         return None
@@ -80,8 +95,11 @@ def hint(text: str, source: str, at: int) -> str:
     from seatrial.scenarios.predicates import USES
 
     if not text.startswith("undeclared reference to "):
-        return ""
+        written = OPERATOR.match(source, at)
+        return f"did you mean {OPERATORS[written[1]]}?" if written is not None else ""
     word = text.split("'")[1] if "'" in text else source[at:].split("(")[0]
+    if f"{word}(" not in source:
+        return f"names are written in quotes: {word!r}"
     return meant(word, sorted(USES))
 
 
@@ -96,7 +114,7 @@ def _events(scenario: Scenario, document: Document) -> Iterator[Mistake]:
             elif event.heal and event.heal not in faults:
                 yield Mistake(*document.place((*path, "heal")), f"no fault before is named {event.heal!r}")
             elif event.apply:
-                yield from _manifest(event.apply, document, (*path, "apply"))
+                yield from _manifest(scenario, event.apply, document, (*path, "apply"))
             elif event.load is not None:
                 yield from _load(event.load, (*path, "load"), document)
             elif event.run and (wrong := script.problem(event.run)):
@@ -129,11 +147,27 @@ def _load(value: dict[str, Any], path: Path, document: Document) -> Iterator[Mis
         yield Mistake(*document.place((*path, _field(value, str(problem))), key=True), str(problem))
 
 
-def _manifest(text: str, document: Document, path: Path) -> Iterator[Mistake]:
+def _manifest(scenario: Scenario, text: str, document: Document, path: Path) -> Iterator[Mistake]:
+    shown = ".".join(map(str, path))
     try:
-        objects_of(text)
+        objects = objects_of(text)
     except ValueError as problem:
-        yield Mistake(*document.place(path), f"{'.'.join(map(str, path))}: {problem}")
+        yield Mistake(*document.place(path), f"{shown}: {problem}")
+        return
+    if DEFINES in scenario.manifests:
+        return
+    kinds = legacy.table(scenario.cluster.api_profile)
+    for each in objects:
+        if kinds.of(each) is None:
+            kind, version = str(each.get("kind")), str(each.get("apiVersion"))
+            line = next((number for number, line in enumerate(text.splitlines(), 1) if f"kind: {kind}" in line), 1)
+            near = meant(kind, sorted({row.kind for row in kinds if prefix(row) == version} or {r.kind for r in kinds}))
+            yield Mistake(*document.within(path, line, 1), f"{shown}: there is no kind {kind!r} in {version}", near)
+
+
+def prefix(row: Resource) -> str:
+    """The apiVersion of a kind."""
+    return f"{row.group}/{row.version}" if row.group else row.version
 
 
 def _names(scenario: Scenario, document: Document) -> Iterator[Mistake]:

@@ -38,6 +38,9 @@ class ClusterScene:
             found = self._kinds[kind] = self._cluster.resource(kind)
         return found
 
+    def client(self, name: str) -> None:
+        """Any may come in the scenario's course."""
+
     def one(self, storage: str, namespace: str, name: str) -> Object | None:
         return self._cluster.server.store.get(storage, namespace, name)
 

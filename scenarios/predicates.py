@@ -42,6 +42,9 @@ class Scene(Protocol):
     def resource(self, kind: str) -> Resource:
         """Raises ValueError."""
 
+    def client(self, name: str) -> None:
+        """Raises ValueError for a client that there cannot be."""
+
     def one(self, storage: str, namespace: str, name: str) -> Object | None: ...
 
     def all(self, storage: str, namespace: str | None) -> list[Any]: ...
@@ -97,7 +100,8 @@ class Compiler:
         self._scene = scene
 
     def compile(self, source: str) -> Predicate:
-        """Raises CelError for what is no expression, is not true or false, or names a kind that there is not."""
+        """Raises CelError for what is no expression, is not true or false, or names a kind, client or span that is
+        none."""
         program = self._environment.compile(source)
         if not (program.result.dynamic or program.result.kind == "bool"):
             raise CelError(source, [Issue(0, f"it is neither true nor false but of type {program.result}")])
@@ -110,6 +114,12 @@ class Compiler:
                 raise CelError(source, [Issue(reference.at, str(problem))]) from None
             if NAMED[call] and not (slash and name):
                 raise CelError(source, [Issue(reference.at, f"{call} wants kind/name, as in 'deployment/web'")])
+        for client, span in _asked(calls):
+            for word, check in ((client, self._scene.client), (span, duration_us)):
+                try:
+                    check(str(word.value))
+                except ValueError as problem:
+                    raise CelError(source, [Issue(word.at, str(problem))]) from None
         return Predicate(source, program, frozenset(self._depends(calls)), self._seen)
 
     def _depends(self, calls: list[Call]) -> Iterator[str]:
@@ -142,6 +152,15 @@ def _references(calls: list[Call]) -> Iterator[tuple[str, Literal]]:
         first = call.args[0] if call.args else None
         if call.function in NAMED and isinstance(first, Literal) and isinstance(first.value, str):
             yield call.function, first
+
+
+def _asked(calls: list[Call]) -> Iterator[tuple[Literal, Literal]]:
+    """Clients and spans that are asked about, where they are written out."""
+    for call in calls:
+        if USES.get(call.function) == (CLIENTS,):
+            name, span = call.args
+            if isinstance(name, Literal) and isinstance(span, Literal):
+                yield name, span
 
 
 def _noting(each: Overload, seen: dict[str, Any]) -> Overload:

@@ -18,9 +18,11 @@ from seatrial.scenarios.positions import read as read_yaml
 from seatrial.sim.config import ClusterSpec
 
 LANGUAGES = ("en", "ko")
-Duration = Annotated[str, StringConstraints(pattern=r"^(\d+(\.\d+)?(ms|s|m|h|d))+$")]
+SPAN, WORD = r"^(\d+(\.\d+)?(ms|s|m|h|d))+$", r"^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$"
+FORMS = {SPAN: "a span of time, as in 90s, 6m or 1h30m", WORD: "a name of letters, digits and hyphens"}
+Duration = Annotated[str, StringConstraints(pattern=SPAN)]
 """``90s``, ``6m``, ``1h30m``."""
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$", max_length=40)]
+Id = Annotated[str, StringConstraints(pattern=WORD, max_length=40)]
 Lines = tuple[str, ...]
 """Commands as typed: ``kubectl …``, ``ssh NODE -- …``, ``curl …``, ``clock advance 6m``, ``answer QUESTION ANSWER``,
 ``until EXPRESSION``, ``wait``. A command's standard input follows it as a here-document (``<<EOF``)."""
@@ -104,6 +106,11 @@ class Event(_Value):
 
 
 THINGS = ("fault", "heal", "load", "apply", "run")
+
+
+def named(event: Event) -> str:
+    """What the load of an event is called."""
+    return event.name or "load"
 
 
 class Stage(_Value):
@@ -215,6 +222,8 @@ def _mistake(document: Document, error: Mapping[str, Any]) -> Mistake:
     if unknown:
         known = fields_at(Scenario, path[:-1])
         return Mistake(line, column, f"{shown}: there is no such field", meant(str(path[-1]), known))
+    if error["type"] == "string_pattern_mismatch" and (written := FORMS.get(error["ctx"]["pattern"])):
+        return Mistake(line, column, f"{shown}: {error['input']!r} is not {written}")
     if error["type"] == "missing":
         return Mistake(line, column, f"{shown}: it is missing")
     return Mistake(line, column, f"{shown}: {str(error['msg']).removeprefix('Value error, ')}")
