@@ -8,12 +8,12 @@ import shlex
 import click
 
 from seatrial.api.cli import remote
-from seatrial.api.cli.here import default_name
+from seatrial.api.cli.here import used_name
 from seatrial.api.cli.show import existing
 
 
 @click.command(short_help="Show where the cluster's addresses are on this machine.")
-@click.argument("name", default=default_name)
+@click.argument("name", default=used_name)
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", help="json for programs.")
 @click.option("--env", is_flag=True, help="Print what sets http_proxy and https_proxy in a shell.")
 def addresses(name: str, output: str, env: bool) -> None:

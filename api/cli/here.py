@@ -1,11 +1,14 @@
-"""The directory that a command is typed in: its Seatrial.yaml, if it has one."""
+"""Which cluster is meant where a command is typed: that of the directory's Seatrial.yaml, or the one kubectl uses."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+from seatrial.api.cli import kubeconfig
 from seatrial.api.problem import Problem
+from seatrial.api.server import state
 from seatrial.sim.config import ClusterSpec
 
 FILENAME = "Seatrial.yaml"
@@ -13,8 +16,23 @@ DEFAULT_NAME = "seatrial"
 NAME_LINE = re.compile(r"^name:[ \t]*['\"]?([a-z0-9][-a-z0-9]*)", re.MULTILINE)
 
 
+USED = "the one that kubectl uses, or seatrial"
+"""``used_name`` in words."""
+
+
+def used_name() -> str:
+    """The cluster that is looked at or acted on when none is named: that of the directory's Seatrial.yaml, else that of
+    kubectl's current context, else ``seatrial``."""
+    name = default_name()
+    if name != DEFAULT_NAME:
+        return name
+    current = kubeconfig.current(kubeconfig.chosen(None, os.environ))
+    return current if current and state.find(current, os.environ).exists else name
+
+
 def default_name() -> str:
-    """The cluster that is meant when none is named: that of the directory's Seatrial.yaml, or else ``seatrial``."""
+    """The cluster that is made, started or ended when none is named: that of the directory's Seatrial.yaml, or else
+    ``seatrial``."""
     try:
         found = NAME_LINE.search(Path(FILENAME).read_text())
     except (OSError, UnicodeDecodeError):

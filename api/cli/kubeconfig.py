@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from seatrial.api.problem import Problem
 MARK = "seatrial.dev/cluster"
 """The extension by which we know entries of ours."""
 LOCK_WAIT_S = 5.0
+CURRENT = re.compile(r"""^current-context:[ \t]*["']?seatrial(?:-([a-z0-9][-a-z0-9]*))?["']?[ \t]*$""", re.MULTILINE)
 SECTIONS = ("clusters", "contexts", "users")
 STR, SEQ, MAP = "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"
 
@@ -42,6 +44,15 @@ class Entry:
 def context_name(cluster: str) -> str:
     """``seatrial`` for the default cluster, ``seatrial-NAME`` for others."""
     return cluster if cluster == "seatrial" else f"seatrial-{cluster}"
+
+
+def current(path: Path) -> str:
+    """The cluster of a kubeconfig's current context, if that is one of ours; else empty."""
+    try:
+        found = CURRENT.search(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return (found[1] or "seatrial") if found else ""
 
 
 def chosen(explicit: str | None, environment: Mapping[str, str]) -> Path:

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from seatrial.api.cli.here import default_name
+from seatrial.api.cli.here import USED, used_name
 from seatrial.api.cli.show import FORMATS
 from seatrial.api.control import durations
 
-cluster_option = click.option("--cluster", "name", default=default_name, show_default="seatrial", help="Which cluster.")
+cluster_option = click.option("--cluster", "name", default=used_name, show_default=USED, help="Which cluster.")
 output_option = click.option("--output", "-o", type=FORMATS, default="text", help="json for programs.")
 
 

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from seatrial.api.cli.here import used_name
 from seatrial.api.control import durations
 from seatrial.scenarios.report import Report
 from seatrial.scenarios.schema import Scenario, Text
@@ -115,7 +116,8 @@ def begun(scenario: Scenario, view: dict[str, Any], cluster: str, lang: str) -> 
     click.echo()
     about(scenario, lang, False)
     click.echo()
-    click.echo("seatrial scenario check | hint | report      seatrial clock advance 1m --cluster " + cluster)
+    where = "" if used_name() == cluster else f" --cluster {cluster}"
+    click.echo(f"seatrial scenario check | hint | report      seatrial clock advance 1m{where}")
 
 
 def under_way(view: dict[str, Any], report: Report, lang: str) -> None:

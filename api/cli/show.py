@@ -13,7 +13,7 @@ import click
 
 from seatrial.api.cli import kubeconfig, remote
 from seatrial.api.cli.app import home_text
-from seatrial.api.cli.here import default_name
+from seatrial.api.cli.here import used_name
 from seatrial.api.cli.up import checked_name
 from seatrial.api.control import durations
 from seatrial.api.problem import Problem
@@ -33,7 +33,7 @@ def existing(name: str) -> Home:
 
 
 @click.command(short_help="Show how a cluster is.")
-@click.argument("name", default=default_name)
+@click.argument("name", default=used_name)
 @click.option("--output", "-o", type=FORMATS, default="text", help="json for programs.")
 def status(name: str, output: str) -> None:
     """Show how the cluster NAME is: what runs, where, since when, and what time it is there.
@@ -114,7 +114,7 @@ def summary(home: Home) -> dict[str, Any]:
 
 
 @click.command(short_help="Print what a cluster's server logged.")
-@click.argument("name", default=default_name)
+@click.argument("name", default=used_name)
 @click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only the last N lines.")
 def logs(name: str, follow: bool, tail: int | None) -> None:
