@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Machine, clean
+from tests.e2e.keyboards import BACKSPACE, ENTER, INTERRUPT, TAB, keyboard, line, terminal
 
 pytestmark = pytest.mark.e2e
 
@@ -88,6 +89,76 @@ def test_claim_is_made_to_fit_its_volume(learner: Machine) -> None:
     learner.kubectl("scale", "deployment", "nfs-pvc-deploy", "--replicas=2")
     fly(learner, "30s", "sto-01")
     assert report(learner)["passed"]
+
+
+def test_node_is_mended_by_somebody_at_a_keyboard(learner: Machine) -> None:
+    with keyboard(learner) as keys:
+        assert "A node that does not answer" in line(keys, "seatrial scenario start node-01")
+        line(keys, "seatrial clock advance 90s")
+        (row,) = [each for each in line(keys, "kubectl get nodes").splitlines() if each.startswith("w1-k8s")]
+        assert row.split()[1] == "NotReady"
+        assert "Kubelet stopped posting node status" in line(keys, "kubectl describe node w1-k8s")
+        keys.type("kubectl get pods -w" + ENTER)
+        assert keys.until("1/1").count("web-")
+        keys.type(INTERRUPT)
+        keys.until("learner$ ")
+        keys.type("seatrial ssh w1-k8s" + ENTER)
+        keys.until("root@w1-k8s:~# ")
+        assert "inactive (dead)" in line(keys, "systemctl status kubelet", "root@w1-k8s:~# ")
+        keys.type("systemctl strt" + BACKSPACE * 2 + "art kubelet" + ENTER)
+        keys.until("root@w1-k8s:~# ")
+        keys.type("exit" + ENTER)
+        keys.until("learner$ ")
+        assert "That is right." in line(keys, "seatrial scenario answer cause kubelet")
+        line(keys, "seatrial clock advance 1m")
+        told = line(keys, "seatrial scenario check")
+        assert "PASSED" in told
+        assert "The kubelet is the node's voice and hands." in told
+        told = line(keys, "seatrial scenario report --html node.html")
+        assert "session ssh w1-k8s" in told
+        line(keys, "seatrial destroy node-01 --yes")
+    assert "<svg" in (learner.root / "node.html").read_text()
+
+
+def test_shop_is_brought_back_in_seatrials_own_shell_in_korean(learner: Machine) -> None:
+    learner.must("seatrial", "scenario", "start", "net-01", "--lang", "ko")
+    with terminal(learner, "seatrial", "shell") as keys:
+        prompt = "net-01> "
+        keys.until(prompt)
+        line(keys, "clock advance 15s", prompt)
+        keys.type("kubectl get endpointsl" + TAB)
+        keys.until("endpointslices")
+        keys.type(ENTER)
+        assert "<unset>" in keys.until("\n" + prompt)
+        line(keys, """kubectl patch svc web -p '{"spec":{"selector":{"app":"web"}}}'""", prompt)
+        line(keys, "clock advance 45s", prompt)
+        assert "통과" in line(keys, "scenario check --lang ko", prompt)
+        keys.type("exit" + ENTER)
+        assert keys.code() == 0
+
+
+def test_scenario_is_where_it_was_after_its_cluster_was_halted_or_went_back(learner: Machine) -> None:
+    learner.must("seatrial", "scenario", "start", "net-01", "--name", "shop")
+    fly(learner, "20s", "shop")
+    learner.must("seatrial", "clock", "pause", "--cluster", "shop")
+    learner.must("seatrial", "scenario", "hint")
+    before = report(learner)
+    assert "Both go on with: seatrial up shop" in learner.must("seatrial", "halt", "shop")
+    assert "both go on with: seatrial up shop" in learner.refused("seatrial", "scenario", "check")
+    assert "seatrial up shop" in learner.refused("seatrial", "scenario", "start", "net-01", "--name", "shop")
+    learner.must("seatrial", "up", "shop")
+    learner.must("seatrial", "clock", "pause", "--cluster", "shop")
+    after = report(learner)
+    assert (after["hints"], [each["met"] for each in after["goals"]]) == (1, [False, False])
+    assert after["timeline"][: len(before["timeline"])] == before["timeline"]
+    learner.kubectl("patch", "service", "web", "-p", '{"spec":{"selector":{"app":"web"}}}')
+    fly(learner, "45s", "shop")
+    assert report(learner)["passed"]
+    learner.must("seatrial", "clock", "rewind", "40s", "--cluster", "shop", "--yes")
+    assert not report(learner)["passed"]
+    fly(learner, "45s", "shop")
+    assert report(learner)["passed"]
+    learner.must("seatrial", "destroy", "shop", "--yes")
 
 
 def test_scenario_of_ones_own_begins_as_one_that_works(learner: Machine, tmp_path: Path) -> None:

@@ -2,55 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
-from tests.e2e.conftest import BIN, DEADLINE_S, Machine, wait_for
+from tests.e2e.conftest import Machine, wait_for
+from tests.e2e.keyboards import terminal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lab")]
-
-
-class Terminal:
-    """A session at a pseudo-terminal."""
-
-    def __init__(self, pid: int, descriptor: int) -> None:
-        self._pid, self._descriptor = pid, descriptor
-
-    def until(self, text: str) -> str:
-        """What appears, up to a text."""
-        seen, end = b"", time.monotonic() + DEADLINE_S
-        while text.encode() not in seen:
-            assert time.monotonic() < end, seen
-            if select.select([self._descriptor], [], [], 1.0)[0]:
-                seen += os.read(self._descriptor, 65536)
-        return seen.decode()
-
-    def type(self, text: str) -> None:
-        os.write(self._descriptor, text.encode())
-
-    def code(self) -> int:
-        """The exit code, at the end."""
-        try:
-            while os.read(self._descriptor, 65536):
-                pass
-        except OSError:
-            pass
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-
-
-@contextmanager
-def terminal(machine: Machine, *arguments: str) -> Iterator[Terminal]:
-    pid, descriptor = pty.fork()
-    if pid == 0:
-        os.execve(str(BIN / "seatrial"), ["seatrial", *arguments], {**machine.environment, "TERM": "xterm"})
-    yield Terminal(pid, descriptor)
-    os.close(descriptor)
 
 
 def test_commands_and_scripts(lab: Machine) -> None:
@@ -73,16 +30,16 @@ def test_what_cannot_be_reached(lab: Machine) -> None:
 
 
 def test_at_a_terminal(lab: Machine) -> None:
-    with terminal(lab, "ssh", "--cluster", "lab", "w2-k8s") as session:
+    with terminal(lab, "seatrial", "ssh", "--cluster", "lab", "w2-k8s") as session:
         session.until("root@w2-k8s:~# ")
         session.type("cd /etc/kubernetes && ls\r")
-        assert "kubelet.conf\r\nmanifests\r\npki\r\n" in session.until("root@w2-k8s:/etc/kubernetes# ")
+        assert "kubelet.conf\nmanifests\npki\n" in session.until("root@w2-k8s:/etc/kubernetes# ")
         session.type("cat <<EOF\r")
         session.until("> ")
         session.type("two words\rEOF\r")
-        assert "> two words\r\n" in session.until("/etc/kubernetes# ")
+        assert "> two words\n" in session.until("/etc/kubernetes# ")
         session.type("sleep 1000\r")
-        session.until("sleep 1000\r\n")
+        session.until("sleep 1000\n")
         session.type("\x03")
         session.until("# ")
         session.type("exit 5\r")
