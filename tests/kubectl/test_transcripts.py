@@ -24,10 +24,6 @@ TYPING_US = 45_000
 """What the recorder needed from one command to the next."""
 DIFFERENT: dict[str, dict[str, str]] = {
     "apply": {"delete pods --all --wait=false": "how many old pods are still there is a matter of milliseconds"},
-    "meta": {
-        "config view --minify -o jsonpath='{.contexts[0].context}'": "the recorder's kubeconfig has other names in it",
-        "plugin list": "the recorder's PATH named a directory that was not there",
-    },
 }
 
 
@@ -65,7 +61,16 @@ def typist() -> Typist:
     cluster = Cluster(ClusterSpec(control_plane_only=True), seed=5)
     StandIns(cluster)
     cluster.advance("8s")
-    return Typist(cluster)
+    typist = Typist(cluster)
+    # The recorder's machine: the names in its kubeconfig, and a PATH with a directory that was not there.
+    typist.session.config = {
+        "clusters": [{"name": "c", "cluster": {"server": SERVER}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "admin"}}],
+        "users": [{"name": "admin", "user": {}}],
+        "current-context": "c",
+    }
+    typist.session.environment = {"PATH": "/root/go/bin"}
+    return typist
 
 
 @pytest.fixture(scope="module")
