@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: setup up test check lint types layers duplicates soak bench lock clean
+.PHONY: setup up test check lint types layers duplicates soak bench pictures lock clean
 
 setup: .venv/installed  ## Build .venv with everything that Seatrial and its tests need
 
@@ -43,6 +43,9 @@ soak: setup  ## What takes longer than continuous integration may
 
 bench: setup  ## Measure, and write the figures to docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+pictures: setup  ## Take the pictures of docs/pictures anew; needs a Chromium and a font with Hangul
+	$(BIN)/python docs/pictures.py
 
 lock: setup  ## Renew requirements/dev.lock from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
