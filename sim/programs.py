@@ -7,7 +7,7 @@ from the beginning, and fail while their containers do not run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -80,6 +80,45 @@ def of_component(find: Callable[[Proc], Component | None]) -> Program:
         return 0
 
     return program
+
+
+Served = tuple[Component, Callable[[HttpRequest], HttpResponse] | None]
+"""A component, and what answers on its port unless that is the machine's."""
+
+
+def served(make: Callable[[Proc], Served], port: int) -> Program:
+    """A program that is a component with health and metrics over TLS. Where ``make`` raises OSError or ValueError, for
+    flags or files that are wrong, the process ends with the reason in klog's form."""
+
+    def program(proc: Proc) -> Steps:
+        try:
+            component, answer = make(proc)
+        except (OSError, ValueError) as problem:
+            text = f"open {problem.filename}: {problem.strerror}" if isinstance(problem, OSError) else str(problem)
+            at = proc.clock.micro_stamp()
+            when = f"{at[5:7]}{at[8:10]} {at[11:26]}"
+            proc.err(f'E{when}       1 run.go:72] "command failed" err={orjson.dumps(text).decode()}\n')
+            return 1
+        heed(proc)
+        component.start()
+        proc.on_exit.append(lambda _: component.stop())
+        if answer is not None:
+            listen(proc, int(flags_of(proc.argv).get("secure-port", port)), Page(answer, own_certificate))
+        yield Signal(proc.clock).wait()
+        return 0
+
+    return program
+
+
+def flags_of(argv: Sequence[str]) -> dict[str, str]:
+    """The flags of a Go program: ``--name=value``, ``--name value``, or ``--name`` alone, which means true."""
+    found: dict[str, str] = {}
+    words = list(argv[1:])
+    for word, following in zip(words, [*words[1:], "-"], strict=True):
+        if word.startswith("-"):
+            name, given, value = word.lstrip("-").partition("=")
+            found[name] = value if given else "true" if following.startswith("-") else following
+    return found
 
 
 def needed(
