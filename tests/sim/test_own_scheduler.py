@@ -31,11 +31,11 @@ def bound_to(role: str) -> dict[str, Any]:
     }
 
 
-def scheduler(config: str = CONFIG) -> list[dict[str, Any]]:
+def scheduler(image: str, config: str = CONFIG) -> list[dict[str, Any]]:
     meta = {"name": "my-scheduler", "namespace": "kube-system"}
     container = {
         "name": "kube-second-scheduler",
-        "image": "registry.k8s.io/kube-scheduler:v1.37.2",
+        "image": image,
         "command": ["/usr/local/bin/kube-scheduler", "--config=/etc/my-scheduler/config.yaml"],
         "readinessProbe": PROBE,
         "volumeMounts": [{"name": "config", "mountPath": "/etc/my-scheduler"}],
@@ -70,7 +70,7 @@ def test_pods_go_to_the_scheduler_that_they_name() -> None:
     cluster.apply(waiting("early"))
     cluster.run(3 * S)
     assert node_of(cluster, "early") is None
-    cluster.apply(scheduler())
+    cluster.apply(scheduler("gcr.io/my-gcp-project/my-kube-scheduler:1.0"))
     cluster.run(30 * S)
     ready = cluster.get("pod", "my-scheduler", "kube-system")["status"]["containerStatuses"][0]["ready"]
     assert ready and node_of(cluster, "early") == "w1-k8s"
@@ -86,7 +86,7 @@ def test_pods_go_to_the_scheduler_that_they_name() -> None:
 def test_a_configuration_that_is_wrong_ends_it_with_the_reason() -> None:
     cluster = Cluster(ClusterSpec(nodes=1, metrics_server=False))
     cluster.run(3 * S)
-    cluster.apply(scheduler(CONFIG + "parallelism: 0\n"))
+    cluster.apply(scheduler("registry.k8s.io/kube-scheduler:v1.37.2", CONFIG + "parallelism: 0\n"))
     cluster.run(10 * S)
     log = cluster.request(Request("GET", "/api/v1/namespaces/kube-system/pods/my-scheduler/log")).body
     assert b'run.go:72] "command failed" err="parallelism: Invalid value: 0: should be an integer value' in log
