@@ -144,8 +144,7 @@ def reconcile(call: Call) -> int:
 
 def _reconcile(call: Call, target: Target) -> None:
     if target.kind.plural not in RBAC:
-        call.err(f"skipping {target.kind.api_version}, Kind={target.kind.kind}/{target.name}")
-        return
+        return  # in silence
     if target.kind.namespaced and not target.given_namespace:
         # kubectl 1.37 looks for such an object without its namespace, gets no answer and says so in these words.
         raise Failure("resource name may not be empty")

@@ -13,6 +13,7 @@ from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.client import Kind
 from seatrial.scenarios.kubectl.failures import Failure, NoMatch
 from seatrial.scenarios.kubectl.manifests import Document, documents
+from seatrial.sim.machinery import selectors
 from seatrial.sim.machinery.errors import ApiError
 
 EXAMPLES = (
@@ -150,9 +151,12 @@ def from_files(call: Call, doing: str = "") -> Wanted:
         documents(call, files, call.flags.get("kustomize") or "", bool(call.flags.get("recursive")), found.problems)
     )
     found.single = len(read) == 1
+    chosen = selectors.labels(call.flags.get("selector") or "")
     for document in read:
         try:
-            found.targets.append(target_of(call, document))
+            target = target_of(call, document)
+            if chosen((target.object.get("metadata") or {}).get("labels") or {}):
+                found.targets.append(target)
         except Failure as problem:
             found.problems.append(problem)
     found.several_kinds = len({target.kind for target in found.targets}) > 1

@@ -31,7 +31,7 @@ def pod_for(call: Call, word: str) -> Object:
 
 
 def pods_of(call: Call, target: Target) -> list[Object]:
-    """The pods of a workload or service, those first that are most worth looking at (ActivePods)."""
+    """The pods of a workload or service, those first that are most worth looking at (podutils.ByLogging)."""
     spec = target.object.get("spec") or {}
     chosen = spec.get("selector")
     if target.kind.kind in ("Service", "ReplicationController"):
@@ -40,14 +40,24 @@ def pods_of(call: Call, target: Target) -> list[Object]:
         raise Failure(f'cannot attach to {target.kind.resource} "{target.name}": no selector')
     query = {"labelSelector": selectors.text_of(chosen)}
     found = call.client.items(call.client.kind("pods"), target.namespace, query)
-    return sorted(found, key=_worth, reverse=True)
+    return sorted(found, key=_worth)
 
 
 def _worth(pod: Object) -> tuple[Any, ...]:
+    """Lower is more: on a node, running, ready, ready for longer, restarted less, older."""
     status = pod.get("status") or {}
-    phases = {"Pending": 0, "Unknown": 1, "Running": 2}
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ())
-    return bool(pod["spec"].get("nodeName")), phases.get(status.get("phase", ""), 2), ready
+    phases = {"Running": 0, "Unknown": 1, "Pending": 2}
+    ready: Object = next((each for each in status.get("conditions") or () if each["type"] == "Ready"), {})
+    is_ready = ready.get("status") == "True"
+    restarts = max((each.get("restartCount", 0) for each in status.get("containerStatuses") or ()), default=0)
+    return (
+        not pod["spec"].get("nodeName"),
+        phases.get(status.get("phase", ""), 0),
+        not is_ready,
+        ready.get("lastTransitionTime") or "" if is_ready else "",
+        restarts,
+        pod["metadata"].get("creationTimestamp") or "",
+    )
 
 
 def containers_of(pod: Object) -> dict[str, list[str]]:

@@ -29,6 +29,18 @@ DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 RECORD = ("record", "", "false", "Record current kubectl command in the resource annotation.")
 """Kubernetes 1.18 had this flag and its manuals use it; kubectl 1.37 refuses it. Hidden here."""
+CPU_PERCENT = (
+    "cpu-percent",
+    "",
+    "-1",
+    "The target average CPU utilization (represented as a percent of requested CPU).",
+)
+DEPRECATED: Mapping[str, str] = {
+    "record": "--record will be removed in the future",
+    "cpu-percent": "Use --cpu with percentage or resource quantity format (e.g., '70%' for utilization or '500m' for "
+    "milliCPU).",
+}
+"""Flags that help does not show, and what is said when one is used."""
 RECORDING = frozenset(
     {"apply", "create", "annotate", "label", "patch", "edit", "expose", "run", "scale", "autoscale", "replace",
      "set image", "set env", "set resources", "set selector", "set serviceaccount", "rollout undo"}
@@ -105,6 +117,8 @@ def command(path: str) -> Command:
     rows = [*row.get("flags", ()), *data()["global"]]
     if path in RECORDING:
         rows.append(RECORD)
+    if path == "autoscale":
+        rows.append(CPU_PERCENT)
     flags: dict[str, Flag] = {}
     for each in rows:
         flags.setdefault(each[0], _flag(each))

@@ -268,8 +268,8 @@ def _set_path(call: Call, word: str) -> None:
             row = {"name": name, kind: {}}
             _rows(config, kind).append(row)
         if row is None:
-            raise Failure(f"current map key `{name}` is invalid")
-        if not field:
+            pass  # what is not there is unset
+        elif not field:
             _rows(config, kind).remove(row)
         elif rest:
             row[kind] = {**(row.get(kind) or {}), field: rest[0]}

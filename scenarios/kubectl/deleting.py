@@ -37,7 +37,7 @@ def run(call: Call) -> int:
     if force:
         call.warn(FORCE)
     if flags["cascade"] not in CASCADES:
-        raise Failure(f'Invalid cascade value ({flags["cascade"]}). Must be "background", "foreground", or "orphan".')
+        raise Failure(f'invalid cascade value ({flags["cascade"]}). Must be "background", "foreground", or "orphan"')
     found = wanted(call, call.args)
     every = flags["all"] or bool(flags["selector"]) or bool(flags["field-selector"])
     ignore = flags["ignore-not-found"] or (every and not flags.changed("ignore-not-found"))

@@ -334,4 +334,4 @@ def _taint(call: Call, target: Target, new: list[dict[str, str]], gone: list[dic
         asked = {"fieldManager": call.flags["field-manager"], "dryRun": "All" if call.dry_run == "server" else ""}
         patch = {"spec": {"taints": taints or None}}
         shown = call.client.send("PATCH", target.path, asked, patch, PATCH_TYPES["merge"])
-    printing.told(call, shown, verb)
+    printing.told(call, shown, verb, dry=False)

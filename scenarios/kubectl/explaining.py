@@ -166,7 +166,7 @@ def text_of(schemas: Object, field: Object, name: str, recursive: bool) -> str:
 def _enum(schemas: Object, field: Object) -> list[str]:
     found = resolved(schemas, field)
     values = field.get("enum") or found.get("enum") or ()
-    return sorted(str(value) for value in values)
+    return [value or '""' for value in sorted(str(value) for value in values)]
 
 
 def _description(schemas: Object, field: Object) -> str:

@@ -181,6 +181,7 @@ def tables(call: Call, found: Wanted) -> int:
             groups.append((target.kind, [table]))
     if flags["sort-by"]:
         groups = [(kind, [_sorted(flags["sort-by"], each)]) for kind, each in groups]
+        groups = [(kind, tables_) for kind, tables_ in groups if tables_[0]["rows"]]
     several = len({kind for kind, _ in groups}) > 1
     for position, (kind, listed) in enumerate(groups):
         if position and not flags["no-headers"]:
@@ -253,7 +254,10 @@ def _made(answer: Object) -> dict[str, Any]:
 
 def _sorted(expression: str, tables_: Sequence[Object]) -> dict[str, Any]:
     rows = [row for table in tables_ for row in table.get("rows") or ()]
-    placed = order(expression, [row.get("object") or {} for row in rows])
+    try:
+        placed = order(expression, [row.get("object") or {} for row in rows])
+    except Failure:
+        placed = []  # kubectl shows no rows then, and no error
     return {**tables_[0], "rows": [rows[at] for at in placed]}
 
 

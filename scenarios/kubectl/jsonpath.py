@@ -61,7 +61,15 @@ def _cut(text: str) -> Iterator[tuple[bool, str]]:
                 depth -= 1
             end += 1
         if depth:
-            raise Failure(f"error parsing jsonpath {text}, unclosed action")
+            inner = text[opened + 1 :]
+            what = (
+                "filter"
+                if inner.count("[?(") > inner.count(")]")
+                else "array"
+                if inner.count("[") > inner.count("]")
+                else ""
+            )
+            raise Failure(f"error parsing jsonpath {text}, {f'unterminated {what}' if what else 'unclosed action'}")
         yield True, text[opened + 1 : end - 1]
         at = end
 

@@ -11,6 +11,7 @@ from seatrial.scenarios.kubectl.builder import Target, fetched, wanted
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.client import PATCH_TYPES
 from seatrial.scenarios.kubectl.failures import Failure, attempt_each
+from seatrial.sim.machinery.patch import merge_patch
 
 Object = Mapping[str, Any]
 LABEL_VALUE = r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
@@ -88,7 +89,7 @@ def change(call: Call, target: Target, word: str, new: Mapping[str, str], gone: 
     patch: dict[str, Any] = {"metadata": {word: {**new, **dict.fromkeys(removed)}}}
     if call.flags["resource-version"]:
         patch["metadata"]["resourceVersion"] = call.flags["resource-version"]
-    shown = target.object
+    shown = merge_patch(target.object, patch)
     if call.dry_run != "client" and (patch["metadata"][word] and not (word == "labels" and verb == "not labeled")):
         asked = {"fieldManager": call.flags["field-manager"]}
         if call.dry_run == "server":

@@ -10,7 +10,7 @@ from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.client import PATCH_TYPES
 from seatrial.scenarios.kubectl.failures import Failure
 from seatrial.scenarios.kubectl.printing import full_name, printer
-from seatrial.scenarios.kubectl.values import pretty, yaml_text
+from seatrial.scenarios.kubectl.values import compact, pretty, yaml_text
 
 
 def run(call: Call) -> int:
@@ -56,7 +56,7 @@ def set_(call: Call) -> int:
                 "run the command with --create-annotation"
             )
         wanted = annotated(target.object)["metadata"]["annotations"][LAST_APPLIED]
-        if (current["metadata"].get("annotations") or {}).get(LAST_APPLIED) == wanted:
+        if (current["metadata"].get("annotations") or {}).get(LAST_APPLIED) == compact(target.object) + "\n":
             call.out(f"set-last-applied {target.name}: no changes required.")
             continue
         shown = current

@@ -91,7 +91,10 @@ def _log_sources(call: Call) -> Iterator[tuple[Object, str]]:
                 yield pod, name
             continue
         if flags["container"] and flags["container"] not in [name for group in names.values() for name in group]:
-            raise Failure(f"container {flags['container']} is not valid for pod {pod['metadata']['name']}")
+            listed = ", ".join(name for group in names.values() for name in group)
+            raise Failure(
+                f"container {flags['container']} is not valid for pod {pod['metadata']['name']} out of: {listed}"
+            )
         yield pod, container_for(call, pod)
 
 

@@ -46,7 +46,7 @@ def _patch_of(call: Call) -> Any:
 def patch(call: Call) -> int:
     flags = call.flags
     if flags["type"] not in PATCH_TYPES or flags["type"] == "apply":
-        raise call.misused(f'--type must be one of [json merge strategic], not "{flags["type"]}"')
+        raise Failure(f'--type must be one of [json merge strategic], not "{flags["type"]}"')
     if flags["subresource"] and flags["subresource"] not in ("status", "scale", "resize"):
         raise call.misused(f'invalid subresource value: "{flags["subresource"]}". Must be one of [resize scale status]')
     body = _patch_of(call)
@@ -74,7 +74,7 @@ def _patched(call: Call, target: Target, body: Any) -> None:
                 raise Failure(f"{what}: {problem.message}") from None
             raise
     changed = before != after
-    printing.told(call, after, "patched" if changed else "patched (no change)")
+    printing.told(call, after, "patched" if changed else "patched (no change)", dry=False)
 
 
 def _locally(target: Target, before: Any, body: Any, name: str) -> Any:

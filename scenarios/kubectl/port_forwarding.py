@@ -63,6 +63,8 @@ def _remote(text: str, target: Target, pod: Object) -> int:
             if text in (str(each["port"]), each.get("name")):
                 wanted_ = each.get("targetPort", each["port"])
                 return int(wanted_) if isinstance(wanted_, int) else _named(str(wanted_), pod)
+        if not text.isdigit():
+            raise Failure(f"Service '{target.name}' does not have a named port '{text}'")
         raise Failure(f"Service {target.name} does not have a service port {text}")
     if text.isdigit():
         return int(text)

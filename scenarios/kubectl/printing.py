@@ -40,6 +40,8 @@ def printer(call: Call, allowed: Sequence[str] = ()) -> Print | None:
     name, _, argument = given.partition("=")
     if name not in PREFIXED or not argument:
         name, argument = given, call.flags.get("template") or ""
+    if given == "custom-columns=":
+        column_spec("")
     made = _printer(call, name, argument, given)
     if made is None or (name in COLUMNS and "wide" not in allowed):
         formats = ",".join(sorted({*PLAIN, *TEMPLATES, *allowed, *(COLUMNS if "wide" in allowed else ())}))
@@ -196,11 +198,12 @@ def _cell(path: str, obj: Object) -> str:
     return ",".join(inner(value) for value in found) if found else "<none>"
 
 
-def told(call: Call, obj: Object, verb: str, allowed: Sequence[str] = ()) -> None:
-    """Tells what became of an object: in the words of the verb, or as ``-o`` wants."""
+def told(call: Call, obj: Object, verb: str, allowed: Sequence[str] = (), dry: bool = True) -> None:
+    """Tells what became of an object: in the words of the verb, or as ``-o`` wants. Some commands do not say that it was
+    a ``dry`` run."""
     if not call.is_chosen:
         call.show, call.is_chosen = printer(call, allowed), True
     if call.show is not None:
         call.write(call.show(obj))
     else:
-        call.out(f"{full_name(obj)} {verb}{call.dry_note}")
+        call.out(f"{full_name(obj)} {verb}{call.dry_note if dry else ''}")

@@ -32,9 +32,9 @@ CHANGE = (
 def prune(call: Call, applied: Sequence[Target]) -> None:
     """Raises ApiError, Failure."""
     flags = call.flags
-    if call.explicit_namespace and not flags["prune-allowlist"]:
+    if not flags["prune-allowlist"]:
         call.log(CHANGE)
-    kept = {(target.object.get("metadata") or {}).get("uid") for target in applied}
+    kept = {(target.kind.resource, target.namespace, target.name) for target in applied}
     places = dict.fromkeys(target.namespace for target in applied if target.namespace) or {call.namespace: None}
     for kind in _kinds(call):
         for namespace in places if kind.namespaced else ("",):
@@ -64,10 +64,11 @@ def _kinds(call: Call) -> list[Kind]:
     return sorted(found, key=lambda kind: not kind.namespaced)
 
 
-def _gone(call: Call, kind: Kind, item: dict[str, object], kept: set[str | None]) -> None:
+def _gone(call: Call, kind: Kind, item: dict[str, object], kept: set[tuple[str, str, str]]) -> None:
     metadata = item["metadata"]
     assert isinstance(metadata, dict)
-    if LAST_APPLIED not in (metadata.get("annotations") or {}) or metadata.get("uid") in kept:
+    place = kind.resource, metadata.get("namespace", ""), metadata["name"]
+    if LAST_APPLIED not in (metadata.get("annotations") or {}) or place in kept:
         return
     if call.dry_run != "client":
         body: dict[str, object] = {"kind": "DeleteOptions", "apiVersion": "v1",

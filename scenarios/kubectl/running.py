@@ -81,8 +81,9 @@ def _run(argv: list[str], session: Session) -> int:
     if missing:
         listed = ", ".join(f'"{name}"' for name in missing)
         raise Failure(f"required flag(s) {listed} not set")
-    if line.flags.get("record"):
-        session.stderr.write("Flag --record has been deprecated, --record will be removed in the future\n")
+    for flag, text in commands.DEPRECATED.items():
+        if line.flags.changed(flag) and line.flags[flag]:
+            session.stderr.write(f"Flag --{flag} has been deprecated, {text}\n")
     session.open(line.flags)
     call = Call(path, line.args, line.flags, line.dash, session, "kubectl " + " ".join(argv))
     module = importlib.import_module(f"seatrial.scenarios.kubectl.{_module(path)}")

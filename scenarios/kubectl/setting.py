@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -194,8 +195,10 @@ def _from(call: Call) -> list[dict[str, Any]]:
         field = "configMapKeyRef" if kind == "ConfigMap" else "secretKeyRef"
         keys = flags["keys"] or sorted(target.object.get("data") or {})
         for key in keys:
-            name = (flags["prefix"] + key).upper().replace("-", "_").replace(".", "_")
-            found.append({"name": name, "valueFrom": {field: {"key": key, "name": target.name}}})
+            name = re.sub("[^a-zA-Z0-9_]", "_", key).upper()
+            if name != key:
+                call.err(f"Warning: key {key} transferred to {name}")
+            found.append({"name": flags["prefix"] + name, "valueFrom": {field: {"key": key, "name": target.name}}})
     return found
 
 

@@ -254,7 +254,9 @@ def autoscaler(call: Call, target: Target) -> dict[str, Any]:
     flags = call.flags
     metrics = []
     cpu, memory = flags["cpu"], flags["memory"]
-    if not cpu and flags.get("cpu-percent", -1) not in (-1, None):
+    if flags["cpu-percent"] >= 0:
+        if cpu:
+            raise Failure("--cpu-percent and --cpu are mutually exclusive")
         cpu = f"{flags['cpu-percent']}%"
     for name, text in (("cpu", cpu), ("memory", memory)):
         if text:

@@ -65,11 +65,55 @@ def typist() -> Typist:
         ("wait --for=nonsense deploy/web", "", 'error: unrecognized condition: "nonsense"'),
         ("create service clusterip s", "", "error: at least one tcp port specifier must be provided"),
         ("config use-context nope", "", 'error: no context exists with the name: "nope"'),
+        ("patch deploy web --type=nope -p '{}'", "",
+         'error: --type must be one of [json merge strategic], not "nope"\n'),
+        ("delete deploy web --cascade=nope", "",
+         'error: invalid cascade value (nope). Must be "background", "foreground", or "orphan"\n'),
+        ("get deploy --sort-by=.status.nope -o name", "",
+         'error: couldn\'t find any field with path "{.status.nope}" in the list of objects'),
+        ("autoscale deploy web --cpu-percent=50 --cpu=30% --max=5", "", "Flag --cpu-percent has been deprecated, Use"),
+        ("get pods -o custom-columns=", "", "error: custom-columns format specified but no custom columns given\n"),
+        ("get pods -o jsonpath='{.items[0'", "", "error: error parsing jsonpath {.items[0, unterminated array\n"),
         ("kustomize /nope", "", "error: must build at directory: not a valid directory"),
     ],
 )  # fmt: skip
 def test_it_is_refused_in_kubectls_words(typist: Typist, line: str, stdin: str, said: str) -> None:
     assert typist.refused(line, stdin).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("line", "out", "err"),
+    [
+        ("patch deploy web -p '{\"spec\":{\"replicas\":3}}' --dry-run=server", "deployment.apps/web patched\n", ""),
+        ("label deploy web z=1 --dry-run=client -o jsonpath={.metadata.labels.z}", "1", ""),
+        ("annotate deploy web z=1 --dry-run=client -o jsonpath={.metadata.annotations.z}", "1", ""),
+        ("get deploy --sort-by=.status.nope", "", "No resources found in default namespace.\n"),
+        ("set env deploy/web --from=configmap/kube-root-ca.crt --dry-run=client --prefix=p_"
+         " -o jsonpath={.spec.template.spec.containers[0].env[*].name}", "p_CA_CRT",
+         "Warning: key ca.crt transferred to CA_CRT\n"),
+    ],
+)  # fmt: skip
+def test_it_tells_what_kubectl_tells(typist: Typist, line: str, out: str, err: str) -> None:
+    assert typist(line) == (0, out, err)
+
+
+def test_a_selector_chooses_among_the_objects_of_a_file_and_what_is_applied_is_not_pruned(typist: Typist) -> None:
+    labelled, other = (
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"team": name}}} for name in "ab"
+    )
+    both = json.dumps({"apiVersion": "v1", "kind": "List", "items": [labelled, other]})
+    assert typist.out("apply -f - -l team=a", both) == "configmap/a created\n"
+    assert typist.out("apply -f - -l team=a --prune --dry-run=client", both) == "configmap/a unchanged (dry run)\n"
+
+
+def test_what_is_not_in_a_kubeconfig_can_be_unset(typist: Typist) -> None:
+    assert typist.out("config unset users.nope") == 'Property "users.nope" unset.\n'
+
+
+def test_an_autoscaler_is_made_by_the_flag_that_manuals_use(typist: Typist) -> None:
+    code, out, err = typist("autoscale deploy web --cpu-percent=50 --max=5 --dry-run=client -o yaml")
+    assert (code, "averageUtilization: 50" in out) == (0, True)
+    assert err.startswith("Flag --cpu-percent has been deprecated, Use --cpu with percentage or resource quantity")
 
 
 def test_record_is_deprecated_and_writes_the_cause(typist: Typist) -> None:
