@@ -5,7 +5,7 @@ Source: k8s.io/kubernetes/pkg/controller/controller_ref_manager.go and controlle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.request import Object
@@ -50,6 +50,7 @@ def _same_group(a: str, b: str) -> bool:
     return a.rpartition("/")[0] == b.rpartition("/")[0]
 
 
+NOBODY: Sequence[tuple[str, str]] = ()
 DEPLOYMENT = Owner("deployments.apps", "apps/v1", "Deployment")
 REPLICA_SET = Owner("replicasets.apps", "apps/v1", "ReplicaSet")
 REPLICATION_CONTROLLER = Owner("replicationcontrollers", "v1", "ReplicationController")
@@ -81,8 +82,12 @@ def children_keys(owner: Owner) -> Callable[[Seen], Iterable[Any]]:
     """From a changed child to the keys of the owners that it concerns: the old one, the new one, or, for an orphan,
     all whose selector it matches."""
 
-    def keys(seen: Seen) -> list[tuple[str, str]]:
+    def keys(seen: Seen) -> Sequence[tuple[str, str]]:
         new, old = seen.new, seen.old
+        refs = seen.obj["metadata"].get("ownerReferences")
+        if refs and len(refs) == 1 and refs[0]["kind"] != owner.kind:
+            if new is None or old is None or old["metadata"].get("ownerReferences") == refs:
+                return NOBODY  # it was and is another kind's, as most children are
         namespace = seen.obj["metadata"].get("namespace", "")
         found = []
         new_ref = controller_of(new) if new is not None else None

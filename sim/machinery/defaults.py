@@ -93,24 +93,35 @@ def compiled(type: Type) -> Defaulter | None:
         if not below:
             below.update(_below(type))
         new = obj
-        for function in functions:
-            new = function(new)
-        changed = {
-            name: value for name, value, explicit in plain if (name not in new if explicit else not new.get(name))
-        }
-        for name in (*new, *changed) if changed else new:
-            child = below.get(name)
-            if child is not None:
-                value = changed[name] if name in changed else new[name]
-                if value is not None and known.get(name) is not value:
-                    defaulted = child(value)
-                    if defaulted is not value:
-                        changed[name] = defaulted
+        if not (known and _same_but_status(obj, known)):
+            for function in functions:
+                new = function(new)
+        changed: dict[str, Any] = {}
+        for name, value, explicit in plain:
+            if name not in new if explicit else not new.get(name):
+                changed[name] = value
+        for name, child in below.items():
+            value = changed[name] if name in changed else new.get(name)
+            if value is not None and known.get(name) is not value:
+                defaulted = child(value)
+                if defaulted is not value:
+                    changed[name] = defaulted
         if changed:
             new = {**new, **changed}
         return obj if new is obj else {name: new[name] for name in order if name in new}
 
     return run
+
+
+def _same_but_status(obj: Object, known: Object) -> bool:
+    """Whether all that a kind's own rules look at is what has its defaults already: no rule of a kind looks at the
+    status as a whole."""
+    if len(obj) != len(known):
+        return False
+    for name, value in obj.items():
+        if value is not known.get(name) and name != "status" and value != known.get(name):
+            return False
+    return True
 
 
 def _below(type: Type) -> dict[str, Defaulter]:

@@ -116,6 +116,10 @@ def element_key(shape: Shape, item: Any) -> str:
     """The path element of a list's item. Raises Keyless."""
     if shape.kind == "set":
         return "v:" + orjson.dumps(item).decode()
+    if len(shape.keys) == 1 and type(item) is dict:
+        value = item.get(shape.keys[0])
+        if type(value) is str:
+            return _key(shape.keys, value)
     values = []
     for name in shape.keys:
         value = item.get(name, MISSING) if isinstance(item, dict) else MISSING
@@ -400,6 +404,7 @@ def element_text(key: str) -> str:
     return f"[={quoted(orjson.loads(rest))}]" if kind == "v:" else f"[{rest}]"
 
 
+@lru_cache(maxsize=1 << 14)
 def element_order(key: str) -> tuple[Any, ...]:
     """Sorts path elements: the node itself, fields, keys, values, indices; numbers before texts."""
     kind, rest = key[:2], key[2:]
@@ -441,3 +446,17 @@ def _arranged(one: dict[str, Any]) -> Set:
     if key[:2] in KEYED and len(one) > 1:
         return {key: one[key] for key in sorted(one, key=element_order)}
     return one
+
+
+def arranged(one: Set, known: Set | None) -> Set:
+    """A set in upstream's order. ``known`` is in that order: what is shared with it is not looked at again."""
+    if one is known:
+        return one
+    if not one:
+        return MEMBER
+    held = known or MEMBER
+    found = {key: arranged(node, held.get(key)) for key, node in one.items()}
+    if len(found) == 1:
+        return found
+    order = sorted(found, key=element_order) if any(key[:2] in KEYED for key in found) else sorted(found)
+    return {key: found[key] for key in order}

@@ -263,7 +263,7 @@ def updated(
         if left is fields:
             kept.append(entry)
         elif left is not None:
-            kept.append(entry_of(entry, left))
+            kept.append(_with_fields(entry, fieldsets.arranged(left, fields)))
     owned = None if mine is None else mine.get("fieldsV1") or None
     left = fieldsets.union(fieldsets.difference(owned, removed), taken)
     if mine is not None and left is owned and (taken is None or mine.get("time") == stamp):
@@ -273,7 +273,8 @@ def updated(
         if mine is not None and left is owned and when and "time" in mine:
             kept.append({**mine, "time": when})
         else:
-            kept.append(entry_for(me.manager, UPDATE, me.api_version, when, me.subresource, fieldsets.written(left)))
+            made = fieldsets.arranged(left, owned)
+            kept.append(_entry(me.manager, UPDATE, me.api_version, when, me.subresource, made))
     if len(kept) == len(entries) and all(one is other for one, other in zip(kept, entries, strict=True)):
         return entries
     return in_order(_capped(kept))
@@ -282,14 +283,24 @@ def updated(
 @lru_cache(maxsize=1 << 12)
 def entry_for(manager: str, operation: str, version: str, stamp: str, subresource: str, raw: bytes) -> Entry:
     """One entry; equal ones are one object, since the pods of a template differ in nothing here."""
+    return _entry(manager, operation, version, stamp, subresource, fieldsets.read(raw))
+
+
+def _entry(manager: str, operation: str, version: str, stamp: str, subresource: str, fields: Set) -> Entry:
     entry: dict[str, Any] = {"manager": manager, "operation": operation, "apiVersion": version}
     if stamp:
         entry["time"] = stamp
     entry["fieldsType"] = "FieldsV1"
-    entry["fieldsV1"] = fieldsets.read(raw)
+    entry["fieldsV1"] = fields
     if subresource:
         entry["subresource"] = subresource
     return entry
+
+
+def _with_fields(entry: Entry, fields: Set) -> Entry:
+    get = entry.get
+    operation, version = get("operation", ""), get("apiVersion", "")
+    return _entry(get("manager", ""), operation, version, get("time", ""), get("subresource", ""), fields)
 
 
 def entry_of(entry: Entry, fields: Set) -> Entry:

@@ -20,6 +20,7 @@ Object = Mapping[str, Any]
 Fields = Callable[[str], Field | None]
 
 DIRECTIVE, RETAIN_KEYS = "$patch", "$retainKeys"
+STRINGS = frozenset({str})
 HOLDERS = (dict, list)
 ORDER_PREFIX, DELETE_PREFIX = "$setElementOrder/", "$deleteFromPrimitiveList/"
 
@@ -56,11 +57,14 @@ def _merge(original: Object, patch: Object, fields: Fields) -> dict[str, Any]:
     if DIRECTIVE in patch:
         return _directed(patch)
     merged = dict(original)
-    if RETAIN_KEYS in patch:
-        patch = _retain(merged, patch)
-    patch = _ordered(merged, patch, fields)
+    for key in patch:
+        if key[:1] == "$":
+            if RETAIN_KEYS in patch:
+                patch = _retain(merged, patch)
+            patch = _ordered(merged, patch, fields)
+            break
     for key, value in patch.items():
-        deletes = key.startswith(DELETE_PREFIX)
+        deletes = key[:1] == "$" and key.startswith(DELETE_PREFIX)
         if deletes:
             key = key.removeprefix(DELETE_PREFIX)
         if value is None:
@@ -151,7 +155,7 @@ def _identities(items: Sequence[Any], merge_key: str) -> list[Any]:
             keys = [item[merge_key] for item in items]
         except (KeyError, TypeError):
             keys = [None]
-        if all(type(key) is str for key in keys):
+        if STRINGS.issuperset(map(type, keys)):
             return keys
     return [_identity(item, merge_key) for item in items]
 
@@ -219,8 +223,11 @@ def _merge_elements(held: list[Any], given: list[Any], merge_key: str, fields: F
 
 def _normalized(merged: list[Any], first: Sequence[Any], held: Sequence[Any], merge_key: str) -> list[Any]:
     """The elements that ``first`` names in its order, the others woven in by the order in which they were held."""
-    keys, stood_keys = _identities(merged, merge_key), _identities(held, merge_key)
-    asked, stood = _places(_identities(first, merge_key)), _places(stood_keys)
+    keys, first_keys = _identities(merged, merge_key), _identities(first, merge_key)
+    if keys == first_keys and len(_places(keys)) == len(keys):
+        return merged  # nothing to weave in
+    stood_keys = _identities(held, merge_key)
+    asked, stood = _places(first_keys), _places(stood_keys)
     if len(set(keys)) == len(keys) and list(asked) == [key for key in keys if key in asked]:
         if len(asked) == len(keys) or keys == stood_keys:
             return merged  # in that order already

@@ -14,6 +14,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import eq, is_
 from typing import Any
 
 from seatrial.sim.machinery import moments
@@ -24,7 +25,8 @@ Path = tuple[Any, ...]
 """Where a value stands: () for the root, else (the parent's path, a key or index)."""
 Decoder = Callable[..., Any]
 """From a value, a Reading and a Path to the value as its type has it. Those of structs and of lists of structs also
-take a known value, which was read before: what of it is found again, as the very same object, is not read again."""
+take a known value, which was read before: what of it is found again, as the very same object, is not read again, and
+where nothing else is found, the answer is the known value itself."""
 
 NOTHING: Mapping[str, Any] = {}
 STRICT_ERRORS_MAX = 100
@@ -326,7 +328,7 @@ def _list(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Deco
         same = set(map(id, known))
         spare = len(known) - 1
         # An item that is new may still share its parts with the one that stood there.
-        return [
+        found = [
             empty()
             if item is None
             else item
@@ -334,6 +336,7 @@ def _list(field: Field, item_decoder: Decoder, empty: Callable[[], Any]) -> Deco
             else item_decoder(item, reading, (path, index), known[min(index, spare)])
             for index, item in enumerate(value)
         ]
+        return known if len(found) == len(known) and all(map(is_, found, known)) else found
 
     if item_decoder is _string:
         return strings
@@ -387,12 +390,14 @@ def struct_decoder(struct: Type) -> Decoder:
     """How a struct is read; its fields are looked up when the first value comes, as types refer to each other."""
     rows: dict[str, Row] = {}
     zeros: list[tuple[str, Any]] = []
+    nulls: dict[str, int] = {}
     order = tuple(struct.fields)
 
     def decode(value: Any, reading: Reading, path: Path, known: Mapping[str, Any] | None = None) -> Any:
         if not rows:
             rows.update(_rows(struct))
             zeros.extend(struct.zeros)
+            nulls.update({key: rows[key][2] for key, zero in zeros if zero is None})
         if type(value) is not dict:
             reading.mismatch(value, struct.go_name, path)
             return {}
@@ -407,6 +412,10 @@ def struct_decoder(struct: Type) -> Decoder:
                     reading.unknown.append(shown((path, key)))
                 continue
             if item is None:
+                if key in nulls:
+                    out[key] = None
+                    in_order = in_order and nulls[key] > last
+                    last = nulls[key]
                 continue
             read, keeps_empty, index, depth = row
             if depth == TEXT:
@@ -423,6 +432,13 @@ def struct_decoder(struct: Type) -> Decoder:
             if key not in out:
                 out[key] = zero
                 in_order = False
-        return out if in_order else {key: out[key] for key in order if key in out}
+        if not in_order:
+            out = {key: out[key] for key in order if key in out}
+        return known if known and len(out) == len(known) and _alike(out, known) else out
 
     return decode
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two structs of as many members have the very same ones in the same order."""
+    return all(map(is_, one.values(), other.values())) and all(map(eq, one, other))

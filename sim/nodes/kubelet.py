@@ -299,6 +299,7 @@ class Kubelet:
 
     def _forget(self, worker: PodWorker) -> None:
         self.workers.pop(worker.uid, None)
+        self.statuses.forget(worker.uid)
         self.references.release(worker.uid)
         self.certificates.forget(worker.uid)
         self.runtime.remove_pod(worker.uid)

@@ -87,11 +87,19 @@ def overwritten(ours: Object, theirs: Object) -> bool:
     """
     known = {found["type"]: found for found in theirs.get("conditions") or ()}
     for made in ours.get("conditions") or ():
-        if made["type"] in OWNED:
-            found = known.get(made["type"])
-            if found is None or any((found.get(key) or "") != (made.get(key) or "") for key in COMPARED):
+        kind = made["type"]
+        if kind in OWNED:
+            found = known.get(kind)
+            if found is None:
                 return True
-    return any(not _equal(value, theirs.get(key)) for key, value in ours.items() if key != "conditions")
+            if found != made and any((found.get(key) or "") != (made.get(key) or "") for key in COMPARED):
+                return True
+    for key, value in ours.items():
+        if key != "conditions":
+            found = theirs.get(key)
+            if value != found and not _equal(value, found):
+                return True
+    return False
 
 
 def _equal(ours: Any, theirs: Any) -> bool:
@@ -115,6 +123,8 @@ class Statuses:
         """Reports that are to be sent."""
         self._failed: dict[str, PodWorker] = {}
         """Reports that could not be sent, or are said to be something else: for the next tick."""
+        self._agreed: dict[str, tuple[Object, Object]] = {}
+        """By pod, the report and the server's status that were last found to agree."""
         self._more = Signal(kubelet.clock)
         self._process: Process | None = None
         self._tick: Timer | None = None
@@ -133,6 +143,7 @@ class Statuses:
             self._tick = None
         self._dirty.clear()
         self._failed.clear()
+        self._agreed.clear()
 
     def busy(self) -> bool:
         return bool(self._dirty or self._failed)
@@ -144,8 +155,23 @@ class Statuses:
 
     def seen(self, worker: PodWorker) -> None:
         """A version of the pod came: what somebody else overwrote is said again at the next tick (needsReconcile)."""
-        if worker.sent is worker.status and overwritten(worker.status, newest(worker).get("status") or {}):
+        if worker.sent is worker.status and self._is_overwritten(worker):
             self._again(worker)
+
+    def _is_overwritten(self, worker: PodWorker) -> bool:
+        """Whether the server says something else; of the same two statuses that is asked once."""
+        ours, theirs = worker.status, newest(worker).get("status") or {}
+        agreed = self._agreed.get(worker.uid)
+        if agreed is not None and agreed[0] is ours and agreed[1] is theirs:
+            return False
+        if overwritten(ours, theirs):
+            return True
+        self._agreed[worker.uid] = ours, theirs
+        return False
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone."""
+        self._agreed.pop(uid, None)
 
     def _again(self, worker: PodWorker) -> None:
         self._failed[worker.uid] = worker
@@ -161,7 +187,7 @@ class Statuses:
         for worker in failed.values():
             if not self._settled(worker):
                 self.changed(worker)
-            elif not worker.deleted and overwritten(worker.status, newest(worker).get("status") or {}):
+            elif not worker.deleted and self._is_overwritten(worker):
                 worker.sent = None
                 self.changed(worker)
 

@@ -77,7 +77,7 @@ def _contents(value: Object, legacy_finalizers: bool) -> Errors:
     if found := value.get("annotations"):
         errors += at("annotations", ANNOTATIONS(found))
     if found := value.get("ownerReferences"):
-        errors += owners(found)
+        errors += OWNERS(found)
     if legacy_finalizers and (found := value.get("finalizers")):
         errors += _legacy(found)
     if found := value.get("managedFields"):
@@ -175,6 +175,7 @@ def managers(entries: Sequence[Object]) -> Errors:
 LABELS = remembered(labels)
 ANNOTATIONS = remembered(annotation_map)
 MANAGERS = remembered(managers)
+OWNERS = remembered(owners)
 
 
 def metadata_update(new: Object, old: Object, legacy_finalizers: bool = True) -> Errors:

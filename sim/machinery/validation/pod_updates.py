@@ -191,21 +191,26 @@ def pod_status(new: Object, old: Object) -> Errors:
     spec = old.get("spec") or {}
     if status is before:
         return errors
-    for index, condition in enumerate(status.get("conditions") or ()):
+    # What is the old status' own was found right when it came.
+    conditions = status.get("conditions") or ()
+    for index, condition in enumerate(() if conditions is before.get("conditions") else conditions):
         if condition.get("type") not in SYSTEM_CONDITIONS:
             errors += at(f"metadata.conditions[{index}].Type", is_qualified_name(condition.get("type") or ""))
     nominated = status.get("nominatedNodeName")
     if nominated and nominated != before.get("nominatedNodeName"):
         errors += at("status.nominatedNodeName", is_subdomain(nominated))
-    errors += immutable("status.qosClass", status.get("qosClass"), before.get("qosClass"))
+    if status.get("qosClass") != before.get("qosClass"):
+        errors += immutable("status.qosClass", status.get("qosClass"), before.get("qosClass"))
     policy = spec.get("restartPolicy") or ""
     for field, rule in (
         ("containerStatuses", policy),
         ("initContainerStatuses", policy),
         ("ephemeralContainerStatuses", "Never"),
     ):
-        errors += at("status", _resurrected(field, status, before, rule, spec))
-    errors += at("status", [*_ips("podIPs", status), *_host_ips(status)])
+        if status.get(field) is not before.get(field):
+            errors += at("status", _resurrected(field, status, before, rule, spec))
+    if any(status.get(field) is not before.get(field) for field in ("podIPs", "hostIPs", "hostIP")):
+        errors += at("status", [*_ips("podIPs", status), *_host_ips(status)])
     return errors
 
 

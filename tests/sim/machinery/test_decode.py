@@ -191,3 +191,17 @@ def test_bodies_without_end_are_refused() -> None:
     with pytest.raises(ApiError, match="exceeded max depth"):
         decode.decode(definitions, crd.encode(), "application/json", "Warn")
     assert "exceeded max depth" in refused(b"[" * 100_000)
+
+
+def test_what_says_the_same_as_what_is_known_is_the_known_itself() -> None:
+    pods = BUILTIN.resource("pods")
+    conditions = [{"type": "Ready", "status": "True", "lastProbeTime": None}, {"type": "Initialized", "status": "True"}]
+    before, _ = decode.decode_value(pods, {"metadata": {"name": "a"}, "status": {"conditions": conditions}}, "Strict")
+    ready, initialized = before["status"]["conditions"]
+    value = {**before, "status": {"conditions": [{**ready, "lastProbeTime": None}, dict(initialized)]}}
+    after, _ = decode.decode_patched(pods, value, "Strict", None, before)
+    assert after["status"] is before["status"]
+    value["status"] = {"conditions": [{**ready, "status": "False"}, dict(initialized)]}
+    changed = decode.decode_patched(pods, value, "Strict", None, before)[0]["status"]["conditions"]
+    assert changed == [{**ready, "status": "False"}, initialized]
+    assert changed[1] is initialized

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +77,19 @@ def test_a_set_survives_being_written(one: set[Path]) -> None:
         again = fieldsets.read(fieldsets.written(found))
         assert members(again) == one
         assert fieldsets.read(fieldsets.written(again)) is again
+
+
+@given(paths, paths, paths)
+def test_a_changed_set_is_arranged_as_if_it_had_been_written_anew(
+    owned: set[Path], taken: set[Path], removed: set[Path]
+) -> None:
+    known = set_of(owned)
+    known = None if known is None else fieldsets.read(fieldsets.written(known))
+    left = fieldsets.union(fieldsets.difference(known, set_of(removed)), set_of(taken))
+    if left is not None:
+        found = fieldsets.arranged(left, known)
+        assert orjson.dumps(found) == orjson.dumps(fieldsets.read(fieldsets.written(left)))
+        assert (found is known) == (left is known)
 
 
 def test_elements_come_in_upstreams_order() -> None:
