@@ -85,7 +85,7 @@ def children_keys(owner: Owner) -> Callable[[Seen], Iterable[Any]]:
     def keys(seen: Seen) -> Sequence[tuple[str, str]]:
         new, old = seen.new, seen.old
         refs = seen.obj["metadata"].get("ownerReferences")
-        if refs and len(refs) == 1 and refs[0]["kind"] != owner.kind:
+        if refs and len(refs) == 1 and refs[0].get("controller") and refs[0]["kind"] != owner.kind:
             if new is None or old is None or old["metadata"].get("ownerReferences") == refs:
                 return NOBODY  # it was and is another kind's, as most children are
         namespace = seen.obj["metadata"].get("namespace", "")

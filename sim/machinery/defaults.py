@@ -96,10 +96,9 @@ def compiled(type: Type) -> Defaulter | None:
         if not (known and _same_but_status(obj, known)):
             for function in functions:
                 new = function(new)
-        changed: dict[str, Any] = {}
-        for name, value, explicit in plain:
-            if name not in new if explicit else not new.get(name):
-                changed[name] = value
+        changed = {
+            name: value for name, value, explicit in plain if (name not in new if explicit else not new.get(name))
+        }
         for name, child in below.items():
             value = changed[name] if name in changed else new.get(name)
             if value is not None and known.get(name) is not value:

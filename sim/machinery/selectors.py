@@ -97,7 +97,8 @@ def _equals(pairs: tuple[tuple[str, str], ...]) -> Matches:
     if len(pairs) == 1:
         ((only, wanted),) = pairs
         return lambda labels: labels.get(only) == wanted
-    return lambda labels: all(labels.get(key) == value for key, value in pairs)
+    all_wanted = dict(pairs).items()
+    return lambda labels: all_wanted <= labels.items()
 
 
 @lru_cache(maxsize=1 << 14)

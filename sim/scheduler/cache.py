@@ -77,6 +77,12 @@ class Cache:
         self._stale = False
         self._tallies: dict[Hashable, Tally] = {}
         self._tallied: dict[tuple[Traits, bool], list[Tally]] = {}
+        self._loose: list[Tally] = []
+        """Tallies that may count any pod."""
+        self._anchored: dict[Anchor, list[Tally]] = {}
+        """Tallies that count none but pods of one namespace with one label."""
+        self._bearers: dict[Anchor, int] = {}
+        """How many of the pods in ``where`` have a label."""
         self._labels: dict[str, LabelColumn] = {}
 
     def copy(self, but: str = "") -> Cache:
@@ -232,6 +238,7 @@ class Cache:
                 return
             self.remove_pod(pod.uid)
         self.where[pod.uid] = (pod, node)
+        self._bear(pod.traits, 1)
         row = self.row_of.get(node)
         if row is None or (self._stale and node not in self._listed):
             return
@@ -242,9 +249,19 @@ class Cache:
         entry = self.where.pop(uid, None)
         if entry is None:
             return
+        self._bear(entry[0].traits, -1)
         row = self.row_of.get(entry[1])
         if row is not None and uid in self.nodes[row].pods:
             self._count(row, entry[0], -1)
+
+    def _bear(self, traits: Traits, sign: int) -> None:
+        bearers = self._bearers
+        for anchor in _anchors(traits):
+            left = bearers.get(anchor, 0) + sign
+            if left:
+                bearers[anchor] = left
+            else:
+                del bearers[anchor]
 
     def node_of(self, uid: str) -> str | None:
         """Where the pod is counted, or None."""
@@ -379,13 +396,22 @@ class Cache:
 
     # tallies
 
-    def tally(self, key: Hashable, counts: Callable[[Traits, bool], int]) -> Tally:
-        """The tally of that key; a new one counts the pods that are there once."""
+    def tally(self, key: Hashable, counts: Callable[[Traits, bool], int], anchor: Anchor | None = None) -> Tally:
+        """The tally of that key; a new one counts the pods that are there once.
+
+        ``anchor``: it counts none but pods of that namespace with that label, so that others need not be shown to it.
+        """
         tally = self._tallies.get(key)
         if tally is None:
-            tally = self._tallies[key] = Tally(counts, len(self.nodes))
-            self._tallied.clear()
-            self._recount(tally)
+            tally = self._add_tally(key, counts, anchor)
+            if anchor is None or anchor in self._bearers:
+                self._recount(tally)
+        return tally
+
+    def _add_tally(self, key: Hashable, counts: Callable[[Traits, bool], int], anchor: Anchor | None) -> Tally:
+        tally = self._tallies[key] = Tally(counts, len(self.nodes))
+        (self._loose if anchor is None else self._anchored.setdefault(anchor, [])).append(tally)
+        self._tallied.clear()
         return tally
 
     def _recount(self, tally: Tally) -> None:
@@ -413,7 +439,9 @@ class Cache:
             self._register_terms(traits)
             if len(self._tallied) > 4 * len(self.nodes) + 10_000:
                 self._tallied.clear()
-            found = self._tallied[key] = [t for t in self._tallies.values() if t.counts(traits, terminating)]
+            near = (tally for anchor in _anchors(traits) for tally in self._anchored.get(anchor, ()))
+            found = [tally for tally in (*self._loose, *near) if tally.counts(traits, terminating)]
+            self._tallied[key] = found
         return found
 
     def _register_terms(self, traits: Traits) -> None:
@@ -426,10 +454,16 @@ class Cache:
         ):
             for term in terms:
                 if (kind, term) not in self.carried:
-                    tally = Tally(_carries(kind, term), len(self.nodes))
-                    self._tallies["carried", kind, term] = tally
-                    self._tallied.clear()
+                    tally = self._add_tally(("carried", kind, term), _carries(kind, term), None)
                     self.carried[kind, term] = CarriedTerm(kind, term, tally)
+
+
+Anchor = tuple[str, str, str]
+"""A namespace, and a label's name and value there."""
+
+
+def _anchors(traits: Traits) -> Iterator[Anchor]:
+    return ((traits.namespace, name, value) for name, value in traits.labels.items())
 
 
 def _facts(node: Object) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from seatrial.sim.machinery.selectors import Matches, labels
-from seatrial.sim.scheduler.cache import Cache
+from seatrial.sim.scheduler.cache import Anchor, Cache
 from seatrial.sim.scheduler.columns import HOSTNAME, ZONE, Column, DomainSums, LabelColumn, Mask, NodeInfo, Rows, Tally
 from seatrial.sim.scheduler.framework import (
     MAX_SCORE,
@@ -79,7 +79,10 @@ def _tally(cache: Cache, namespace: str, selector: Object | None, matches: Match
         return int(not terminating and traits.namespace == namespace and matches(traits.labels))
 
     key = ("spread", namespace, orjson.dumps(selector, option=orjson.OPT_SORT_KEYS))
-    return cache.tally(key, counts)
+    anchor: Anchor | None = None
+    for name, value in ((selector or {}).get("matchLabels") or {}).items():
+        anchor = (namespace, name, value)  # the last tells most as a rule: pod-template-hash comes after what was given
+    return cache.tally(key, counts, anchor)
 
 
 class PodTopologySpread(Plugin):
