@@ -35,7 +35,7 @@ def measure() -> Iterator[Figure]:
         yaml.safe_dump(spec, file)
         file.flush()
         began = time.perf_counter()
-        with running("--spec", file.name) as server:
+        with running("--file", file.name) as server:
             connection = server.connect()
             while ready_nodes(json.loads(call(connection, "GET", "/api/v1/nodes"))["items"]) <= NODES:
                 time.sleep(0.5)

@@ -127,7 +127,14 @@ def _what(change: Change) -> str:
         return "created"
     if change.verb == "DELETED":
         return "removed"
-    return ", ".join(differences(change)) or "changed"
+    return ", ".join(differences(change) or _parts(change.obj, change.old or {})) or "changed"
+
+
+def _parts(new: Object, old: Object) -> Iterator[str]:
+    """Where an object differs, when there is nothing more to tell about it."""
+    for top in ("spec", "status"):
+        one, other = old.get(top) or {}, new.get(top) or {}
+        yield from (f"{top}.{key} changed" for key in {**one, **other} if one.get(key) != other.get(key))
 
 
 def differences(change: Change) -> list[str]:

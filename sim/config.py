@@ -72,6 +72,8 @@ class ApiserverSpec(_Spec):
     """--max-requests-inflight: requests that read and wait; 0 for no limit."""
     max_mutating_requests_inflight: int = Field(default=200, ge=0)
     """--max-mutating-requests-inflight."""
+    compaction_period_us: int = Field(default=300 * S, gt=0)
+    """--etcd-compaction-interval: what was listed in pages before the last period but one has to be listed anew."""
     bookmark_period_us: int = 60 * S
     """How often a watch that asked for bookmarks gets one (cacher's bookmarkFrequency)."""
     watch_timeout_min_s: int = 1800

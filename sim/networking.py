@@ -5,6 +5,7 @@ Neither of nodes, workloads and network knows the others; here they meet.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ from seatrial.sim.network.statemetrics import StateMetrics
 from seatrial.sim.nodes import exporter
 from seatrial.sim.nodes.metrics_server import MetricsServer, resolution_of
 from seatrial.sim.nodes.node import Node
+from seatrial.sim.scheduler.config import read_config
+from seatrial.sim.scheduler.scheduler import Scheduler
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse, answered_after_us, dialled
 from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.world import World
@@ -133,6 +136,21 @@ class _Addons:
         pod = self._wiring.endpoint.server.store.get("pods", sandbox.namespace, sandbox.name)
         return str(pod["spec"].get("serviceAccountName", "default")) if pod is not None else "default"
 
+    def scheduler(self, proc: Proc) -> programs.Served:
+        """The control plane's scheduler for its own process, and for any other one more. Raises OSError and ConfigError
+        for a configuration that cannot be read."""
+        sandbox = proc.container.sandbox
+        if sandbox.host == self._control_plane and sandbox.host_network:
+            return self._control["kube-scheduler"], None
+        path = programs.flags_of(proc.argv).get("config")
+        try:
+            config = read_config(proc.fs.read(path, proc.cwd).decode()) if path else None
+        except OSError as problem:
+            raise OSError(problem.errno, os.strerror(problem.errno or 0).lower(), path) from None
+        user = service_account(sandbox.namespace, self._account(sandbox))
+        made = Scheduler(self._wiring, sandbox.host, config, user, sandbox.name)
+        return made, ports.of_component(self._wiring.endpoint.server, made.metrics)
+
     def of_control_plane(self, name: str) -> Callable[[Proc], Any]:
         """The component of that name, for a process on the control plane's machine; nothing elsewhere."""
         return lambda proc: self._control.get(name) if proc.container.sandbox.host == self._control_plane else None
@@ -173,10 +191,11 @@ def build(
         programs.table(
             {
                 "kube-proxy": lambda proc: proxies.get(proc.container.sandbox.host),
-                **{name: makers.of_control_plane(name) for name in control},
+                "kube-controller-manager": makers.of_control_plane("kube-controller-manager"),
             }
         )
     )
+    world.programs["kube-scheduler"] = programs.served(makers.scheduler, ports.SCHEDULER_PORT)
     world.programs["coredns"] = programs.coredns(makers.coredns)
     world.programs["metrics-server"] = programs.metrics_server(makers.metrics_server)
     world.programs["sample-apiserver"] = programs.extension_server(makers.sample_apiserver)

@@ -7,7 +7,7 @@ from the beginning, and fail while their containers do not run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -34,6 +34,7 @@ Steps = Generator[Any, Any, int]
 Program = Callable[[Proc], Steps]
 LAMEDUCK_US = 5_000_000
 """How long CoreDNS goes on answering after TERM (the health plug-in's lameduck)."""
+HEALTH = ("/livez", "/readyz", "/healthz")
 PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 _READY = HttpResponse(200, PLAIN, b"OK")
 _NOT_READY = HttpResponse(503, PLAIN, b"kubernetes")
@@ -82,6 +83,45 @@ def of_component(find: Callable[[Proc], Component | None]) -> Program:
     return program
 
 
+Served = tuple[Component, Callable[[HttpRequest], HttpResponse] | None]
+"""A component, and what answers on its port unless that is the machine's."""
+
+
+def served(make: Callable[[Proc], Served], port: int) -> Program:
+    """A program that is a component with health and metrics over TLS. Where ``make`` raises OSError or ValueError, for
+    flags or files that are wrong, the process ends with the reason in klog's form."""
+
+    def program(proc: Proc) -> Steps:
+        try:
+            component, answer = make(proc)
+        except (OSError, ValueError) as problem:
+            text = f"open {problem.filename}: {problem.strerror}" if isinstance(problem, OSError) else str(problem)
+            at = proc.clock.micro_stamp()
+            when = f"{at[5:7]}{at[8:10]} {at[11:26]}"
+            proc.err(f'E{when}       1 run.go:72] "command failed" err={orjson.dumps(text).decode()}\n')
+            return 1
+        heed(proc)
+        component.start()
+        proc.on_exit.append(lambda _: component.stop())
+        if answer is not None:
+            listen(proc, int(flags_of(proc.argv).get("secure-port", port)), Page(answer, own_certificate))
+        yield Signal(proc.clock).wait()
+        return 0
+
+    return program
+
+
+def flags_of(argv: Sequence[str]) -> dict[str, str]:
+    """The flags of a Go program: ``--name=value``, ``--name value``, or ``--name`` alone, which means true."""
+    found: dict[str, str] = {}
+    words = list(argv[1:])
+    for word, following in zip(words, [*words[1:], "-"], strict=True):
+        if word.startswith("-"):
+            name, given, value = word.lstrip("-").partition("=")
+            found[name] = value if given else "true" if following.startswith("-") else following
+    return found
+
+
 def needed(
     host: str, fail: Callable[[], Callable[[], None]], resume: Callable[[Proc], str] = lambda proc: ""
 ) -> Program:
@@ -124,11 +164,17 @@ class Page:
         answer: Callable[[HttpRequest], HttpResponse],
         certificate: Certificate | None = None,
         clock: Clock | None = None,
+        lasting: tuple[str, ...] = (),
     ) -> None:
+        """``lasting``: paths at which what is well stays well until the process ends, and nobody is told of."""
         self.http = answer
+        self._lasting = lasting
         self._clock = clock
         self.certificate = certificate
         """For whoever ends TLS, of a server that speaks it."""
+
+    def traces(self, request: HttpRequest) -> tuple[None] | None:
+        return (None,) if request.path.startswith(self._lasting or ("\n",)) else None
 
     def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
         return HttpConnection(self, on_data, on_close, client, self._clock)
@@ -158,8 +204,8 @@ def coredns(make: Callable[[Proc, Callable[[], str]], CoreDNS]) -> Program:
         proc.out(".:53\nCoreDNS-1.13.1\nlinux/amd64\n")
         for protocol in ("UDP", "TCP"):
             listen(proc, 53, NameServer(server, protocol), protocol)
-        listen(proc, 8080, Page(lambda _: HttpResponse(200, PLAIN, b"OK")))
-        listen(proc, 8181, Page(lambda _: _READY if server.ready else _NOT_READY))
+        listen(proc, 8080, Page(lambda _: HttpResponse(200, PLAIN, b"OK"), lasting=("/",)))
+        listen(proc, 8181, Page(lambda _: _READY if server.ready else _NOT_READY, lasting=("/",)))
         yield Signal(proc.clock).wait()
         return 0
 
@@ -178,7 +224,9 @@ def ingress_controller(make: Callable[[Proc], IngressController]) -> Program:
         listen(proc, 80, Page(lambda request: controller.serve(request, False), clock=proc.clock))
         listen(proc, 443, Page(lambda request: controller.serve(request, True), controller.certificate, proc.clock))
         listen(proc, 8443, Page(_admitted, own_certificate))
-        listen(proc, 10254, Page(lambda _: HttpResponse(200 if controller.ready else 500, PLAIN, b"ok")))
+        listen(
+            proc, 10254, Page(lambda _: HttpResponse(200 if controller.ready else 500, PLAIN, b"ok"), lasting=("/",))
+        )
         yield Signal(proc.clock).wait()
         return 0
 
@@ -225,7 +273,7 @@ def metrics_server(make: Callable[[Proc], MetricsServer]) -> Program:
         flags = dict(word.lstrip("-").partition("=")[::2] for word in proc.argv[1:])
 
         def answer(request: HttpRequest) -> HttpResponse:
-            if request.path.startswith(("/livez", "/readyz", "/healthz")):
+            if request.path.startswith(HEALTH):
                 well = server.ready or not request.path.startswith("/readyz")
                 return HttpResponse(200 if well else 500, PLAIN, b"ok" if well else b"metric-storage-ready failed")
             try:
@@ -234,7 +282,7 @@ def metrics_server(make: Callable[[Proc], MetricsServer]) -> Program:
                 return HttpResponse(error.code, PLAIN, error.text.encode())
             return HttpResponse(code, {"Content-Type": "application/json"}, orjson.dumps(body))
 
-        listen(proc, int(flags.get("secure-port", "443")), Page(answer, own_certificate))
+        listen(proc, int(flags.get("secure-port", "443")), Page(answer, own_certificate, lasting=HEALTH))
         yield Signal(proc.clock).wait()
         return 0
 

@@ -72,8 +72,9 @@ def compared(reference: Path, other: Path, tolerances: Tolerances) -> Comparison
         one, two = recording.read(reference), recording.read(other)
     except (ValueError, OSError) as problem:
         raise Problem("crosscheck", str(problem), "record it anew: seatrial crosscheck record") from None
-    if not one:
-        raise Problem(f"{reference}", "it holds no recordings", f"seatrial crosscheck record --out {reference}")
+    for folder, recordings in ((reference, one), (other, two)):
+        if not recordings:
+            raise Problem(f"{folder}", "it holds no recordings", f"seatrial crosscheck record --out {folder}")
     return compare(one, two, tolerances)
 
 

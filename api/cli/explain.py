@@ -118,6 +118,8 @@ def summary(found: dict[str, Any]) -> list[str]:
         made = found["preemption"]
         victims = [f"{each['namespace']}/{each['name']}" for each in made["victims"]]
         said.append(f"  Room would be made on {made['node']} by evicting {some(victims)}.")
+    if "extendersNotAsked" in found:
+        said.append(f"  Without what extenders would say, who are not asked: {some(found['extendersNotAsked'])}.")
     said += [f"  {text}" for text in waiting(found.get("waiting"))]
     return said
 

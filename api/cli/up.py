@@ -167,7 +167,7 @@ def up(
       seatrial up --nodes 2 --node-names 'node{n}'  workers called node1 and node2
       seatrial up --nodes 0 --controllers none      a bare API server, as envtest's
       seatrial up --kubeconfig /tmp/k --ephemeral   leaves no trace; for CI
-      seatrial up --spec Seatrial.yaml              machines, latencies and limits of your own
+      seatrial up --file Seatrial.yaml              machines, latencies and limits of your own
       seatrial up --scheduler-config packer.yaml    a scheduler with profiles of your own
       seatrial up --api-profile book                manifests of Kubernetes 1.18 apply as they are
     """

@@ -13,7 +13,6 @@ same.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from random import Random
 from typing import Any, Final
 
 from seatrial.sim.apiserver.client import (
@@ -29,6 +28,7 @@ from seatrial.sim.apiserver.request import Object, Request
 from seatrial.sim.apiserver.watching import Frame, WatchStream
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import Clock, Signal, Timer
+from seatrial.sim.kernel.streams import Seldom
 from seatrial.sim.kernel.topology import Way
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.kinds import Resource
@@ -50,7 +50,7 @@ class Backoff:
     MAX_US: Final = 30_000_000
     RESET_US: Final = 120_000_000
 
-    def __init__(self, clock: Clock, rng: Random) -> None:
+    def __init__(self, clock: Clock, rng: Seldom) -> None:
         self._clock, self._rng = clock, rng
         self._next_us = self.BASE_US
         self._last = clock.now
@@ -326,7 +326,8 @@ class Informer:
 
     def run(self) -> Steps:
         """The reflector: lists and watches until it is killed."""
-        rng = self._wiring.streams(f"informer/{self._client.host}/{self._client.user.name}/{self.resource.storage}")
+        whose = f"{self._client.host}/{self._client.user.name}"
+        rng = self._wiring.streams.seldom(f"informer/{whose}/{self.resource.storage}")
         backoff = Backoff(self._clock, rng)
         self._wiring.informers[self] = None
         try:
@@ -363,7 +364,7 @@ class Informer:
             self._tell(verb, obj, old)
         self.changed.fire()
 
-    def _watch(self, backoff: Backoff, rng: Random) -> Steps:
+    def _watch(self, backoff: Backoff, rng: Seldom) -> Steps:
         """Watches until a new list is needed."""
         while True:
             timeout_s = _timeout_s(rng)
@@ -391,7 +392,7 @@ class Informer:
             if not (yield from self._follow(response.body, rng)):
                 return
 
-    def _follow(self, stream: WatchStream, rng: Random) -> Steps:
+    def _follow(self, stream: WatchStream, rng: Seldom) -> Steps:
         """Takes in a stream to its end; returns whether to go on from where it ended."""
         began, before = self._clock.now, self.view.revision
 
@@ -441,7 +442,7 @@ class Informer:
             handler(verb, new, old)
 
 
-def _timeout_s(rng: Random) -> int:
+def _timeout_s(rng: Seldom) -> int:
     return int(WATCH_TIMEOUT_MIN_S * (1 + rng.random()))
 
 

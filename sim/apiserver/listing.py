@@ -26,6 +26,15 @@ Object = Mapping[str, Any]
 Keep = Callable[[Object], bool]
 
 CONTINUE_VERSION = "meta.k8s.io/v1"
+LATEST = -1
+"""The revision of a token that goes on with whatever is there (handleCompactedErrorForPaging)."""
+EXPIRED = "The resourceVersion for the provided list is too old."
+INCONSISTENT = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
+)
 
 
 def keeper(context: Context, options: ListOptions, name: str = "") -> Keep | None:
@@ -43,6 +52,35 @@ def keeper(context: Context, options: ListOptions, name: str = "") -> Keep | Non
     if len(parts) == 1:
         return parts[0]
     return lambda obj: all(part(obj) for part in parts)
+
+
+class Pages:
+    """Until when lists go on as they were begun: etcd forgets, at every tick, what was before the tick before.
+
+    Only revisions that somebody was given a token for are looked at, and they leave nothing in the history. *Not
+    modelled*: that exact lists of other revisions end as soon.
+    """
+
+    def __init__(self, began_us: int, period_us: int) -> None:
+        self._began_us, self._period_us = began_us, period_us
+        self._given: dict[int, int] = {}
+        """When a list of each revision was last begun, in the order of both."""
+        self._over = 0
+        """Up to which revision nothing goes on."""
+
+    def begin(self, revision: int, now: int) -> None:
+        """A list of what is there now has further pages."""
+        self._given.pop(revision, None)
+        self._given[revision] = now
+
+    def is_over(self, revision: int, now: int) -> bool:
+        """Whether a list that was begun at a revision cannot go on."""
+        ticks = (now - self._began_us) // self._period_us
+        compacted_us = self._began_us + (ticks - 1) * self._period_us
+        while self._given and (oldest := next(iter(self._given.items())))[1] < compacted_us:
+            self._over = oldest[0]
+            del self._given[oldest[0]]
+        return revision <= self._over
 
 
 class Page:
@@ -85,6 +123,11 @@ def find(context: Context, options: ListOptions) -> Page:
     if options.continue_:
         token_revision, after = read_continue(options.continue_)
         exact = token_revision if token_revision > 0 else None
+        if exact is not None and context.server.pages.is_over(exact, context.server.clock.now):
+            raise errors.PageExpired(INCONSISTENT, write_continue(LATEST, after))
+        if token_revision == LATEST:
+            # Whatever rests would have written by now.
+            context.server.standing.look()
     limited = options.limit > 0 and not (options.resource_version == "0" and not options.match)
     if not limited and exact is None and not after:
         found = _found(context, options)
@@ -93,7 +136,9 @@ def find(context: Context, options: ListOptions) -> Page:
     try:
         found = store.list_at(storage, namespace or None, exact)
     except Compacted:
-        raise errors.expired(_expired_text(options.continue_)) from None
+        if after:
+            raise errors.PageExpired(INCONSISTENT, write_continue(LATEST, after)) from None
+        raise errors.expired(EXPIRED) from None
     at = exact or store.revision
     if after:
         found = found[bisect_left(found, after, key=lambda obj: key_of(obj, namespace)) :]
@@ -103,6 +148,8 @@ def find(context: Context, options: ListOptions) -> Page:
     if not limited or len(found) <= options.limit:
         return Page(found, at)
     items = found[: options.limit]
+    if exact is None:
+        context.server.pages.begin(at, context.server.clock.now)
     token = write_continue(at, key_of(items[-1], namespace) + "\x00")
     return Page(items, at, token, None if keep is not None else len(found) - options.limit)
 
@@ -121,12 +168,6 @@ def _readable(context: Context, options: ListOptions, found: Sequence[Object]) -
     """Raises Unconverted for all objects at once whose fields the selector cannot read yet."""
     if options.field_selector and field_selectors.reads_version(options.field_selector, context.resource):
         require(context, found)
-
-
-def _expired_text(token: str) -> str:
-    if token:
-        return "The provided continue parameter is too old to display a consistent list result."
-    return "The resourceVersion for the provided list is too old."
 
 
 def key_of(obj: Object, namespace: str) -> str:

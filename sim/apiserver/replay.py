@@ -32,6 +32,8 @@ def leaves_no_trace(endpoint: Endpoint, request: Request) -> bool:
     resource = server.kinds.find(info.group, info.version, info.resource) if info.is_resource else None
     if resource is not None and server.standing.leaves_trace(info, resource, bool(request.query.get("watch"))):
         return False
+    if request.query.get("continue") and server.standing.is_due():
+        return False
     return resource is None or resource.custom is None or resource.custom.converter is None
 
 

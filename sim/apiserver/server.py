@@ -28,6 +28,7 @@ from seatrial.sim.apiserver.context import Context, ExternalCall, Steps
 from seatrial.sim.apiserver.customresource_conversion import converting
 from seatrial.sim.apiserver.flowcontrol import FlowControl
 from seatrial.sim.apiserver.kubelets import Kubelets
+from seatrial.sim.apiserver.listing import Pages
 from seatrial.sim.apiserver.metrics import Counted
 from seatrial.sim.apiserver.molds import Molds
 from seatrial.sim.apiserver.options import first
@@ -85,6 +86,7 @@ class Apiserver:
         """What /metrics tells of requests."""
         self.began_us = clock.now
         self.kubelets = kubelets if kubelets is not None else Kubelets(Topology(), "")
+        self.pages = Pages(clock.now, spec.apiserver.compaction_period_us)
         self.customresources = customresources.CustomResources(self)
         self.customresources.restore()
         self.aggregation = aggregation.Aggregation(self)

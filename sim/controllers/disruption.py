@@ -1,7 +1,6 @@
-"""PodDisruptionBudgets: how many pods may go, kept current for the eviction API.
+"""PodDisruptionBudgets: how many pods may go, kept current for the eviction API; pods that were to go and did not.
 
-Source: k8s.io/kubernetes/pkg/controller/disruption/disruption.go. *Not modelled*: the clean-up of DisruptionTarget
-conditions of pods that were never deleted.
+Source: k8s.io/kubernetes/pkg/controller/disruption/disruption.go.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from seatrial.sim.controllers.conditions import put_in_place
 from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.informers import controller_of
 from seatrial.sim.controllers.ownership import DEPLOYMENT, REPLICA_SET, labels_of
-from seatrial.sim.controllers.podstate import is_ready, is_terminating
 from seatrial.sim.machinery import selectors
 from seatrial.sim.machinery.errors import ApiError
 
@@ -39,7 +37,25 @@ class NoScale(Exception):
 
 
 def reconcile(turn: Turn) -> Steps:
-    namespace, name = turn.key
+    *work, namespace, name = turn.key
+    if not work:
+        return (yield from _budget(turn, namespace, name))
+    pod = turn.view("pods").get(namespace, name)
+    if pod is None:
+        return None
+    if work[0] == "several":
+        text = f'Pod "{namespace}"/"{name}" matches multiple PodDisruptionBudgets.  Chose "{work[1]}" arbitrarily.'
+        yield Record(pod, "Warning", "MultiplePodDisruptionBudgets", text)
+        return None
+    left = plan.stale_in(pod, turn.clock_now())
+    if left is None or left > 0:
+        return None if left is None else Outcome(left)
+    conditions = put_in_place(pod["status"]["conditions"], plan.spared(pod, turn.stamp))
+    yield update_status("pods", pod, {**pod["status"], "conditions": conditions})
+    return None
+
+
+def _budget(turn: Turn, namespace: str, name: str) -> Steps:
     budget = turn.view(BUDGETS).get(namespace, name)
     if budget is None:
         return None
@@ -63,7 +79,8 @@ def reconcile(turn: Turn) -> Steps:
     before = (budget.get("status") or {}).get("disruptedPods") or {}
     disrupted, overdue, recheck = plan.still_disrupted(pods, before, now)
     for pod in overdue:
-        text = f"Pod was expected by PDB {namespace}/{name} to be deleted but it wasn't"
+        # The namespace stands in the place of the name upstream, too.
+        text = f"Pod was expected by PDB {namespace}/{namespace} to be deleted but it wasn't"
         yield Record(pod, "Warning", "NotDeleted", text)
     healthy = plan.healthy_count(pods, disrupted, now)
     wanted = plan.expected(budget, len(pods), scale)
@@ -138,25 +155,21 @@ def _controller_scale(
     return ref["uid"], scale["spec"].get("replicas", 0)
 
 
-def pod_keys(seen: Seen) -> Iterable[tuple[str, str]]:
-    """The budgets whose selector matches the pod as it is or as it was."""
-    new, old = seen.new, seen.old
-    if new is not None and old is not None and _shown(new) == _shown(old):
-        return ()
-    namespace = seen.obj["metadata"]["namespace"]
-    budgets = seen.view(BUDGETS).list(namespace)
-    if not budgets:
-        return ()
-    labels = [labels_of(pod) for pod in (new, old) if pod is not None]
-    return [
-        (namespace, budget["metadata"]["name"])
-        for budget in budgets
-        if any(selectors.labels(budget["spec"].get("selector"))(each) for each in labels)
+def pod_keys(seen: Seen) -> Iterable[tuple[str, ...]]:
+    """One budget whose selector matches the pod; the pod itself while it is the target of a disruption."""
+    metadata = seen.obj["metadata"]
+    namespace, name, labels = metadata["namespace"], metadata["name"], labels_of(seen.obj)
+    if seen.new is not None and plan.stale_in(seen.new, seen.now) is not None:
+        yield "stale", namespace, name
+    budgets = [
+        budget["metadata"]["name"]
+        for budget in seen.view(BUDGETS).list(namespace)
+        if selectors.labels(budget["spec"].get("selector"))(labels)
     ]
-
-
-def _shown(pod: Object) -> tuple[Any, ...]:
-    return is_ready(pod), is_terminating(pod), labels_of(pod), controller_of(pod)
+    if budgets:
+        yield namespace, budgets[0]
+    if len(budgets) > 1:
+        yield "several", budgets[0], namespace, name
 
 
 CONTROLLER = Controller(

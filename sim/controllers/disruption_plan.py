@@ -10,12 +10,16 @@ from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
-from seatrial.sim.controllers.podstate import is_ready, is_terminating
+from seatrial.sim.controllers.conditions import find
+from seatrial.sim.controllers.podstate import is_ready, is_terminating, phase
 from seatrial.sim.controllers.shares import scaled
 from seatrial.sim.kernel.clock import parse_stamp
 
 DELETION_TIMEOUT_US = 120 * S
 """How long an evicted pod may take to show that it is being deleted."""
+STALE_US = 120 * S
+"""How long a pod may be the target of a disruption without being deleted (stalePodDisruptionTimeout)."""
+TARGET = "DisruptionTarget"
 
 
 def printed(selector: Mapping[str, Any] | None) -> str:
@@ -92,6 +96,24 @@ def still_disrupted(
         kept[name] = before[name]
         recheck = left if recheck is None else min(recheck, left)
     return kept, overdue, recheck
+
+
+def stale_in(pod: Object, now: int) -> int | None:
+    """µs until the pod is no longer taken for one that is about to be deleted; None when nobody says that it is
+    (nonTerminatingPodHasStaleDisruptionCondition). The kubelet takes its time."""
+    target = find((pod.get("status") or {}).get("conditions"), TARGET)
+    if target is None or target["status"] != "True" or target.get("reason") == "TerminationByKubelet":
+        return None
+    if is_terminating(pod) or phase(pod) in ("Succeeded", "Failed"):
+        return None
+    return max(0, parse_stamp(target["lastTransitionTime"]) + STALE_US - now)
+
+
+def spared(pod: Object, stamp: str) -> dict[str, Any]:
+    """The condition of a pod that was to be deleted and was not."""
+    generation = pod["metadata"].get("generation")
+    observed = {"observedGeneration": generation} if generation else {}
+    return {"type": TARGET, "status": "False", **observed, "lastProbeTime": None, "lastTransitionTime": stamp}
 
 
 def status(budget: Object, healthy: int, wanted: Expected, disrupted: Mapping[str, str], stamp: str) -> dict[str, Any]:

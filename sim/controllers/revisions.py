@@ -37,8 +37,16 @@ def in_order(found: Sequence[Object]) -> list[Object]:
 
 
 def patch_of(template: Mapping[str, Any]) -> dict[str, Any]:
-    """What a revision holds: a strategic merge patch that puts the template back."""
-    return {"spec": {"template": {**template, "$patch": "replace"}}}
+    """What a revision holds: a strategic merge patch that puts the template back. Clients compare its bytes."""
+    patch: dict[str, Any] = _ordered({"spec": {"template": {**template, "$patch": "replace"}}})
+    return patch
+
+
+def _ordered(value: Any) -> Any:
+    """With keys in their order, as Go's encoder of maps has them."""
+    if isinstance(value, Mapping):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    return [_ordered(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def data_hash(data: Mapping[str, Any], collisions: int) -> str:
@@ -49,15 +57,8 @@ def data_hash(data: Mapping[str, Any], collisions: int) -> str:
     return safe_encode(str(fnv32(f"{text}{collisions}".encode())))
 
 
-def _ordered(value: Any) -> Any:
-    """With keys in their order, as Go's encoder of maps has them: clients compare a revision's bytes."""
-    if isinstance(value, Mapping):
-        return {key: _ordered(value[key]) for key in sorted(value)}
-    return [_ordered(each) for each in value] if isinstance(value, list | tuple) else value
-
-
 def new_revision(kind: Owner, owner: Object, number: int, collisions: int, labels: Mapping[str, str]) -> dict[str, Any]:
-    data = _ordered(patch_of(owner["spec"]["template"]))
+    data = patch_of(owner["spec"]["template"])
     digest = data_hash(data, collisions)
     metadata: dict[str, Any] = {
         "name": revision_name(owner["metadata"]["name"], digest),

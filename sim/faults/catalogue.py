@@ -105,6 +105,7 @@ class Faults:
     def _start(self, active: Active) -> None:
         active.timer = None
         active.heal = active.fault.start(self._seams)
+        self._stir()
         if active.fault.once:
             self._active.pop(active.name, None)
             return
@@ -119,6 +120,12 @@ class Faults:
             active.timer.cancel()
         if active.heal is not None:
             active.heal()
+            self._stir()
+
+    def _stir(self) -> None:
+        """What machines see may be different from now on."""
+        for node in self._seams.nodes.values():
+            node.kubelet.stir()
 
     def clear(self) -> None:
         """Takes all back, the last one first."""

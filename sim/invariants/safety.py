@@ -41,13 +41,19 @@ from seatrial.sim.store.log import Change
 
 Object = Mapping[str, Any]
 Wrong = Iterator[str]
+COLLECTORS = ("orphan", "foregroundDeletion")
+"""The garbage collector's finalizers."""
 
 # --- safety of objects
 
 
 def finalizers_are_waited_for(change: Change, world: World) -> Wrong:
-    if change.verb == "DELETED" and change.obj["metadata"].get("finalizers") and change.storage != "namespaces":
-        yield f"{called(change.obj)} is gone with finalizers {change.obj['metadata']['finalizers']}"
+    """Users may withdraw what they asked the garbage collector for: a second deletion, with another propagation policy,
+    takes its finalizers away."""
+    waited = change.obj["metadata"].get("finalizers") or ()
+    held = [name for name in waited if change.cause is not None or name not in COLLECTORS]
+    if change.verb == "DELETED" and held and change.storage != "namespaces":
+        yield f"{called(change.obj)} is gone with finalizers {held}"
     if change.verb == "MODIFIED" and change.old is not None and not stays(change.old) and stays(change.obj):
         yield f"{called(change.obj)} was on its way out and stays after all"
 

@@ -14,6 +14,9 @@ class Listeners:
         self._calls: dict[int, Callable[[], None]] = {}
         self._added = 0
 
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
     def add(self, call: Callable[[], None]) -> Callable[[], None]:
         """Calls from now on; returns what ends that, which may be called more than once."""
         self._added += 1

@@ -13,6 +13,32 @@ ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 LETTERS: Final = float(len(ALPHABET))
 
 
+class Seldom:
+    """A stream for who draws a few times a day: kept as the number of its draws, because there are many such and a
+    ``Random`` takes kilobytes. The draws are those of the stream of that name."""
+
+    __slots__ = ("_drawn", "_made", "_seed")
+
+    FEW: Final = 16
+    """Who has drawn so often is no such, and gets a generator that stays."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed, self._drawn = seed, 0
+        self._made: Random | None = None
+
+    def random(self) -> float:
+        """The next draw."""
+        if self._made is not None:
+            return self._made.random()
+        made = Random(self._seed)
+        for _ in range(self._drawn):
+            made.random()
+        self._drawn += 1
+        if self._drawn > self.FEW:
+            self._made = made
+        return made.random()
+
+
 class Streams:
     """``streams("kubelet/w1")``: the stream of that name, always the same object.
 
@@ -22,11 +48,19 @@ class Streams:
     def __init__(self, seed: int | str) -> None:
         self.seed = seed
         self._streams: dict[str, Random] = {}
+        self._seldom: dict[str, Seldom] = {}
 
     def __call__(self, name: str) -> Random:
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = Random(f"{self.seed}/{name}")
+        return stream
+
+    def seldom(self, name: str) -> Seldom:
+        """The stream of that name, for who draws from it a few times a day."""
+        stream = self._seldom.get(name)
+        if stream is None:
+            stream = self._seldom[name] = Seldom(f"{self.seed}/{name}")
         return stream
 
 

@@ -156,6 +156,18 @@ def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     return ApiError(415, "UnsupportedMediaType", text)
 
 
+class PageExpired(ApiError):
+    """A page of a list that cannot be continued as it was; ``token`` continues it with what is there now."""
+
+    def __init__(self, text: str, token: str) -> None:
+        super().__init__(410, "Expired", text)
+        self.args = (text, token)
+        self.token = token
+
+    def status(self) -> dict[str, Any]:
+        return {**super().status(), "metadata": {"continue": self.token}}
+
+
 def expired(text: str) -> ApiError:
     return ApiError(410, "Expired", text)
 

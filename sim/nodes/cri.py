@@ -241,6 +241,23 @@ class ContainerConfig:
     """Whether it may do what root of the machine may."""
 
 
+class Resting(Protocol):
+    """Requests that are not made, but accounted for."""
+
+    asked: int
+    """How many would have been made, as of the last ``settle``."""
+    next_us: int
+
+    def settle(self) -> None:
+        """Accounts for what would have been asked by now."""
+
+    def stir(self) -> None:
+        """The pod may be another from now on: all who rest there are stirred."""
+
+    def leave(self) -> None:
+        """Asks no more."""
+
+
 class Workloads(Protocol):
     """What runs inside containers, and the registry their images come from."""
 
@@ -280,6 +297,19 @@ class Workloads(Protocol):
 
     def connect(self, sandbox: Sandbox, host: str, port: int) -> Any:
         """Tries a connection to the sandbox: raises OSError with the dialler's words."""
+
+    def rest(
+        self,
+        sandbox: Sandbox,
+        host: str,
+        port: int,
+        asked: tuple[str, Mapping[str, str]] | None,
+        rhythm: tuple[int, int],
+        stirred: Callable[[], None],
+    ) -> Resting | None:
+        """Rests from requests (path, headers) or mere connections that got on well just now and would be repeated:
+        ``rhythm`` is when the next would be made and each further one's delay, in µs. ``stirred`` is called when they
+        may go otherwise from then on. None when that would not be noticed."""
 
     def health(self, sandbox: Sandbox, host: str, port: int, service: str, tls: bool) -> str:
         """What gRPC's health protocol says of a service. Raises LookupError for one that the server does not know,

@@ -13,7 +13,7 @@ from typing import Any
 
 from seatrial.sim.apiserver.client import Client
 from seatrial.sim.apiserver.informer import Informer
-from seatrial.sim.apiserver.request import Request, User
+from seatrial.sim.apiserver.request import User
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import Process, Timer, parse_stamp
 from seatrial.sim.machinery.metrics import Meters
@@ -164,6 +164,16 @@ class Kubelet:
             found.append("events")
         return found
 
+    @property
+    def is_lazy(self) -> bool:
+        """Whether what changes nothing need not be executed (``apiserver.standing``)."""
+        return self.wiring.endpoint.server.standing.lazy
+
+    def stir(self) -> None:
+        """Something about the machine may be different from now on."""
+        for worker in self.workers.values():
+            worker.probes.stir()
+
     def spawn(self, steps: Generator[Any, Any, Any], name: str) -> Process:
         return self.clock.spawn(steps, name)
 
@@ -226,6 +236,7 @@ class Kubelet:
             self._added(new)
         elif _only_status(new, worker.pod):
             before, worker.pod = worker.pod, new
+            worker.probes.stir()
             worker.volumes.pod = new
             self._reconcile(worker, new, before)
         else:
@@ -334,6 +345,7 @@ class Kubelet:
             if worker is None or worker.record is record:
                 continue
             worker.record = record
+            worker.probes.stir()
             if worker.state == SYNC:
                 worker.wake()
 
@@ -387,6 +399,7 @@ class Kubelet:
             waiting = volumes.unattached()
             if clock.now >= worker.mount_at_us:
                 problems = volumes.set_up(waiting)
+                worker.probes.stir()
                 if not problems and not waiting:
                     worker.mounted = True
                     worker.mount_at_us, worker.mount_delay_us = 0, settings.mount_retry_us
@@ -426,35 +439,6 @@ class Kubelet:
         worker = self.workers.get(uid)
         if worker is not None and worker.mounted:
             worker.refresh_due()
-
-    def token_of(self, pod: Object, source: Object) -> Any:
-        """A function that gives the bytes of a projected token, asked for when somebody reads it."""
-        body = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "metadata": {"name": pod["spec"].get("serviceAccountName", "default")},
-            "spec": {
-                "expirationSeconds": source.get("expirationSeconds") or 3600,
-                "audiences": [source["audience"]] if source.get("audience") else [],
-                "boundObjectRef": {
-                    "apiVersion": "v1",
-                    "kind": "Pod",
-                    "name": pod["metadata"]["name"],
-                    "uid": pod["metadata"]["uid"],
-                },
-            },
-        }
-        namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
-        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-
-        def read() -> bytes:
-            request = Request("POST", path, body=body, user=self.client.user, user_agent=USER_AGENT)
-            response = self.wiring.endpoint.server.handle(request)
-            if response.code >= 400:
-                return b""
-            return str(response.body["status"]["token"]).encode()
-
-        return read
 
     @staticmethod
     def parse(stamp: str) -> int:

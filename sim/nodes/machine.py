@@ -303,6 +303,7 @@ class Registration:
     def changed(self) -> None:
         """Something about the machine is different: the next look at it will say so."""
         self._pending = True
+        self.kubelet.stir()
         if self._beat is not None:
             self._standing.wake(self.nodes.storage, "", self.spec.name)
         self._news.fire()

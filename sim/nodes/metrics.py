@@ -40,11 +40,11 @@ def operated(meters: Meters, operation: str) -> None:
         meters.count("kubelet_started_containers_total", ("container",))
 
 
-def probed(meters: Meters, worker: PodWorker, container: str, kind: str, result: str) -> None:
-    """A probe came to a result."""
+def probed(meters: Meters, worker: PodWorker, container: str, kind: str, result: str, times: int = 1) -> None:
+    """A probe came to a result, or several times to the same."""
     metadata = worker.pod["metadata"]
     place = (container, metadata["namespace"], metadata["name"], metadata["uid"])
-    meters.count(PROBES, (*place, kind.capitalize(), RESULTS.get(result, "unknown")))
+    meters.count(PROBES, (*place, kind.capitalize(), RESULTS.get(result, "unknown")), times)
 
 
 def started(meters: Meters, worker: PodWorker, containers: Iterable[ContainerRecord], now_us: int) -> None:
@@ -101,6 +101,8 @@ def metrics(kubelet: Kubelet) -> tuple[str, bytes]:
 
 def probes(kubelet: Kubelet) -> tuple[str, bytes]:
     """/metrics/probes."""
+    for worker in kubelet.workers.values():
+        worker.probes.settle()
     return TEXT, kubelet.meters.text({}, [PROBES])
 
 

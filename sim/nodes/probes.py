@@ -1,7 +1,9 @@
 """Startup, liveness and readiness probes: one process per probe, as upstream's probe workers.
 
-Source: k8s.io/kubernetes/pkg/kubelet/prober/{worker,prober,prober_manager}.go and k8s.io/kubernetes/pkg/probe. Not
-modelled: the random wait before first probes after a kubelet's restart.
+A probe over the network that passes, and will until something happens to its pod, rests: its requests are accounted for
+when somebody looks (``cri.Resting``), and it goes on at its rhythm as soon as the pod is stirred. Source:
+k8s.io/kubernetes/pkg/kubelet/prober/{worker,prober,prober_manager}.go and k8s.io/kubernetes/pkg/probe. Not modelled:
+the random wait before first probes after a kubelet's restart.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.config import MS, S
-from seatrial.sim.kernel.clock import TIMEOUT, Process, Signal
+from seatrial.sim.kernel.clock import TIMEOUT, Clock, Process, Signal
 from seatrial.sim.nodes import metrics
-from seatrial.sim.nodes.cri import RUNNING, ContainerRecord
+from seatrial.sim.nodes.consumption import is_limited
+from seatrial.sim.nodes.cri import RUNNING, ContainerRecord, Resting
 from seatrial.sim.nodes.spec import NOT_FOUND, is_sidecar
 from seatrial.sim.nodes.status import TERMINAL, Probed
 
@@ -32,6 +35,32 @@ OUTPUT_MAX = 10 * 1024
 EXEC_US = 40 * MS
 REQUEST_US = 2 * MS
 DEADLINE_EXCEEDED = "context deadline exceeded"
+
+
+class Quiet:
+    """A probe's process waits until its pod is stirred."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._process: Process | None = None
+        self._stirred = False
+        self.resting: Resting | None = None
+
+    def stir(self) -> None:
+        """The process goes on at this instant, after what is already due."""
+        process, self._process, self._stirred = self._process, None, True
+        if process is not None:
+            self._clock.at(self._clock.now, process.wake)
+
+    def arm(self, process: Process) -> None:
+        self._process = process
+        if self._stirred:
+            self.stir()
+
+    def disarm(self) -> None:
+        self._process = None
+        if self.resting is not None:
+            self.resting.leave()
 
 
 class Errored(Exception):
@@ -53,6 +82,14 @@ class Probe:
         self.last = ""
         self.trigger = Signal(worker.kubelet.clock)
         self.triggered = False
+        self._quiet: Quiet | None = None
+        self._counted = 0
+        """How many of the requests that were not made have been counted."""
+        self._asked_us = 0
+        self._asked: ContainerRecord | None = None
+        """The container that was asked last."""
+        self._begun_us: int | None = None
+        """When the request was sent that is on its way since before the pod was stirred."""
         name = f"probe/{worker.kubelet.node_name}/{container['name']}/{kind}"
         self.process: Process | None = worker.kubelet.spawn(self._loop(), name)
 
@@ -60,6 +97,44 @@ class Probe:
         if self.process is not None:
             self.process.kill()
             self.process = None
+            self.settle()
+            self._quiet = None
+
+    def stir(self) -> None:
+        """What the probe looks at may be different from now on."""
+        if self._quiet is not None and self._quiet.resting is not None:
+            self._quiet.resting.stir()
+        else:
+            self._stirred()
+
+    def _stirred(self) -> None:
+        self.worker.probes.go_on()
+
+    def go_on(self) -> None:
+        """A rest is over; a wait begins anew."""
+        if self._quiet is not None:
+            self.settle()
+            self._quiet.stir()
+        else:
+            self.trigger.fire()
+
+    @property
+    def asked_us(self) -> tuple[int, int]:
+        """When it asked last; of those who asked at one instant, who had waited longer comes first."""
+        resting = self._quiet.resting if self._quiet is not None else None
+        period = int(self.spec.get("periodSeconds") or 10) * S
+        return (self._asked_us if resting is None else resting.next_us - period), -period
+
+    def settle(self) -> None:
+        """Counts what would have been asked by now."""
+        resting = self._quiet.resting if self._quiet is not None else None
+        if resting is not None:
+            resting.settle()
+            times, self._counted = resting.asked - self._counted, resting.asked
+            if times:
+                self.run += times
+                kubelet, name = self.worker.kubelet, self.container["name"]
+                metrics.probed(kubelet.meters, self.worker, name, self.kind, "success", times)
 
     def poke(self) -> None:
         """Probes at once: the container is started and not known to be ready."""
@@ -71,15 +146,61 @@ class Probe:
         period = int(self.spec.get("periodSeconds") or 10) * S
         due = clock.now
         while True:
-            self.triggered = False
+            if self._begun_us is None:
+                self.triggered = False
             if not (yield from self._once()):
                 break
             if self.triggered:
                 continue
             while due <= clock.now:
                 due += period
-            yield self.trigger.wait(due - clock.now, periodic=self._steady())
+            quiet = self._rest(due, period)
+            if quiet is not None:
+                yield quiet
+                due = self._go_on(quiet, due, period)
+                if self._begun_us is not None or self.triggered:
+                    continue
+            while clock.now < due and not self.triggered:
+                yield self.trigger.wait(due - clock.now, periodic=self._steady())
         self.process = None
+
+    def _rest(self, due: int, period: int) -> Quiet | None:
+        """To be yielded instead of the probes from ``due`` on; None when they have to be made."""
+        kubelet, spec = self.worker.kubelet, self.spec
+        record = self.worker.record.latest(self.container["name"])
+        well = self.result == self.last == "success" and record is not None and record.id == self.container_id
+        if not well or record is None or record.state != RUNNING or not kubelet.is_lazy:
+            return None
+        if self.kind == "startup":
+            self._quiet = Quiet(kubelet.clock)  # it has nothing to do any more
+            return self._quiet
+        sandbox = kubelet.runtime.sandboxes.get(self.worker.uid)
+        action = spec.get("httpGet") or spec.get("tcpSocket")
+        if sandbox is None or action is None or is_limited(self.worker.pod):
+            return None
+        asked = (path_of(action), headers_of(action)) if "httpGet" in spec else None
+        quiet, host, rhythm = Quiet(kubelet.clock), action.get("host") or sandbox.ip, (due + REQUEST_US, period)
+        port = port_number(self.container, action["port"])
+        quiet.resting = kubelet.runtime.workloads.rest(sandbox, host, port, asked, rhythm, self._stirred)
+        if quiet.resting is None:
+            return None
+        self._quiet, self._counted = quiet, 0
+        return quiet
+
+    def _go_on(self, quiet: Quiet, due: int, period: int) -> int:
+        """When the next probe is due after a rest that began before the one of ``due``; one that is on its way goes
+        on."""
+        now, resting = self.worker.kubelet.clock.now, quiet.resting
+        if resting is not None:
+            resting.leave()
+        self.settle()
+        self._quiet = None
+        if resting is None:
+            return due if due > now else due + ((now - due) // period + 1) * period
+        due = resting.next_us - REQUEST_US
+        if due <= now:
+            self._begun_us = due
+        return due
 
     def _steady(self) -> bool:
         """Whether the next probe is mere rhythm: the container is old, or what it waits for has come."""
@@ -94,6 +215,22 @@ class Probe:
 
     def _once(self) -> Generator[Any, Any, bool]:
         """One look at the container; whether to go on (doProbe)."""
+        worker, name = self.worker, self.container["name"]
+        record = self._asked
+        if self._begun_us is None or record is None:
+            looked = self._look()
+            if looked is not None:
+                return looked
+            record = self._asked = worker.record.latest(name)
+            assert record is not None
+        result = yield from self._attempts(record)
+        if result is None or worker.record.latest(name) is not record:
+            return True
+        self._count(result)
+        return True
+
+    def _look(self) -> bool | None:
+        """Whether to go on without asking; None: the container is to be asked."""
         worker, name = self.worker, self.container["name"]
         if worker.status.get("phase") in TERMINAL:
             return False
@@ -115,13 +252,7 @@ class Probe:
         if worker.pod["metadata"].get("deletionTimestamp") and self.kind != "readiness":
             self.result = "success"
             return False
-        if not self._due(record):
-            return True
-        result = yield from self._attempts(record)
-        if result is None or worker.record.latest(name) is not record:
-            return True
-        self._count(result)
-        return True
+        return None if self._due(record) else True
 
     def _due(self, record: ContainerRecord) -> bool:
         clock = self.worker.kubelet.clock
@@ -173,7 +304,9 @@ class Probe:
         if "exec" in spec:
             timeout = int(spec.get("timeoutSeconds") or 1) * S
             return (yield from self._exec(record, list(spec["exec"].get("command") or ()), timeout))
-        yield self.worker.kubelet.clock.sleep(REQUEST_US, periodic=self._steady())
+        clock, begun, self._begun_us = self.worker.kubelet.clock, self._begun_us, None
+        self._asked_us = (clock.now if begun is None else begun) + REQUEST_US
+        yield clock.sleep(self._asked_us - clock.now, periodic=self._steady())
         sandbox = self.worker.kubelet.runtime.sandboxes.get(self.worker.uid)
         if sandbox is None:
             raise Errored("pod sandbox is gone")
@@ -192,11 +325,8 @@ class Probe:
     def _http(self, workloads: Any, sandbox: Any, action: Object) -> tuple[bool, str]:
         host = action.get("host") or sandbox.ip
         port = port_number(self.container, action["port"])
-        path = action.get("path") or "/"
-        path = path if path.startswith("/") else f"/{path}"
+        path, headers = path_of(action), headers_of(action)
         scheme = (action.get("scheme") or "HTTP").lower()
-        headers = {"User-Agent": "kube-probe/1.37", "Accept": "*/*"}
-        headers.update({header["name"]: header["value"] for header in action.get("httpHeaders") or ()})
         try:
             timeout = int(self.spec.get("timeoutSeconds") or 1) * S
             code, _ = workloads.http_get(sandbox, host, port, path, headers, scheme == "https", timeout)
@@ -261,6 +391,18 @@ def exec_error(exec_id: str, problem: FileNotFoundError) -> str:
     )
 
 
+def path_of(action: Object) -> str:
+    """The path of an HTTP probe."""
+    path: str = action.get("path") or "/"
+    return path if path.startswith("/") else f"/{path}"
+
+
+def headers_of(action: Object) -> dict[str, str]:
+    """The headers of an HTTP probe."""
+    given = {header["name"]: header["value"] for header in action.get("httpHeaders") or ()}
+    return {"User-Agent": "kube-probe/1.37", "Accept": "*/*", **given}
+
+
 def port_number(container: Object, port: Any) -> int:
     """A port by number or by the name that the container gives it. Raises Errored."""
     if isinstance(port, int):
@@ -299,6 +441,25 @@ class Probes:
                 probe = probes.pop(kind, None)
                 if probe is not None:
                     probe.stop()
+
+    def stir(self) -> None:
+        """Something about the pod may be different from now on."""
+        for probes in self.by_container.values():
+            for probe in probes.values():
+                probe.stir()
+
+    def go_on(self) -> None:
+        """All rests of the pod are over. Those who ask at one instant next do it in the order in which they asked
+        last."""
+        every = [probe for probes in self.by_container.values() for probe in probes.values()]
+        for probe in sorted(every, key=lambda each: each.asked_us):
+            probe.go_on()
+
+    def settle(self) -> None:
+        """Counts what would have been asked by now."""
+        for probes in self.by_container.values():
+            for probe in probes.values():
+                probe.settle()
 
     def started(self, name: str, record: ContainerRecord) -> bool:
         """Whether a running container is past its startup probe."""

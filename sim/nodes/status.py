@@ -121,6 +121,7 @@ def container_status(facts: Containers, container: Object, kind: str) -> dict[st
 def _vanished(status: dict[str, Any], old: Object) -> None:
     """A container that was reported and is no longer there: after a kubelet's or a machine's restart."""
     state = old.get("state") or {}
+    status["lastState"] = old.get("lastState") or {}
     if "terminated" in state:
         status["state"] = state
         for key in ("image", "imageID", "containerID"):

@@ -13,6 +13,7 @@ from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from seatrial.sim.apiserver.request import Request
 from seatrial.sim.nodes import podcertificates, trustbundles
 from seatrial.sim.nodes.cri import Mount, Volume
 from seatrial.sim.nodes.environment import ConfigError, expand, field_value, resource_value
@@ -231,7 +232,7 @@ def _projected(volumes: PodVolumes, source: Object, name: str) -> Files:
     for index, part in enumerate(source.get("sources") or ()):
         if "serviceAccountToken" in part:
             token = part["serviceAccountToken"]
-            files[token["path"]] = (volumes.kubelet.token_of(volumes.pod, token), mode)
+            files[token["path"]] = (_token(volumes.kubelet, volumes.pod, token), mode)
         if "clusterTrustBundle" in part:
             bundle = part["clusterTrustBundle"]
             try:
@@ -265,3 +266,33 @@ SOURCES: Mapping[str, Callable[..., Files]] = {
     "downwardAPI": _downward,
 }
 """Volumes whose contents the kubelet writes, which can also be part of a projected one."""
+
+
+def _token(kubelet: Any, pod: Object, source: Object) -> Callable[[], bytes]:
+    """A function that gives the bytes of a projected token, asked for when somebody reads it."""
+    body = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "metadata": {"name": pod["spec"].get("serviceAccountName", "default")},
+        "spec": {
+            "expirationSeconds": source.get("expirationSeconds") or 3600,
+            "audiences": [source["audience"]] if source.get("audience") else [],
+            "boundObjectRef": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "name": pod["metadata"]["name"],
+                "uid": pod["metadata"]["uid"],
+            },
+        },
+    }
+    namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+
+    def read() -> bytes:
+        request = Request("POST", path, body=body, user=kubelet.client.user, user_agent=kubelet.client.user_agent)
+        response = kubelet.wiring.endpoint.server.handle(request)
+        if response.code >= 400:
+            return b""
+        return str(response.body["status"]["token"]).encode()
+
+    return read

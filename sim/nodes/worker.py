@@ -112,6 +112,7 @@ class PodWorker:
         """A new version of the pod from the API server."""
         deadline = self.pod["spec"].get("activeDeadlineSeconds")
         self.pod = self.volumes.pod = pod
+        self.probes.stir()
         if self.started_us and pod["spec"].get("activeDeadlineSeconds") != deadline:
             self._set_deadline()
         if pod["metadata"].get("deletionTimestamp") is not None:
@@ -211,6 +212,7 @@ class PodWorker:
                 yield kubelet.clock.sleep(newer - kubelet.clock.now)
                 self.record = kubelet.runtime.record(self.uid)
             self._pending = False
+            self.probes.stir()
             again, periodic = yield from SYNCS[self.state](self)
             self._synced_us = self._regular_us = kubelet.clock.now
             if self.state == FINISHED:

@@ -56,8 +56,18 @@ class Scheduler:
 
     name = NAME
 
-    def __init__(self, wiring: Wiring, host: str, config: SchedulerConfig | None = None) -> None:
-        self.wiring, self.host = wiring, host
+    def __init__(
+        self,
+        wiring: Wiring,
+        host: str,
+        config: SchedulerConfig | None = None,
+        user: User = USER,
+        instance: str = "",
+    ) -> None:
+        """``instance``: by what name it goes in leases and events, as a process in a pod by its pod's; empty: by its
+        host's."""
+        self.wiring, self.host, self.instance = wiring, host, instance or host
+        self._user = user
         self.config = config or default_config()
         self._processes: list[Process] = []
         self._main: Process | None = None
@@ -67,7 +77,7 @@ class Scheduler:
         self.meters = Meters(NAME)
         """What this process counted."""
         self._began_us = 0
-        self._rng: Random = wiring.streams(f"scheduler/{host}")
+        self._rng: Random = wiring.streams(f"scheduler/{self.instance}")
 
     @property
     def running(self) -> bool:
@@ -92,7 +102,7 @@ class Scheduler:
                 self._lead()
                 return
             recorder: str = self.config.profiles[0]["schedulerName"]
-            elector = Elector(wiring, self.client, self._rng, self.host, election, recorder)
+            elector = Elector(wiring, self.client, self._rng, self.instance, election, recorder)
             self._elector = elector
             yield from elector.acquire()
             self._lead()
@@ -112,14 +122,14 @@ class Scheduler:
         limits = wiring.spec.client
         qps = limits.scheduler_qps if config.qps is None else config.qps
         burst = limits.scheduler_burst if config.burst is None else config.burst
-        self.client = Client(wiring, self.host, USER, AGENT, max(qps, 0), burst)
+        self.client = Client(wiring, self.host, self._user, AGENT, max(qps, 0), burst)
         self.client.meters = self.meters
-        sender = Client(wiring, self.host, USER, AGENT, max(qps, 0), burst)
+        sender = Client(wiring, self.host, self._user, AGENT, max(qps, 0), burst)
         kinds = wiring.kinds
         events = kinds.find("events.k8s.io", "v1", "events")
         if events is None:
             raise LookupError("the cluster serves no events.k8s.io/v1")
-        self.recorder = Recorder(wiring.clock, sender, events, self.host)
+        self.recorder = Recorder(wiring.clock, sender, events, self.instance)
         self.cache = Cache()
         self.intern = Intern()
         self.frameworks: dict[str, Framework] = frameworks(config, self.cache)
@@ -144,7 +154,7 @@ class Scheduler:
     def _watch(self) -> list[Informer]:
         """The informers, wired to the cache and the queue."""
         intake = Intake(self)
-        unlimited = Client(self.wiring, self.host, USER, AGENT)
+        unlimited = Client(self.wiring, self.host, self._user, AGENT)
         unlimited.meters = self.meters
         informers = []
         for storage in ("pods", "nodes", *OTHER_KINDS):

@@ -50,7 +50,8 @@ def what_if(scheduler: Scheduler, pod: Object) -> dict[str, Any]:
     not run or has no profile for the pod.
 
     Beside what ``explanation`` gives: ``bound`` (the node it has), ``waiting`` (its place in the queue), ``best`` (the
-    nodes that score highest, of which one is taken at random) and ``preemption`` (who would have to go).
+    nodes that score highest, of which one is taken at random), ``preemption`` (who would have to go) and
+    ``extendersNotAsked`` (who else would have a say).
     """
     if not scheduler.running:
         raise LookupError("kube-scheduler is not running")
@@ -74,6 +75,9 @@ def what_if(scheduler: Scheduler, pod: Object) -> dict[str, Any]:
         explained["bound"] = bound
     elif waiting := _waiting(scheduler, info):
         explained["waiting"] = waiting
+    silent = [extender.url for extender in scheduler.extenders if extender.interested(info.traits)]
+    if silent:
+        explained["extendersNotAsked"] = silent
     if candidate is not None:
         explained["preemption"] = _preemption(candidate)
     return explained

@@ -14,9 +14,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.sim.kernel.clock import Signal
-from seatrial.sim.kernel.listeners import Listeners
 from seatrial.sim.workloads import cgroup
 from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure, space_of
+from seatrial.sim.workloads.log import Log
+from seatrial.sim.workloads.net import ports_of
 from seatrial.sim.workloads.process import NULL, Null, Pipe, Proc, Sink, Stream
 from seatrial.sim.workloads.queueing import Queue, Taken
 from seatrial.sim.workloads.session import Attachment, Session, Terminal, interrupt
@@ -31,8 +32,6 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROGRAM_ROOTS = ("/usr/", "/sbin/", "/bin/")
 EXHAUST_BYTES_PER_S = 400 * 1024 * 1024
 """How fast a program fills memory that reads without end."""
-LOG_BYTES_MAX, LOG_FILES_MAX = 10 * 1024 * 1024, 5
-"""containerLogMaxSize of the kubelet."""
 NODE_MEMORY = 4 * 1024**3
 SET_UID = 0o4000
 """The bit of a file's mode."""
@@ -58,57 +57,6 @@ class Ended(NamedTuple):
     oom: bool = False
 
 
-class Log:
-    """What a container wrote to its standard streams, line by line.
-
-    A log that has grown too large is put aside, as the kubelet rotates it, and nobody reads it any more.
-    """
-
-    def __init__(self, now: Callable[[], int]) -> None:
-        self.lines: list[tuple[int, str, bytes]] = []
-        self.dropped = 0
-        """Lines that were put aside."""
-        self._size = self._aside = 0
-        self._now = now
-        self._partial: dict[str, bytes] = {}
-        self._listeners = Listeners()
-
-    @property
-    def size(self) -> int:
-        """Bytes on the disk, with the files that were put aside."""
-        return self._size + self._aside
-
-    def write(self, stream: str, data: bytes) -> None:
-        whole = self._partial.pop(stream, b"") + data
-        *lines, rest = whole.split(b"\n")
-        now = self._now()
-        if self._size > LOG_BYTES_MAX:
-            self.dropped += len(self.lines)
-            self._aside = min(self._aside + self._size, (LOG_FILES_MAX - 1) * LOG_BYTES_MAX)
-            self.lines.clear()
-            self._size = 0
-        self._size += len(data)
-        self.lines += [(now, stream, line + b"\n") for line in lines]
-        if rest:
-            self._partial[stream] = rest
-        if lines:
-            self._tell()
-
-    def finish(self) -> None:
-        """The container ended: what has no newline is a line too."""
-        now = self._now()
-        for stream, data in self._partial.items():
-            self.lines.append((now, stream, data))
-        self._partial.clear()
-        self._tell()
-
-    def on_append(self, call: Callable[[], None]) -> Callable[[], None]:
-        return self._listeners.add(call)
-
-    def _tell(self) -> None:
-        self._listeners.tell()
-
-
 class Container:
     """One container (cri.Process)."""
 
@@ -131,7 +79,9 @@ class Container:
         """What was in the own layer after so many changes."""
         self.changed = Signal(self.clock)
         """Fires when a file was written."""
-        self.log = Log(lambda: self.clock.now)
+        self._rest = ports_of(config.sandbox).rest
+        self.fs.on_written = self._rest.stir
+        self.log = Log(lambda: self.clock.now, self._rest)
         self.started_us = self.clock.now
         self.oom: bool = False
         self.requests = 0
@@ -144,6 +94,7 @@ class Container:
         self._rng: Random | None = None
         self._on_exit = on_exit
         self._attached: list[Attachment] = []
+        self._out: Sink | None = None
         self.stdin: Pipe | None = None
         self.terminal: Terminal | None = None
         self._mount()
@@ -222,7 +173,7 @@ class Container:
             self.terminal = Terminal(self.clock, self._wrote, self.config.stdin)
             self.terminal.input.opened(True)
             return {0: self.terminal.input, 1: self.terminal.stream, 2: self.terminal.stream}
-        out = Sink(lambda data: self._wrote("stdout", data))
+        out = self._out = Sink(lambda data: self._wrote("stdout", data))
         err = Sink(lambda data: self._wrote("stderr", data))
         if not self.config.stdin:
             return {0: Null(), 1: out, 2: err}
@@ -420,6 +371,7 @@ class Container:
         return session
 
     def attach(self, on_output: Callable[[str, bytes], None], on_exit: Callable[[int], None]) -> Attachment:
+        self._rest.stir()
         made = Attachment(self, on_output, on_exit)
         self._attached.append(made)
         return made
@@ -442,6 +394,7 @@ class Container:
 
     def work(self, count: int, cost_ns: int, over_us: int, window: int, places: int) -> Taken:
         """Takes in requests that cost CPU; ``places`` is how many may wait."""
+        self._rest.settle()
         if self._queue is None:
             rng = Random(f"{self.world.seed}/{self.name}/{self.started_us}/requests")
             self._queue = Queue(self.clock.now, self.capacity, places, rng)
@@ -450,10 +403,34 @@ class Container:
         before = self.queued_bytes()
         taken = self._queue.take(self.clock.now, count, cost_ns, over_us, window)
         self._grown(self.queued_bytes() - before)
+        if not self._queue.is_idle(self.clock.now):
+            self._rest.stir()
         return taken
+
+    def work_at(self, at: int, cost_ns: int) -> None:
+        """What one more request like an earlier one took, of which this is the first to be told."""
+        assert self._queue is not None
+        self.requests += 1
+        self._queue.take(at, 1, cost_ns)
+
+    def is_swift(self, cost_ns: int) -> bool:
+        """Whether requests are answered at once, those that cost so much among them."""
+        queue = self._queue
+        return queue is not None and queue.is_idle(self.clock.now) and queue.is_soon_done(cost_ns)
+
+    def logs(self, proc: Proc) -> bool:
+        """Whether what a process says goes into the log, line by line, and to nobody else."""
+        stream = proc.fds.get(1)
+        return stream is self._out and not self._attached and not self.log.followed
+
+    def log_at(self, at: int, line: bytes) -> None:
+        """A line that was written at a time, of which this is the first to be told."""
+        self.log.write_at(at, "stdout", line)
+        self.world.wrote(self, len(line))
 
     def queued_bytes(self) -> int:
         """Memory that requests under way take."""
+        self._rest.settle()
         return 0 if self._queue is None else self._queue.under_way(self.clock.now) * self.request_bytes
 
     def grow(self, proc: Proc, by: int) -> None:
@@ -477,6 +454,7 @@ class Container:
 
     def busy(self) -> int:
         """Nanocores that requests take now."""
+        self._rest.settle()
         return 0 if self._queue is None else self._queue.busy(self.clock.now)
 
     def count(self) -> int:
@@ -490,6 +468,7 @@ class Container:
         return self._measured[1]
 
     def cpu_total_ns(self) -> int:
+        self._rest.settle()
         steady = sum(proc.cpu_nano for proc in self.processes.values())
         total = min(steady, self.capacity) * max(self.clock.now - self.started_us, 0) // 1_000_000
         if self._queue is not None:

@@ -181,6 +181,8 @@ class FileSystem:
         self.is_full: Callable[[], bool] = _has_room
         """Whether the machine's disk takes no more."""
         self.changes = 0
+        self.on_written: Callable[[], None] = _unheard
+        """Told that something is about to change."""
         """Counts writes: whoever remembers an answer can tell whether it still holds."""
 
     # Finding
@@ -311,6 +313,7 @@ class FileSystem:
     def written(self) -> None:
         """Something changed, maybe in a mounted tree that others have too."""
         self.changes += 1
+        self.on_written()
         for mounted in self.mounts.values():
             if mounted.changed is not None and mounted.looked_at:
                 mounted.changed()
@@ -392,6 +395,14 @@ class FileSystem:
             raise failure(errno.ENOENT, path)
         return node
 
+    def is_private(self, path: str) -> bool:
+        """Whether nobody outside the pod, but its kubelet, writes at or below a path."""
+        at = "/" + "/".join(_split(path, "/")) + "/"
+        return all(
+            mounted.source == "tmpfs" or not (f"{each}/".startswith(at) or at.startswith(f"{each}/"))
+            for each, mounted in self.mounts.items()
+        )
+
     def mount(self, path: str, mounted: Mounted) -> None:
         """Mounts a tree or file; the mount point is made when it is not there."""
         at = "/" + "/".join(_split(path, "/"))
@@ -400,6 +411,10 @@ class FileSystem:
             self.make_dir(parent, parents=True)
         self.mounts[at] = mounted
         self.changes += 1
+
+
+def _unheard() -> None:
+    return None
 
 
 def _split(path: str, cwd: str) -> list[str]:

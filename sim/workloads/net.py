@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from seatrial.sim.workloads.resting import Rest, Trace
+
 if TYPE_CHECKING:
     from seatrial.sim.workloads.world import World
 
@@ -78,6 +80,14 @@ class Listener(Protocol):
         """A connection: write(bytes), close_write(), close()."""
 
 
+class Steady(Protocol):
+    """A listener that may know that an answer is the same until something happens to its container."""
+
+    def traces(self, request: HttpRequest) -> tuple[Trace | None] | None:
+        """What each further request like one that was just answered leaves behind, in a tuple; None when the answer
+        may become another by itself."""
+
+
 class Network(Protocol):
     """The way from a container to whatever it wants to reach."""
 
@@ -100,10 +110,12 @@ class Network(Protocol):
 class Ports:
     """What listens in one network namespace."""
 
-    __slots__ = ("listeners",)
+    __slots__ = ("listeners", "rest")
 
     def __init__(self) -> None:
         self.listeners: dict[tuple[str, int], Listener] = {}
+        self.rest = Rest()
+        """Who asks them the same again and again."""
 
 
 def ports_of(sandbox: Any) -> Ports:

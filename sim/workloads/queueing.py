@@ -24,6 +24,10 @@ FEW = 8
 """So many are looked at one by one."""
 
 
+NOTABLE_US = 100_000
+"""A wait that somebody may notice."""
+
+
 class Taken(NamedTuple):
     """What became of requests."""
 
@@ -48,6 +52,13 @@ class Queue:
         self._flows: list[tuple[int, int]] = []
         """(until when, ns per second)."""
         self._cost_ns = 1
+
+    def is_idle(self, now: int) -> bool:
+        """Whether one who asks now hardly waits for others."""
+        return not self.rate(now) and self.is_soon_done(self.backlog_ns)
+
+    def is_soon_done(self, work_ns: int) -> bool:
+        return work_ns * S // self.capacity < NOTABLE_US
 
     def rate(self, now: int) -> int:
         """ns per second that flow in."""

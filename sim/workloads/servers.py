@@ -19,6 +19,7 @@ from seatrial.sim.workloads.filesystem import Dir
 from seatrial.sim.workloads.http import HttpConnection
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import SIGNALS, Proc
+from seatrial.sim.workloads.resting import Trace
 from seatrial.sim.workloads.undescribed import WORK_US, said
 
 Steps = Generator[Any, Any, int]
@@ -126,6 +127,26 @@ class Server:
             self.proc.out(_access_line(self.proc, request, response))
         return charged(self.proc, service.cost, request, response)
 
+    def traces(self, request: HttpRequest) -> tuple[Trace | None] | None:
+        """What is answered follows from files and from the work at hand; each request adds to that, and to the log."""
+        proc, service, container = self.proc, self.service, self.proc.container
+        cost_ns = service.cost.cpu_us * 1000
+        if self._answer is None or not container.is_swift(cost_ns):
+            return None
+        if service.kind == "static" and not proc.fs.is_private(service.root):
+            return None
+        if service.access_log and not container.logs(proc):
+            return None
+        response = self._answer(proc, service, request)
+        before, _, after = _access_line(proc, request, response).partition(_access_time(proc.clock.now))
+
+        def trace(at: int) -> None:
+            if service.access_log:
+                container.log_at(at, f"{before}{_access_time(at)}{after}".encode())
+            container.work_at(at, cost_ns)
+
+        return (trace,)
+
     def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Any:
         if self.service.banner:
             on_data(self.service.banner.encode())
@@ -133,11 +154,15 @@ class Server:
 
 
 def _access_line(proc: Proc, request: HttpRequest, response: HttpResponse) -> str:
-    stamp = stamp_of(proc.clock.now)
-    when = f"{stamp[8:10]}/{MONTHS[int(stamp[5:7]) - 1]}/{stamp[:4]}:{stamp[11:19]} +0000"
+    when = _access_time(proc.clock.now)
     agent = request.headers.get("User-Agent") or request.headers.get("user-agent") or "-"
     line = f'{request.client} - - [{when}] "{request.method} {request.path} HTTP/1.1"'
     return f'{line} {response.code} {len(response.body)} "-" "{agent}" "-"\n'
+
+
+def _access_time(at: int) -> str:
+    stamp = stamp_of(at)
+    return f"{stamp[8:10]}/{MONTHS[int(stamp[5:7]) - 1]}/{stamp[:4]}:{stamp[11:19]} +0000"
 
 
 def static(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:

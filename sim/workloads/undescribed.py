@@ -3,7 +3,8 @@
 What is inside such an image cannot be known, so that it is taken to do what its pod expects of it: a program that the
 pod names is there; it listens on the ports that the pod mentions and goes on, or, where the pod waits for an end
 (``ContainerConfig.ends``), does its work and succeeds. As a webhook it admits what it is asked about, and converts
-objects by their version alone; behind an APIService it serves no resources. Only what a container's main process starts
+objects by their version alone; behind an APIService it serves no resources. One that is called as a component of the
+cluster is, kube-scheduler say, is that component. Only what a container's main process starts
 is taken for granted: who looks around with exec finds what is in the tree. *Not modelled*: commands of such images that
 fail because they are misspelt.
 """
@@ -37,7 +38,7 @@ def main_program(container: Container, argv: list[str], env: Mapping[str, str], 
     except OSError as error:
         if container.image.known or error.errno != errno.ENOENT:
             raise FileNotFoundError(argv[0]) from None
-    return container.world.program(OWN, container.image)
+    return _by_name(container, argv[0])
 
 
 def started_by(proc: Proc, name: str, path: str | None) -> Callable[[Proc], Any]:
@@ -48,7 +49,13 @@ def started_by(proc: Proc, name: str, path: str | None) -> Callable[[Proc], Any]
     except OSError as error:
         if container.image.known or error.errno != errno.ENOENT or not _of_main(proc):
             raise
-    return container.world.program(OWN, container.image)
+    return _by_name(container, name)
+
+
+def _by_name(container: Container, path: str) -> Callable[[Proc], Any]:
+    """A component of Kubernetes that somebody put into an image of their own is what its name says."""
+    name = path.rpartition("/")[2]
+    return container.world.program(name if name in container.world.programs else OWN, container.image)
 
 
 def said(request: HttpRequest) -> Mapping[str, Any] | None:

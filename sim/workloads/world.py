@@ -34,6 +34,7 @@ from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Link, Node,
 from seatrial.sim.workloads.hostpath import HostPath, Machine
 from seatrial.sim.workloads.net import Direct, HttpRequest, Listener, Network, Ports, dialled, ports_of
 from seatrial.sim.workloads.process import Proc
+from seatrial.sim.workloads.resting import Resting, Trace
 
 MODULES = (text, expressions, grep, files, listing, finding, archives, system, network, resolving, servers, sed, awk)
 COMMANDS: Mapping[str, Callable[[Proc], Any]] = {
@@ -181,12 +182,12 @@ class World:
 
     def start(self, config: Any, on_exit: Callable[[Ended], None]) -> Container:
         """Starts a container's main process. Raises FileNotFoundError(argv[0])."""
-        container = Container(self, config, on_exit)
         sandbox = config.sandbox
         self._named[sandbox.namespace, sandbox.name] = sandbox
         if sandbox.host_network:
             sandbox.shared = self.ports_on(sandbox.host)
-        else:
+        container = Container(self, config, on_exit)
+        if not sandbox.host_network:
             self.sandboxes[sandbox.ip] = sandbox
         container.start()
         return container
@@ -289,14 +290,41 @@ class World:
             listener = self.network.probe(sandbox, host, port)
         except OSError as error:
             raise dialled(host, port, error) from None
-        given = {"Host": f"{host}:{port}", **headers}
         try:
-            response = listener.http(HttpRequest("GET", path, given, b"", sandbox.ip.rpartition(".")[0] + ".1"))
+            response = listener.http(_asked(sandbox, host, port, path, headers))
         except TimeoutError:
             raise OSError(EXCEEDED) from None
         if response.work is not None and max((us for _, us in response.work.waits), default=timeout_us) >= timeout_us:
             raise OSError(EXCEEDED)
         return response.code, response.body
+
+    def rest(
+        self,
+        sandbox: Any,
+        host: str,
+        port: int,
+        asked: tuple[str, Mapping[str, str]] | None,
+        rhythm: tuple[int, int],
+        stirred: Callable[[], None],
+    ) -> Resting | None:
+        """Rests from connections that got on well just now, or, with a path and headers, from requests that did.
+
+        ``rhythm`` is when the next would be made and how long after that each further one, in µs. None when the
+        container may become another without anybody stirring it.
+        """
+        if host != sandbox.ip or sandbox.host_network:
+            return None
+        ports = ports_of(sandbox)
+        listener = getattr(ports.listeners.get(("TCP", port)), "listener", None)
+        traces: tuple[Trace | None] | None = (None,)
+        if asked is not None:
+            find = getattr(listener, "traces", None)
+            traces = find(_asked(sandbox, host, port, *asked)) if find is not None else None
+        if listener is None or traces is None:
+            return None
+        resting = Resting(*rhythm, traces[0], stirred)
+        ports.rest.add(resting, lambda: self.clock.now)
+        return resting
 
     def health(self, sandbox: Any, host: str, port: int, service: str, tls: bool = False) -> str:
         """The status of a gRPC service: SERVING, NOT_SERVING. A server that nobody described is well. Raises
@@ -321,3 +349,9 @@ class World:
                 f"IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused"
             )
         return listener.open(on_data, on_close, "127.0.0.1")
+
+
+def _asked(sandbox: Any, host: str, port: int, path: str, headers: Mapping[str, str]) -> HttpRequest:
+    """A request of the kubelet's, which comes from the gateway of the machine's pods."""
+    given = {"Host": f"{host}:{port}", **headers}
+    return HttpRequest("GET", path, given, b"", sandbox.ip.rpartition(".")[0] + ".1")

@@ -20,9 +20,13 @@ from seatrial.sim.scheduler.registry import default_profile
 OWN = Path(__file__).parent.parent / "data" / "scheduler_oracle"
 
 GONE_EARLIER = {("cluster-13", 0): 0}
-"""(cluster, step of a pod) -> the step after which it was gone. The recording says that this pod was deleted after step
-2; every score of steps 1 and 2, on every node, is that of a cluster without it, and with it two are not. Somebody else
-than who recorded took it away between steps 0 and 1; the recording holds nothing from which that would follow."""
+"""(cluster, step of a pod) -> the step after which it was gone, where the recording says otherwise.
+
+It says that this pod was deleted after step 2, but no score of steps 1 and 2 counts it. No lag of a watch explains
+that: the scheduler counts a pod from before its next cycle on, bound or not (assume, in schedule_one.go), a snapshot
+takes every node that changed (UpdateSnapshot, in backend/cache/cache.go), and every other pod of the recordings counts
+from the next step on, on this node too. So the pod left the scheduler's cache between steps 0 and 1: it was deleted by
+somebody else, or its binding failed and its back-off had not ended when it was deleted. Recordings hold neither."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

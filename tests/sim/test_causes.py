@@ -52,7 +52,8 @@ def test_a_pod_goes_back_to_the_user() -> None:
     chain = ["user, with kubectl", "deployment-controller", "replicaset-controller", "kube-scheduler", "kubelet"]
     assert authors(story) == chain
     assert linked(story)
-    assert "container web running" in story[-1].what
+    assert "container web running" in "".join(step.what for step in story)
+    assert not [step for step in story if step.what == "changed"]
     assert all(one.change.at_us <= other.change.at_us for one, other in pairwise(story))
     assert len(str(story).splitlines()) == len(story)
 

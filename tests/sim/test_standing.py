@@ -203,3 +203,113 @@ def test_a_replay_knows_who_looked() -> None:
     watch.close()
     cluster.run(700 * S)
     assert Cluster.replay(cluster.journal).digest() == cluster.digest()
+
+
+PROBED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: probed}
+spec:
+  containers:
+  - name: web
+    image: nginx
+    startupProbe: {tcpSocket: {port: 80}, periodSeconds: 2}
+    readinessProbe: {httpGet: {path: /ready, port: 80}, periodSeconds: 3, failureThreshold: 2}
+    livenessProbe: {httpGet: {path: /, port: 80}, periodSeconds: 4}
+    lifecycle: {postStart: {exec: {command: [sh, -c, touch /usr/share/nginx/html/ready]}}}
+  - name: port
+    image: redis
+    readinessProbe: {tcpSocket: {port: 6379}, periodSeconds: 7}
+    livenessProbe: {tcpSocket: {port: 6379}, periodSeconds: 7}
+"""
+
+
+def shown(cluster: Cluster) -> list[Any]:
+    """What probes leave behind: lines in the log, work that was done, counters of the kubelet."""
+    kubelets = [node.kubelet for node in cluster.nodes.values()]
+    pages = [kubelet.meters.text({}, ["prober_probe_total"]) for kubelet in kubelets if settled(kubelet)]
+    lives = [live for kubelet in kubelets for live in kubelet.runtime.live.values() if live.process is not None]
+    return [pages, [(live.process.cpu_total_ns(), sorted(live.log.lines), live.log.size) for live in lives]]  # type: ignore[union-attr]
+
+
+def settled(kubelet: Any) -> bool:
+    for worker in kubelet.workers.values():
+        worker.probes.settle()
+    return True
+
+
+def tell(command: str) -> Callable[[Cluster], None]:
+    """Runs a line of shell in the web container."""
+
+    def act(cluster: Cluster) -> None:
+        for node in cluster.nodes.values():
+            for live in list(node.kubelet.runtime.live.values()):
+                if live.config.name == "web" and live.process is not None and live.ended is not None:
+                    live.process.exec(["sh", "-c", command], lambda *_: None, lambda _: None)
+
+    return act
+
+
+def signalled(name: str) -> Callable[[Cluster], None]:
+    def act(cluster: Cluster) -> None:
+        for node in cluster.nodes.values():
+            for live in list(node.kubelet.runtime.live.values()):
+                if live.config.name == "web" and live.process is not None:
+                    live.process.stop_all(name == "STOP")  # type: ignore[attr-defined]
+
+    return act
+
+
+def events() -> st.SearchStrategy[Callable[[Cluster], Any]]:
+    return st.sampled_from(
+        [
+            shown,
+            tell("rm -f /usr/share/nginx/html/ready"),
+            tell("touch /usr/share/nginx/html/ready"),
+            tell("echo more > /usr/share/nginx/html/index.html"),
+            tell("kill 1"),
+            signalled("STOP"),
+            signalled("CONT"),
+            lambda cluster: cluster.add_fault({"kind": "cni-broken", "node": "w1-k8s"}, lasts=9 * S),
+            lambda cluster: cluster.add_fault({"kind": "kubelet-stop", "node": "w1-k8s"}, lasts=9 * S),
+            lambda cluster: cluster.apply(WEB),
+        ]
+    )
+
+
+@settings(max_examples=8)
+@given(st.lists(st.tuples(events(), st.integers(1, 60_000_000)), min_size=1, max_size=5))
+def test_probes_find_what_the_container_does(acts: list[Any]) -> None:
+    def play(cluster: Cluster) -> list[Any]:
+        cluster.run(10 * S)
+        cluster.apply(PROBED)
+        cluster.run(40 * S)
+        seen = []
+        for act, after in acts:
+            cluster.run(after)
+            seen.append(act(cluster))
+        cluster.run(100 * S)
+        return [*seen, shown(cluster)]
+
+    both(play)
+
+
+def test_passing_probes_are_not_made() -> None:
+    cluster = Cluster(SPEC)
+    cluster.run(10 * S)
+    cluster.apply(PROBED)
+    cluster.run(60 * S)
+    kubelets = [node.kubelet for node in cluster.nodes.values()]
+    probes = [
+        probe
+        for kubelet in kubelets
+        for worker in kubelet.workers.values()
+        for kinds in worker.probes.by_container.values()
+        for probe in kinds.values()
+    ]
+    assert [probe.kind for probe in probes] == ["startup", "liveness", "readiness", "liveness", "readiness"]
+    made: list[int] = []
+    world = kubelets[0].runtime.workloads
+    world.http_get = lambda *_: made.append(cluster.now)  # type: ignore[method-assign]
+    cluster.run(600 * S)
+    assert not made

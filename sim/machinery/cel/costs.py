@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import singledispatchmethod
 from typing import NamedTuple
 
+from seatrial.sim.machinery.cel import types
 from seatrial.sim.machinery.cel.checker import Checked
 from seatrial.sim.machinery.cel.declarations import REGEX_FACTOR, STRING_FACTOR
 from seatrial.sim.machinery.cel.program import LIST_COST, MAP_COST, STRUCT_COST
@@ -60,6 +61,18 @@ def text_cost(size: Size) -> int:
     return scaled(size.most, STRING_FACTOR)
 
 
+ITEMS, VALUES, KEYS, INDICES = "@items", "@values", "@keys", "@indices"
+Path = tuple[str, ...]
+
+
+class Local(NamedTuple):
+    """What is known of a local variable: its size, that of its entries, and how one comes to it."""
+
+    size: Size | None
+    entry: Size | None
+    path: Path
+
+
 class Costed(NamedTuple):
     """The cost of a call beyond its arguments', and the size of its result where that can be told."""
 
@@ -85,8 +98,8 @@ class _Coster:
         self.sizes: dict[Node, Size] = {}
         self.entries: dict[Node, Size] = {}
         """The sizes of what a computed list holds."""
-        self.locals: dict[str, tuple[Size | None, Size | None]] = {}
-        """Size and entry size of local variables, where they are known from the expression."""
+        self.locals: dict[str, Local] = {}
+        self.root = next((t for n, t in checked.types.items() if isinstance(n, Ident) and n.name == "self"), types.DYN)
 
     def of(self, node: Node) -> int:
         return capped(self.cost(node))
@@ -108,24 +121,50 @@ class _Coster:
         if isinstance(node, MapLiteral):
             return Size(len(node.entries), len(node.entries))
         kind = self.type(node)
-        if isinstance(node, Ident) and (local := self.locals.get(node.name)) is not None and local[0] is not None:
-            return local[0]
-        if self.placed(node):
-            return Size(0, kind.limits[1] if kind.limits is not None else 0)
+        if (placed := self.placed(node)) is not None:
+            return Size(0, placed.limits[1] if placed.limits is not None else 0)
+        if isinstance(node, Ident) and (local := self.locals.get(node.name)) is not None and local.size is not None:
+            return local.size
         inner = kind.params[0] if kind.kind == "optional" else kind
         return ONE if inner.kind in SCALARS else ANY
 
-    def placed(self, node: Node) -> bool:
-        """Whether a node names a part of the object, whose schema says how large it can be."""
+    def path(self, node: Node) -> Path:
+        """How one comes to a value from a variable; what a computed list or map holds begins at no variable."""
         if isinstance(node, Ident):
-            return True
-        if isinstance(node, Select):
-            return not node.optional and not node.test and self.placed(node.operand)
-        return isinstance(node, Call) and node.function == "_[_]" and self.placed(node.args[0])
+            return self.locals[node.name].path if node.name in self.locals else (node.name,)
+        if isinstance(node, Select) and not node.optional and not node.test:
+            return (*self.path(node.operand), node.field)
+        if isinstance(node, Call) and node.function == "_[_]":
+            return (*self.path(node.args[0]), self._inside(node.args[0]))
+        return ()
+
+    def _inside(self, node: Node) -> str:
+        return VALUES if self.type(node).kind == "map" else ITEMS
+
+    def placed(self, node: Node) -> Type | None:
+        """The part of the object that a node's path leads to, whose schema says how large it can be.
+
+        Whatever a path begins with, upstream follows the rest from ``self``: an item of a computed list is thereby
+        taken to be as large as ``self`` can be.
+        """
+        path = self.path(node)
+        if not path:
+            return None
+        if path[0] not in (ITEMS, VALUES, KEYS, INDICES):
+            return self.type(node)
+        found: Type | None = self.root
+        for name in path[1:]:
+            if found is None:
+                return None
+            if name in (ITEMS, VALUES, KEYS):
+                found = found.params[0 if name != VALUES else 1] if found.kind in ("list", "map") else None
+            else:
+                found = found.fields.get(name) if found.kind == "object" else None
+        return found
 
     def entry(self, node: Node) -> Size | None:
         if isinstance(node, Ident) and node.name in self.locals:
-            return self.locals[node.name][1]
+            return self.locals[node.name].entry
         return self.entries.get(node)
 
     # costs
@@ -174,10 +213,13 @@ class _Coster:
     def _(self, node: Loop) -> int:
         source = self.of(node.source)
         rounds, held = self.size(node.source), self.entry(node.source)
-        key = Size(0, 0) if self.type(node.source).kind == "map" else ONE
-        names = {node.first: (key if node.second else held, None)}
+        mapping = self.type(node.source).kind == "map"
+        path, key = self.path(node.source), Size(0, 0) if mapping else ONE
+        first = Local(key, None, (*path, KEYS if mapping else INDICES))
+        single = Local(held, None, (*path, KEYS if mapping else ITEMS))
+        names = {node.first: first if node.second else single}
         if node.second:
-            names[node.second] = (held, None)
+            names[node.second] = Local(held, None, (*path, self._inside(node.source)))
         before = {name: self.locals.get(name) for name in names}
         self.locals.update(names)
         condition = self.of(node.condition) if node.condition is not None else 0
@@ -205,7 +247,8 @@ class _Coster:
         value = self.of(node.value)
         before = self.locals.get(node.name)
         known = self.size(node.value) if node.kind == "bind" else None
-        self.locals[node.name] = (known, self.entry(node.value))
+        path = self.path(node.value) if node.kind == "bind" else (node.name,)
+        self.locals[node.name] = Local(known, self.entry(node.value), path)
         body = self.of(node.body)
         if before is None:
             del self.locals[node.name]
@@ -226,7 +269,11 @@ class _Coster:
             return costs[0] + max(costs[1], costs[2])
         if node.function in ("_&&_", "_||_"):
             return sum(costs)
+        if node.function == "_[_]" and (held := self.entry(node.args[0])) is not None:
+            self.sizes[node] = held
         name = self.checked.names.get(node, node.function)
+        if name == "matches" and not member:
+            return sum(costs) + 1
         found = self.call(name, node, children)
         if found.size is not None:
             self.sizes[node] = found.size
@@ -356,6 +403,9 @@ to a text of any message."""
 
 def _written(coster: _Coster, children: Sequence[Node]) -> Costed:
     """A value as text."""
+    if coster.checked.types[children[0]].kind == "bytes":
+        size = coster.size(children[0])
+        return Costed(text_cost(size), Size(size.least // 4, size.most))
     most = SHORT.get(coster.checked.types[children[0]].kind)
     return Costed(1, None if most is None else Size(1, most))
 
@@ -365,7 +415,8 @@ CALLS: dict[str, Estimator] = {
     **dict.fromkeys(("isSorted", "sum", "max", "min", "indexOf", "lastIndexOf"), _elements),
     **dict.fromkeys(("lowerAscii", "upperAscii", "substring", "trim"), _text(STRING_FACTOR, keeps_size=True)),
     **dict.fromkeys(("startsWith", "endsWith"), _text(STRING_FACTOR, argument=1)),
-    **dict.fromkeys(("url", "bytes", "format", "strings.quote"), _text(STRING_FACTOR)),
+    "url": _text(STRING_FACTOR, keeps_size=True),
+    **dict.fromkeys(("bytes", "format", "strings.quote"), _text(STRING_FACTOR)),
     **dict.fromkeys(("find", "findAll"), _search),
     "matches": _matches,
     "validate": _validate,

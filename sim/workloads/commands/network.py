@@ -316,16 +316,19 @@ def _listen(proc: Proc, port: int, options: dict[str, str]) -> Steps:
 
 def listen(proc: Proc, port: int, listener: Listener, protocol: str = "TCP") -> None:
     """Binds a port until the process ends. Raises OSError(EADDRINUSE)."""
-    ports = ports_of(proc.container.sandbox).listeners
+    shared = ports_of(proc.container.sandbox)
+    ports = shared.listeners
     if (protocol, port) in ports:
         raise OSError(errno.EADDRINUSE, "Address already in use", f"0.0.0.0:{port}")
+    shared.rest.stir()
     # Who answers questions keeps no connections.
     bound = listener if hasattr(listener, "ask") else Bound(listener)
     ports[protocol, port] = bound
     if isinstance(bound, Bound):
-        proc.on_stop.append(bound.hang)
+        proc.on_stop += [bound.hang, lambda _: shared.rest.stir()]
 
     def forget(_: int) -> None:
+        shared.rest.stir()
         if ports.get((protocol, port)) is bound:
             del ports[protocol, port]
         if isinstance(bound, Bound):

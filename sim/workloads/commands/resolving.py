@@ -47,6 +47,15 @@ def _asking(proc: Proc, servers: list[str]) -> Any:
 SAID = {"PTR": "name", "SRV": "service", "CNAME": "canonical name", "TXT": "text", "AAAA": "has AAAA address"}
 
 
+NAMES = ("CNAME", "MX", "NS", "PTR", "SRV")
+"""Records whose value ends with a name."""
+
+
+def shown(kind: str, value: str) -> str:
+    """A record's value as dig writes it: names are whole ones."""
+    return value.rstrip(".") + "." if kind in NAMES else value
+
+
 def _question(name: str, kind: str) -> tuple[str, str]:
     """An address is asked for its name."""
     if is_address(name) and ":" not in name:
@@ -70,9 +79,9 @@ def dig(proc: Proc) -> Steps:
     except OSError:
         records = []
     if "+short" in proc.argv:
-        proc.out("".join(f"{value}\n" for _, _, _, value in records))
+        proc.out("".join(f"{shown(found, value)}\n" for _, found, _, value in records))
         return 0
-    answer = "".join(f"{full}.\t{ttl}\tIN\t{found}\t{value}\n" for full, found, ttl, value in records)
+    answer = "".join(f"{full}.\t{ttl}\tIN\t{found}\t{shown(found, value)}\n" for full, found, ttl, value in records)
     if "+noall" in proc.argv:
         proc.out(answer if "+answer" in proc.argv else "")
         return 0

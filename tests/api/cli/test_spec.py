@@ -1,4 +1,4 @@
-"""``seatrial up --spec FILE``: a cluster from a Seatrial.yaml, and what is wrong with one that is not."""
+"""``seatrial up --file FILE``: a cluster from a Seatrial.yaml, and what is wrong with one that is not."""
 
 from __future__ import annotations
 

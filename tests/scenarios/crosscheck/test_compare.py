@@ -121,3 +121,7 @@ def test_the_command_compares_folders(tmp_path: Path) -> None:
     assert "| one | times |" in page
     failed = CliRunner().invoke(crosscheck, ["compare", *folders, "--least", "0.9"])
     assert isinstance(failed.exception, Problem)
+    for pair in ([folders[0], str(tmp_path / "none")], [str(tmp_path / "none"), folders[1]]):
+        failed = CliRunner().invoke(crosscheck, ["compare", *pair])
+        assert isinstance(failed.exception, Problem)
+        assert "it holds no recordings" in str(failed.exception)

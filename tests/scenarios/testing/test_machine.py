@@ -48,3 +48,15 @@ def test_a_failure_names_the_test_and_keeps_the_history(tmp_path: Path, monkeypa
     here = "tests/scenarios/testing/test_machine.py::test_a_failure_names_the_test_and_keeps_the_history"
     assert said[-2] == f"replay: pytest '{here}' --seatrial-seed=0"
     assert Path(said[-1].split()[-1]).is_file()
+
+
+def test_a_user_may_think_again_about_what_is_orphaned() -> None:
+    machine = ClusterMachine()
+    machine.create_job("a", 1, 1)
+    machine.let_time_pass("10s")
+    machine.faults.crash("kube-controller-manager", 0, "30s")
+    machine.delete("job", "a", "Orphan")
+    assert machine.cluster.get("job", "a")["metadata"]["finalizers"] == ["orphan"]
+    machine.delete("job", "a", "Background")
+    machine.keeps_its_promises()
+    machine.teardown()

@@ -34,3 +34,8 @@ def test_uuid_is_of_version_four() -> None:
         re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", uid_from(rng))
         for _ in range(200)
     )
+
+
+def test_who_draws_seldom_draws_the_same() -> None:
+    whole, seldom = Streams(7)("a"), Streams(7).seldom("a")
+    assert [seldom.random() for _ in range(40)] == [whole.random() for _ in range(40)]

@@ -8,6 +8,8 @@ import pytest
 
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import ClusterSpec, S
+from seatrial.sim.nodes.cri import NOTHING
+from seatrial.sim.nodes.status import Containers, container_status
 from seatrial.sim.nodes.statuses import overwritten, patch_of
 
 OURS = {
@@ -161,3 +163,16 @@ def test_pods_are_ready_again_after_a_partition(cluster: Cluster) -> None:
     cluster.remove_fault(name)
     cluster.run(60 * S)
     assert ready(cluster) == "True"
+
+
+def test_a_container_that_is_nowhere_any_more_keeps_how_it_ended_until_it_runs_again() -> None:
+    container = {"name": "c", "image": "i"}
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [container], "restartPolicy": "Always"}}
+
+    def reported(old: dict[str, Any]) -> dict[str, Any]:
+        facts = Containers(pod, NOTHING, {"c": old}, {}, {}, {}, True)
+        return container_status(facts, container, "regular")
+
+    first = reported({"name": "c", "state": {"running": {"startedAt": "t"}}, "lastState": {}, "restartCount": 1})
+    assert first["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
+    assert reported(first) == first

@@ -11,6 +11,7 @@ import yaml
 from seatrial.sim.apiserver.context import ExternalCall
 from seatrial.sim.scheduler.config import read_config
 from seatrial.sim.scheduler.extenders import duration_us
+from seatrial.sim.scheduler.whatif import what_if
 from tests.sim.scheduler.test_scheduler import Stage
 
 Answer = Callable[[str, Any], Any]
@@ -163,6 +164,13 @@ def test_victims_that_are_not_there_are_a_mistake_of_the_extender() -> None:
         "0/3 nodes are available: 3 Insufficient cpu. preemption: extender: http://extender.example claims to preempt "
         "pod (UID: x) on node: w1, but the pod is not found on that node"
     )
+
+
+def test_an_explanation_says_who_was_not_asked() -> None:
+    stage = staged(lambda verb, body: {"NodeNames": body["NodeNames"]}, filterVerb="filter")
+    stage.add_pod("web")
+    stage.settle()
+    assert what_if(stage.scheduler, stage.pod("web"))["extendersNotAsked"] == ["http://extender.example"]
 
 
 def test_timeouts_are_go_durations() -> None:

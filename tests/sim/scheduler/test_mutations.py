@@ -71,6 +71,7 @@ VERDICTS: dict[str, Patch] = {
         lambda self, verdict: podtopologyspread.unschedulable("something else"),
     ),
     "other pods' terms are ignored": ("company", interpodaffinity._Matched, "terms", lambda self: []),
+    "nobody keeps anybody away": ("company", interpodaffinity._AffinityFilter, "_taken", lambda self: iter(())),
     "domains are single nodes": (
         "company",
         LabelColumn,

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seatrial.sim.workloads import container as container_module
+from seatrial.sim.workloads import log as log_module
 from seatrial.sim.workloads.shell.parser import Parser
 from seatrial.sim.workloads.shell.syntax import Sequence, SyntaxProblem
 from tests.sim.workloads.running import Bench, output_of, script
@@ -166,7 +166,7 @@ class TestProcesses:
         assert output_of(container) == "sh: can't create /f: Read-only file system\ny\n"
 
     def test_a_log_that_grew_too_large_is_put_aside(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(container_module, "LOG_BYTES_MAX", 1000)
+        monkeypatch.setattr(log_module, "LOG_BYTES_MAX", 1000)
         bench = Bench()
         container = bench.start(["sh", "-c", "seq 500; sleep 1; echo after; sleep 600"])
         bench.run(5)
