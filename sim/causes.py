@@ -58,7 +58,8 @@ class Story(tuple[Step, ...]):
 
 
 def story(store: Store, kinds: Kinds, storage: str, namespace: str, name: str) -> Story:
-    """How the object came about, what happened to it and what led to each: its last life, if it had several.
+    """How the object came about, what happened to it and what led to each: its last life, if it had several. What warns
+    of it, and of what it owns, is told as well.
 
     Empty when the log knows nothing of it.
     """
@@ -68,7 +69,7 @@ def story(store: Store, kinds: Kinds, storage: str, namespace: str, name: str) -
         if change is life[0] or change.verb == "DELETED" or differences(change):
             _trace(store, kinds, change, found)
     if life:
-        for change in _warnings(store, life[0].obj["metadata"].get("uid")):
+        for change in _warnings(store, kinds, life[0].obj["metadata"].get("uid")):
             found[change.revision] = _warning_step(change)
     return Story(found[revision] for revision in sorted(found))
 
@@ -201,14 +202,35 @@ def _short(value: Any) -> str:
     return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
 
 
-def _warnings(store: Store, uid: str | None) -> Iterator[Change]:
-    """The first and the last of each event that warns of the object."""
+def _warnings(store: Store, kinds: Kinds, uid: str | None) -> Iterator[Change]:
+    """The first of each event that warns of the object, or of what it owns: of many that say the same, one."""
+    said = set()
     for event in store.list(EVENTS):
         about = event.get("involvedObject") or {}
-        if event.get("type") == "Warning" and uid and about.get("uid") == uid:
-            metadata = event["metadata"]
-            history = store.history(EVENTS, metadata["namespace"], metadata["name"])
-            yield from history[:1]
+        if event.get("type") != "Warning" or not uid:
+            continue
+        owned = about.get("uid") != uid
+        words = (event.get("reason"), event.get("message"))
+        if owned and (words in said or not _belongs(store, kinds, about, uid)):
+            continue
+        if owned:
+            said.add(words)
+        metadata = event["metadata"]
+        history = store.history(EVENTS, metadata["namespace"], metadata["name"])
+        yield from history[:1]
+
+
+def _belongs(store: Store, kinds: Kinds, ref: Mapping[str, Any], uid: str, namespace: str = "") -> bool:
+    """Whether an object that is still there is owned, at however many removes, by the one with this ``uid``."""
+    resource = kinds.of(ref) if ref.get("kind") and ref.get("apiVersion") else None
+    if resource is None:
+        return False
+    namespace = ref.get("namespace", namespace)
+    obj = store.get(resource.storage, namespace if resource.namespaced else "", ref.get("name", ""))
+    if obj is None or obj["metadata"]["uid"] != ref.get("uid"):
+        return False
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return any(each["uid"] == uid or _belongs(store, kinds, each, uid, namespace) for each in owners)
 
 
 def _warning_step(change: Change) -> Step:

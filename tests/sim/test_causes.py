@@ -92,5 +92,16 @@ def test_a_pod_that_waits_is_told_what_for() -> None:
     ]
 
 
+def test_an_owner_is_told_what_warns_of_its_pods_once() -> None:
+    cluster = grown()
+    container = {"name": "web", "resources": {"requests": {"cpu": "900"}}}
+    change = {"replicas": 8, "template": {"spec": {"containers": [container]}}}
+    cluster.patch("deploy", "web", {"spec": change})
+    cluster.advance("10s")
+    warnings = [step for step in cluster.why("deploy", "web") if step.kind == "Event"]
+    assert [step.what.partition(":")[0] for step in warnings] == ["warns FailedScheduling"]
+    assert "Insufficient cpu" in warnings[0].what
+
+
 def test_nothing_is_said_of_what_never_was() -> None:
     assert str(Cluster(ClusterSpec(nodes=0)).why("pod", "nobody")) == ""
