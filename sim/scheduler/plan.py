@@ -280,7 +280,7 @@ class Plan:
                 continue
             verdicts = own[hit]
             alike = not (verdicts != verdicts[0]).nonzero()[0].size
-            for verdict in [verdicts.item(0)] if alike else np.unique(verdicts).tolist():
+            for verdict in [verdicts.item(0)] if alike else sorted(frozenset(verdicts.tolist())):
                 status = judge.status(verdict)
                 rows = left[hit] if alike else left[own == verdict]
                 found.append(Rejection(Status(status.code, status.reasons, plugin.name), rows))

@@ -220,7 +220,7 @@ class _SpreadFilter(Filter):
             eligible = constraint.eligible(cache, traits)
             counted = complete if eligible is None else complete & eligible
             self.counted.append(counted)
-            self.domains.append(np.unique(constraint.column.codes[counted]))
+            self.domains.append(np.flatnonzero(np.bincount(constraint.column.codes[counted])))
         self.sums = [
             DomainSums(c.column, c.tally, counted) for c, counted in zip(constraints, self.counted, strict=True)
         ]
