@@ -126,16 +126,16 @@ class Apiserver:
     def serve(self, request: Request) -> Generator[ExternalCall, Any, Response]:
         """The pipeline: yields the calls that leave the simulation and is sent their answers."""
         began = self.clock.now
-        response = yield from self._answer(request)
         info = parse(request.method, request.path, _watches(request))
+        response = yield from self._answer(request, info)
         self.counted.add(info, request, response.code, self.clock.now - began)
         return response
 
-    def _answer(self, request: Request) -> Generator[ExternalCall, Any, Response]:
+    def _answer(self, request: Request, info: RequestInfo) -> Generator[ExternalCall, Any, Response]:
         warnings: list[str] = []
         headers: dict[str, str] = {}
         try:
-            response = yield from self._serve(request, warnings, headers)
+            response = yield from self._serve(request, info, warnings, headers)
             if headers:
                 response.headers = {**headers, **response.headers}
             return response
@@ -147,9 +147,10 @@ class Apiserver:
         except errors.PlainError as error:
             return Response(error.code, error.text.encode(), "text/plain; charset=utf-8", headers=headers)
 
-    def _serve(self, request: Request, warnings: list[str], headers: dict[str, str]) -> Steps[Response]:
+    def _serve(
+        self, request: Request, info: RequestInfo, warnings: list[str], headers: dict[str, str]
+    ) -> Steps[Response]:
         user = self.user_of(request)
-        info = parse(request.method, request.path, _watches(request))
         if request.user is None:
             # Components of the simulation do not look at them.
             headers.update(self.flow_control.headers(user, info))
