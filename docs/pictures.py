@@ -126,6 +126,7 @@ def page(desk: Desk, file: str, name: str, height: int) -> None:
         "--no-sandbox",
         "--disable-gpu",
         "--hide-scrollbars",
+        "--virtual-time-budget=5000",
         f"--user-data-dir={desk.home}/browser",
     )
     size = f"--window-size=1340,{height}"
