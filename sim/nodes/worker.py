@@ -39,6 +39,13 @@ JITTER = 0.5
 class PodWorker:
     """One pod on its node, from admission until nothing is left of it."""
 
+    __slots__ = (
+        "_amounts", "_cgroup", "_deadline", "_pending", "_process", "_regular_us", "_synced_us", "_syncs", "_timer",
+        "allocated", "answered", "counted", "deleted", "disruption", "failure", "fetched", "grace_us", "kubelet",
+        "mirror", "mount_at_us", "mount_delay_us", "mounted", "pod", "probes", "pull_errors", "reasons", "record",
+        "resize_conditions", "sent", "started_us", "state", "static", "status", "uid", "volumes",
+    )  # fmt: skip
+
     def __init__(self, kubelet: Kubelet, pod: Object) -> None:
         self.kubelet = kubelet
         self.pod = pod

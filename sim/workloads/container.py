@@ -60,6 +60,13 @@ class Ended(NamedTuple):
 class Container:
     """One container (cri.Process)."""
 
+    __slots__ = (
+        "_attached", "_covered", "_measured", "_next_pid", "_on_exit", "_out", "_queue", "_rest", "_rng",
+        "_termination", "behaviour_memory", "changed", "clock", "config", "domain", "ended_us", "fs", "gid",
+        "hostname", "image", "log", "name", "oom", "processes", "request_bytes", "requests", "sandbox", "started_us",
+        "stdin", "terminal", "uid", "user", "users", "world",
+    )  # fmt: skip
+
     def __init__(self, world: World, config: Any, on_exit: Callable[[Any], None]) -> None:
         self.world = world
         self.config: Any = config

@@ -185,6 +185,11 @@ class Opened(Stream):
 class Proc:
     """One process: identity, files, environment and what signals do to it."""
 
+    __slots__ = (
+        "_pending", "_running", "argv", "caught", "children", "clock", "container", "cpu_nano", "cwd", "ended", "env",
+        "exit_status", "fds", "fs", "gid", "memory", "on_exit", "on_stop", "parent", "pid", "stopped", "uid", "user",
+    )  # fmt: skip
+
     def __init__(
         self,
         container: Container,

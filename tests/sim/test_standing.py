@@ -272,7 +272,7 @@ def events() -> st.SearchStrategy[Callable[[Cluster], Any]]:
             signalled("CONT"),
             lambda cluster: cluster.add_fault({"kind": "cni-broken", "node": "w1-k8s"}, lasts=9 * S),
             lambda cluster: cluster.add_fault({"kind": "kubelet-stop", "node": "w1-k8s"}, lasts=9 * S),
-            lambda cluster: cluster.apply(WEB),
+            lambda cluster: plain(cluster.apply(WEB)),
         ]
     )
 
