@@ -202,7 +202,7 @@ def _validate_items(
 def _evaluate(node: Validator, value: Any, old: Any, path: str, result: Validation) -> None:
     """The rules of one node over one value."""
     if result.budget <= 0:
-        result.errors.append(_invalid(value, path, OUT_OF_BUDGET))
+        result.errors.append(_broken(node, path, OUT_OF_BUDGET))
         result.budget = -1
         return
     convert = node.convert
@@ -210,7 +210,7 @@ def _evaluate(node: Validator, value: Any, old: Any, path: str, result: Validati
     before = old if convert is None or old is None else convert(old)
     for rule in node.rules:
         if rule.error:
-            result.errors.append(_invalid(value, path, f"rule compile error: {rule.error}"))
+            result.errors.append(_broken(node, path, f"rule compile error: {rule.error}"))
             continue
         optional = bool(rule.spec.get("optionalOldSelf"))
         if rule.uses_old_self and old is None and not optional:
@@ -220,11 +220,13 @@ def _evaluate(node: Validator, value: Any, old: Any, path: str, result: Validati
             bindings["oldSelf"] = NONE if old is None else Optional((before,))
         elif old is not None:
             bindings["oldSelf"] = before
-        if not _passed(rule, bindings, (value, old), path, result):
+        if not _passed(node, rule, bindings, (value, old), path, result):
             return
 
 
-def _passed(rule: Rule, bindings: dict[str, Any], values: tuple[Any, Any], path: str, result: Validation) -> bool:
+def _passed(
+    node: Validator, rule: Rule, bindings: dict[str, Any], values: tuple[Any, Any], path: str, result: Validation
+) -> bool:
     """Runs one rule; false when no further ones are to run."""
     assert rule.program is not None
     failure: EvaluationError | None = None
@@ -234,12 +236,12 @@ def _passed(rule: Rule, bindings: dict[str, Any], values: tuple[Any, Any], path:
     except EvaluationError as error:
         failure, cost = error, error.cost
     if cost > result.budget:
-        result.errors.append(_invalid(values[0], path, OUT_OF_BUDGET))
+        result.errors.append(_broken(node, path, OUT_OF_BUDGET))
         result.budget = -1
         return False
     result.budget -= cost
     if failure is not None:
-        result.errors.append(_invalid(values[0], path, _failed(failure, rule)))
+        result.errors.append(_broken(node, path, _failed(failure, rule)))
         if isinstance(failure, CostExceeded):
             result.budget = -1
         return not isinstance(failure, CostExceeded)
@@ -247,7 +249,7 @@ def _passed(rule: Rule, bindings: dict[str, Any], values: tuple[Any, Any], path:
         return True
     detail = _message(rule, bindings, result)
     if result.budget < 0:
-        result.errors.append(_invalid(values[0], path, detail))
+        result.errors.append(_broken(node, _field_path(path, rule.spec.get("fieldPath") or ""), detail))
         return False
     problem = _refused(values[0], rule, path, detail if detail else _told(rule))
     if not rule.uses_old_self and values[1] is not None and values[0] == values[1]:
@@ -307,6 +309,11 @@ def _bad(value: Any) -> str:
 
 def _invalid(value: Any, path: str, detail: str) -> FieldError:
     return FieldError("FieldValueInvalid", path, f"Invalid value{_bad(value)}: {detail}")
+
+
+def _broken(node: Validator, path: str, detail: str) -> FieldError:
+    """A rule could not be evaluated: the value's type stands for the value."""
+    return FieldError("FieldValueInvalid", path, f"Invalid value: {quoted(node.schema.get('type', ''))}: {detail}")
 
 
 def _refused(value: Any, rule: Rule, path: str, detail: str) -> FieldError:

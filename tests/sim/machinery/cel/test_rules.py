@@ -82,11 +82,11 @@ def test_a_rule(rule: str, value: dict[str, Any], holds: bool) -> None:
         ({"rule": "self.crew > 1", "reason": "FieldValueDuplicate"}, "spec: Duplicate value"),
         (
             {"rule": "self.sails == 1"},
-            "spec: Invalid value: no such key: sails evaluating rule: self.sails == 1",
+            'spec: Invalid value: "object": no such key: sails evaluating rule: self.sails == 1',
         ),
         (
             {"rule": "self.share > 1"},
-            "spec: Invalid value: 'no such overload': call arguments did not match a supported operator, "
+            "spec: Invalid value: \"object\": 'no such overload': call arguments did not match a supported operator, "
             "function or macro signature for rule: self.share > 1",
         ),
     ],
@@ -132,7 +132,7 @@ def test_the_budget_of_an_object_runs_out() -> None:
     schema = node({"type": "array", "items": {"type": "integer"}}, {"rule": "self.all(x, x > 0)"})
     found = rules.validate(rules.validator(schema, root=False), [1] * 100, budget=50)
     assert found.budget < 0
-    assert [str(error) for error in found.errors] == [f": Invalid value: {rules.OUT_OF_BUDGET}"]
+    assert [str(error) for error in found.errors] == [f': Invalid value: "array": {rules.OUT_OF_BUDGET}']
 
 
 @pytest.mark.parametrize(
