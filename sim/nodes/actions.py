@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from seatrial.sim.nodes.cri import EXITED, RUNNING, ContainerRecord, PodRecord
+from seatrial.sim.nodes.cri import CREATED, EXITED, RUNNING, ContainerRecord, PodRecord
 from seatrial.sim.nodes.spec import is_sidecar
 
 Object = Mapping[str, Any]
@@ -46,9 +46,14 @@ def rule_of(container: Object, exit_code: int) -> str | None:
 
 
 def restarts(pod: Object, container: Object, record: ContainerRecord | None) -> bool:
-    """Whether an ended container is to be started again (ShouldContainerBeRestarted)."""
-    if record is None or record.state != EXITED:
-        return record is None
+    """Whether a container is to be started, for the first time or again (ShouldContainerBeRestarted).
+
+    One that was created and never started is, too: its machine or its runtime went away in between.
+    """
+    if record is None or record.state == CREATED:
+        return True
+    if record.state == RUNNING:
+        return False
     if rule_of(container, record.exit_code) == "Restart":
         return True
     policy = container.get("restartPolicy") or pod["spec"].get("restartPolicy", "Always")
@@ -56,12 +61,8 @@ def restarts(pod: Object, container: Object, record: ContainerRecord | None) -> 
 
 
 def should_restart(pod: Object, container: Object, record: ContainerRecord | None) -> bool:
-    """Whether a container is to be started, for the first time or again."""
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
-    if record is not None and record.state == RUNNING:
-        return False
-    return restarts(pod, container, record)
+    """As ``restarts``, of a pod that may be on its way out."""
+    return not pod["metadata"].get("deletionTimestamp") and restarts(pod, container, record)
 
 
 def initialized(pod: Object, record: PodRecord) -> bool:

@@ -117,6 +117,25 @@ class TestNodes:
         assert "SandboxChanged" in reasons(made, "a")
         assert made.store.get("nodes", "", "w1-k8s")["status"]["nodeInfo"]["bootID"] != boot  # type: ignore[index]
 
+    def test_a_container_that_was_made_but_not_started_when_power_went_is_made_again(self) -> None:
+        made = cluster()
+        body = pod("a", "sleep 600")
+        body["spec"]["containers"][0]["image"] = "busybox"
+        made.apply(body)
+        node = node_of(made)
+        uid = made.store.get("pods", "default", "a")["metadata"]["uid"]  # type: ignore[index]
+        while "Created" not in reasons(made, "a"):
+            made.run(S // 100)
+        assert node.runtime.record(uid).latest("c").state == "created"
+        node.power_off()
+        fault = made.add_fault({"kind": "registry-down"})
+        node.power_on()
+        made.run(20 * S)
+        assert {"SandboxChanged", "Failed"} <= set(reasons(made, "a"))
+        made.remove_fault(fault)
+        made.run(60 * S)
+        assert phase(made, "a") == "Running"
+
     def test_an_unreachable_kubelet_is_refused_in_the_diallers_words(self) -> None:
         made = cluster()
         node_of(made).stop()
