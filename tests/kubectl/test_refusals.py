@@ -117,10 +117,11 @@ def test_an_autoscaler_is_made_by_the_flag_that_manuals_use(typist: Typist) -> N
 
 
 def test_record_is_deprecated_and_writes_the_cause(typist: Typist) -> None:
-    _, _, err = typist("set image deployment/web nginx=nginx:2 --record")
+    typist.out("create deployment noted --image=nginx")
+    _, _, err = typist("set image deployment/noted nginx=nginx:2 --record")
     assert err == "Flag --record has been deprecated, --record will be removed in the future\n"
-    cause = typist.out("get deployment web -o jsonpath='{.metadata.annotations.kubernetes\\.io/change-cause}'")
-    assert cause == "kubectl set image deployment/web nginx=nginx:2 --record"
+    cause = typist.out("get deployment noted -o jsonpath='{.metadata.annotations.kubernetes\\.io/change-cause}'")
+    assert cause == "kubectl set image deployment/noted nginx=nginx:2 --record"
 
 
 def test_an_editor_is_a_function_here(typist: Typist) -> None:

@@ -56,11 +56,13 @@ def play(typist: Typist, session: str) -> Iterator[tuple[dict[str, Any], tuple[i
     cluster.advance("30s")  # the next session finds the nodes empty
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def typist() -> Typist:
     cluster = Cluster(ClusterSpec(control_plane_only=True), seed=5)
     StandIns(cluster)
-    cluster.advance("8s")
+    cluster.advance(
+        "16s"
+    )  # The binder of volumes has just looked at all claims, which it does every 15 s and tells of.
     typist = Typist(cluster)
     # The recorder's machine: the names in its kubeconfig, and a PATH with a directory that was not there.
     typist.session.config = {

@@ -15,8 +15,10 @@ SECURED = f"--endpoints=https://127.0.0.1:2379 --cacert={PKI}/ca.crt --cert={PKI
 
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
+    """With a snapshot of its first minute in /opt/first.db."""
     made = Cluster(ClusterSpec(nodes=1), seed=3)
     made.settle()
+    assert made.ssh("m-k8s", f"etcdctl {SECURED} snapshot save /opt/first.db").code == 0
     return made
 
 
@@ -38,7 +40,7 @@ SAYS = [
     (f"etcdctl {SECURED.replace('2379', '2399')} member list", 1, "connection refused"),
     (f"etcdctl {SECURED.replace('server.crt', 'none.crt')} member list", 1, f"open {PKI}/none.crt: no such file"),
     ("etcdutl snapshot status /etc/hosts", 1, "integrity check failed"),
-    ("etcdutl snapshot restore /opt/snap.db --data-dir /var/lib/etcd", 1, 'data-dir "/var/lib/etcd" not empty'),
+    ("etcdutl snapshot restore /opt/first.db --data-dir /var/lib/etcd", 1, 'data-dir "/var/lib/etcd" not empty'),
     ("etcdutl snapshot restore /etc/hosts --data-dir /var/lib/etcd-2", 1, "integrity check failed"),
 ]
 
