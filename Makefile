@@ -19,6 +19,7 @@ setup: .venv/installed  ## Build .venv with everything that Seatrial and its tes
 
 up: setup  ## Start the default cluster and leave it running
 	$(BIN)/seatrial up
+	@command -v seatrial >/dev/null || printf '\nIts commands are at hand after: export PATH="%s:$$PATH"\n' '$(CURDIR)/$(BIN)'
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q
