@@ -140,18 +140,24 @@ def priorityclass(call: Call) -> Object:
     return found
 
 
-def amounts(text: str) -> dict[str, str]:
-    """``cpu=200m,memory=512Mi``. Raises Failure."""
+def assignments(text: str, wrong: str) -> dict[str, str]:
+    """``a=b,c=d``. Raises Failure with ``wrong`` about a part that assigns nothing."""
     found: dict[str, str] = {}
     for part in text.split(",") if text else ():
-        name, equals, amount = part.partition("=")
+        key, equals, value = part.partition("=")
         if not equals:
-            raise Failure(f"Invalid argument syntax {part}, expected <resource>=<value>")
-        try:
-            found[name] = str(quantity.parse(amount))
-        except ValueError as problem:
-            raise Failure(str(problem)) from None
+            raise Failure(wrong.format(part))
+        found[key] = value
     return found
+
+
+def amounts(text: str) -> dict[str, str]:
+    """``cpu=200m,memory=512Mi``. Raises Failure."""
+    given = assignments(text, "Invalid argument syntax {}, expected <resource>=<value>")
+    try:
+        return {name: str(quantity.parse(amount)) for name, amount in given.items()}
+    except ValueError as problem:
+        raise Failure(str(problem)) from None
 
 
 def quota(call: Call) -> Object:

@@ -10,6 +10,7 @@ from seatrial.scenarios.kubectl.builder import Target, fetched, wanted
 from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.creating import made
 from seatrial.scenarios.kubectl.failures import Failure
+from seatrial.scenarios.kubectl.generators import assignments
 from seatrial.scenarios.kubectl.naming import meta
 from seatrial.sim.machinery.patch import json_patch, merge_patch
 from seatrial.sim.machinery.schema import type_of_kind
@@ -29,14 +30,8 @@ def run(call: Call) -> int:
 
 
 def pairs(text: str) -> dict[str, str]:
-    """``a=b,c=d``."""
-    found: dict[str, str] = {}
-    for part in text.split(",") if text else ():
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise Failure(f"unexpected label spec: {part}")
-        found[key] = value
-    return found
+    """Labels or a selector as flags give them. Raises Failure."""
+    return assignments(text, "unexpected label spec: {}")
 
 
 def overridden(call: Call, obj: dict[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,19 @@ says; ``judged`` fails for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-Runner = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
+from seatrial.sim.kernel.clock import parse_stamp
+
+Object = Mapping[str, Any]
+Runner = Callable[[Object, Object], None]
+NOW = parse_stamp("2026-01-01T00:00:00Z")
+"""When what is given and what is expected are."""
 DATA = Path(__file__).parent.parent / "data"
 
 
@@ -35,6 +40,16 @@ class Fields(dict[str, Any]):
     def __iter__(self) -> Iterator[str]:
         self._read.update(self.keys())
         return super().__iter__()
+
+    def __eq__(self, other: object) -> bool:
+        self._read.update(self.keys())
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def values(self) -> Any:
+        self._read.update(self.keys())
+        return super().values()
 
     def items(self) -> Any:
         self._read.update(self.keys())
@@ -75,7 +90,10 @@ def judged(run: Runner, case: Mapping[str, Any]) -> None:
     """Runs a case. Raises AssertionError also for fields that had no say in it."""
     given, expect = Fields(case["inputs"]), Fields(case["expect"])
     run(given, expect)
-    idle = [*given.unread("inputs"), *expect.unread("expect")]
+    nothing_idle([*given.unread("inputs"), *expect.unread("expect")])
+
+
+def nothing_idle(idle: Sequence[str]) -> None:
     assert not idle, f"nothing here looks at {', '.join(idle)}"
 
 

@@ -14,17 +14,15 @@ from seatrial.sim.controllers import hpa_calculator as calculator
 from seatrial.sim.controllers import hpa_limits as limits
 from seatrial.sim.controllers.actions import Call, Get, Update
 from seatrial.sim.controllers.hpa_calculator import MetricError, Sample, Scope, Tolerances
-from seatrial.sim.kernel.clock import parse_stamp, stamp_of
+from seatrial.sim.kernel.clock import stamp_of
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.kinds import builtin
-from tests.conformance.cases import Runner, judged, parametrize, plain
+from tests.conformance.cases import NOW, Object, Runner, judged, parametrize, plain
 from tests.sim.controllers.world import World
 
-NOW = parse_stamp("2026-01-01T00:00:00Z")
 SETTINGS = AutoscalingSpec(cpu_initialization_us=120 * S, initial_readiness_us=10 * S)
 """What upstream's tests run with."""
 UNITS = {"s": S, "m": 60 * S, "h": 3600 * S}
-Object = Mapping[str, Any]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -229,11 +229,15 @@ def dirname(proc: Proc) -> int:
     return 0
 
 
+MKTEMP_PLACEHOLDER = "X" * 6
+"""What mktemp(1) puts letters in place of."""
+
+
 def mktemp(proc: Proc) -> int:
     options, operands = parsed(proc, "dqut", "p")
-    pattern = operands[0] if operands else "tmp.XXXXXX"
+    pattern = operands[0] if operands else f"tmp.{MKTEMP_PLACEHOLDER}"
     letters = "".join(proc.container.rng.choices("abcdefghijkmnopABCDEFGHIJKLMNOP", k=6))
-    path = pattern.replace("XXXXXX", letters)  # six X: the placeholder of mktemp(1) itself
+    path = pattern.replace(MKTEMP_PLACEHOLDER, letters)
     if not operands or "p" in options:
         path = f"{options.get('p', '/tmp')}/{path}"
     if "d" in options:
