@@ -21,7 +21,7 @@ pod.create()
 pod.wait("condition=Ready", timeout=240)
 assert pod.ready()
 assert pod.exec(["echo", "hi"]).stdout == b"hi\n"
-assert any("Configuration complete" in line for line in pod.logs())
+assert any("Configuration complete" in line for line in pod.logs(follow=True))
 with pod.portforward(80) as port:
     assert httpx.get(f"http://localhost:{port}").status_code == 200
 pod.label({"a": "b"})
