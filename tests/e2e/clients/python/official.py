@@ -116,7 +116,7 @@ def inside(v1: client.CoreV1Api) -> None:
     exec_ = v1.connect_get_namespaced_pod_exec
     said = stream(exec_, "p", NAMESPACE, command=["echo", "hi"], stdout=True, stderr=True, stdin=False, tty=False)
     assert said == "hi\n", said
-    assert "Configuration complete" in v1.read_namespaced_pod_log("p", NAMESPACE)
+    until("the server's line", lambda: "Configuration complete" in v1.read_namespaced_pod_log("p", NAMESPACE))
     forwarded = portforward(v1.connect_get_namespaced_pod_portforward, "p", NAMESPACE, ports="80")
     socket = forwarded.socket(80)
     socket.settimeout(240)
