@@ -15,17 +15,17 @@ S: Final = 1_000_000
 
 @lru_cache(maxsize=8192)
 def _second_stamp(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
 
 
 def stamp_of(us: int) -> str:
-    """``2026-01-01T00:00:00Z``; parts of a second are dropped."""
-    return _second_stamp(us // S) + "Z"
+    """``2026-01-01T00:00:00Z``; parts of a second are dropped. Stamps of one second are one string."""
+    return _second_stamp(us // S)
 
 
 def micro_stamp_of(us: int) -> str:
     """``2026-01-01T00:00:00.000000Z``."""
-    return f"{_second_stamp(us // S)}.{us % S:06d}Z"
+    return f"{_second_stamp(us // S)[:-1]}.{us % S:06d}Z"
 
 
 def datetime_of(us: int) -> datetime:

@@ -7,8 +7,10 @@ and stands for the others as long as half of the quota is free.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+
+import orjson
 
 Object = Mapping[str, Any]
 SAMPLE: Final = 16
@@ -27,9 +29,8 @@ class NoSpace(Exception):
 class Space:
     """Counts bytes in (by kind) and out."""
 
-    def __init__(self, quota_bytes: int, size_of: Callable[[Object], int]) -> None:
+    def __init__(self, quota_bytes: int) -> None:
         self.quota_bytes = quota_bytes
-        self._size_of = size_of
         self._writes: dict[str, int] = {}
         self._typical: dict[str, int] = {}
         self._sizes: dict[int, int] = {}
@@ -43,7 +44,7 @@ class Space:
         count = self._writes.get(storage, 0)
         self._writes[storage] = count + 1
         if storage not in ALIKE or count % SAMPLE == 0 or self.used_bytes * 2 > self.quota_bytes:
-            size = self._size_of(obj)
+            size = len(orjson.dumps(obj))
             self._typical[storage] = size
         else:
             size = self._typical[storage]

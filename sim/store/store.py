@@ -82,7 +82,7 @@ class Store:
         self._encoded: dict[int, tuple[Object, bytes]] = {}
         self._trace = Trace()
         self._seals = Seals() if verify else None
-        self.space = Space(quota_bytes, lambda obj: len(self.encoded(obj)))
+        self.space = Space(quota_bytes)
 
     @property
     def revision(self) -> int:
