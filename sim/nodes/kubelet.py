@@ -24,6 +24,7 @@ from seatrial.sim.nodes.environment import service_environment
 from seatrial.sim.nodes.podcertificates import PodCertificates
 from seatrial.sim.nodes.recorder import Recorder
 from seatrial.sim.nodes.references import References
+from seatrial.sim.nodes.relist import superseded, worth_a_sync
 from seatrial.sim.nodes.report import rejected
 from seatrial.sim.nodes.resize import Resizes
 from seatrial.sim.nodes.runtime import Runtime
@@ -342,12 +343,13 @@ class Kubelet:
             record = self.runtime.record(uid)
             if worker is not None:
                 metrics.started(self.meters, worker, record.containers, self.clock.now)
-            if worker is None or worker.record is record:
-                continue
-            worker.record = record
-            worker.probes.stir()
-            if worker.state == SYNC:
-                worker.wake()
+            if worker is not None and worker.record is not record:
+                seen, worker.record = worker.record, record
+                worker.probes.stir()
+                if worker.state == SYNC and worth_a_sync(seen, record):
+                    worker.wake()
+            for container in superseded(record):
+                self.runtime.remove_container(container.id)
 
     def relist_after(self, when: int) -> int:
         """The first relist later than ``when``."""

@@ -1,8 +1,7 @@
 """The container runtime of one machine: sandboxes, containers, their processes and logs.
 
 It outlives the kubelet, which only looks at it from time to time. Upstream: containerd behind k8s.io/cri-api. Not
-modelled: cgroup drivers, snapshotters, runtime classes other than the default; container records beyond the two newest
-of a name are dropped when a third is created instead of once a minute.
+modelled: cgroup drivers, snapshotters, runtime classes other than the default.
 """
 
 from __future__ import annotations
@@ -34,8 +33,6 @@ from seatrial.sim.nodes.cri import (
 from seatrial.sim.nodes.images import ImageStore
 from seatrial.sim.nodes.spec import cpu_shares, nanocores
 
-KEPT_PER_NAME = 2
-"""Records of one container name that stay: the newest and the one before."""
 START_ERROR = 128
 UNKNOWN = 255
 """The exit code of what ended while nobody looked: containerd found its process gone when it started."""
@@ -225,16 +222,8 @@ class Runtime:
             asked=asked,
         )
         record = self.record(uid)
-        kept, older = [], 0
-        for container in record.containers:
-            if container.name == config.name:
-                older += 1
-                if older >= KEPT_PER_NAME:
-                    self.live.pop(container.id, None)
-                    continue
-            kept.append(container)
         self.live[made.id] = Live(uid, config)
-        self._set(uid, record._replace(containers=(made, *kept)))
+        self._set(uid, record._replace(containers=(made, *record.containers)))
         return made.id
 
     def start_container(self, container_id: str) -> None:
