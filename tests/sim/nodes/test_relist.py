@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.apiserver.kubelets import LogOptions
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import S
+from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.nodes.cri import EXITED, RUNNING, ContainerRecord, PodRecord, SandboxRecord
 from seatrial.sim.nodes.relist import superseded, worth_a_sync
 from tests.sim.nodes.test_node import cluster, node_of, pod
