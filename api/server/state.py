@@ -24,6 +24,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +36,8 @@ from seatrial.sim.config import ClusterSpec
 
 VERSION = 1
 """Of the directory's layout. A server reads the versions it knows and refuses the others."""
+GLANCE_S = 1.0
+"""How long to wait for the lock: who asks whether a cluster runs holds it for an instant."""
 
 
 class Settings(BaseModel):
@@ -148,12 +151,14 @@ class Home:
     def acquire(self) -> bool:
         """Becomes the cluster's one server; False when it has one."""
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
+        until = time.monotonic() + GLANCE_S
+        while not _locked(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() > until:
+                os.close(descriptor)
+                return False
+            time.sleep(GLANCE_S / 100)
         self._lock = descriptor
+        self.process_file.unlink(missing_ok=True)
         return True
 
     def release(self) -> None:
@@ -170,12 +175,9 @@ class Home:
         except OSError:
             return False
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+            return not _locked(descriptor, fcntl.LOCK_SH)
         finally:
             os.close(descriptor)
-        return False
 
     def announce(self, process: Mapping[str, Any]) -> None:
         """Tells others of the server's process."""
@@ -200,6 +202,15 @@ class Home:
         except OSError as problem:
             why = f"{problem.filename} cannot be deleted ({problem.strerror})"
             raise Problem(f"cluster {self.name}", why, f"delete {self.path} by hand") from None
+
+
+def _locked(descriptor: int, how: int) -> bool:
+    """Locks a file unless somebody else has locked it."""
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _replace(path: Path, content: bytes) -> None:

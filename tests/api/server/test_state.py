@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -84,6 +85,28 @@ def test_a_server_that_was_killed_does_not_run(tmp_path: Path) -> None:
     assert home.acquire()
     assert home.running
     home.release()
+
+
+def test_a_server_that_starts_is_not_taken_for_the_one_before(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.announce({"pid": 1})
+    assert home.acquire()
+    assert Home(tmp_path).process() == {}
+    home.announce({"pid": 2})
+    assert Home(tmp_path).process() == {"pid": 2}
+    home.release()
+
+
+def test_who_asks_whether_a_cluster_runs_does_not_keep_it_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    monkeypatch.setattr(state.time, "sleep", lambda _: fcntl.flock(asking, fcntl.LOCK_UN))
+    home = Home(tmp_path)
+    assert home.acquire()
+    home.release()
+    os.close(asking)
 
 
 def test_clusters_are_found_where_xdg_says(tmp_path: Path) -> None:
