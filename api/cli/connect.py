@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from contextlib import suppress
+from typing import Any
 
 import click
 
@@ -14,6 +14,7 @@ from seatrial.api.cli.show import existing
 from seatrial.api.problem import Problem
 from seatrial.api.server.state import Home
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 namespace_option = click.option("-n", "--namespace", default="default", show_default=True, help="Where the Service is.")
 
 
@@ -70,19 +71,25 @@ def connect(service: str, target: str, namespace: str, service_port: str, detach
     home, host, port = existing(name), *target_of(target)
     wanted = service_name(service)
     body = {"service": wanted, "namespace": namespace, "host": host, "port": port, "service_port": service_port}
-    remote.ask(home, "POST", "/connections", body)
-    click.echo(f"service {namespace}/{wanted} is served by {host}:{port}")
-    if not listens(host, port):
-        click.echo(f"nothing listens on {host}:{port} yet: requests fail until something does", err=True)
     if detach:
+        _begin(home, body)
         click.echo(f"seatrial disconnect svc/{wanted} -n {namespace} gives it back to its pods")
         return
+    # A signal that comes before the wait stays pending until then.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    _begin(home, body)
     click.echo("Ctrl-C gives it back to its pods")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    with suppress(KeyboardInterrupt):
-        signal.pause()
+    signal.sigwait(ENDINGS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
     _end(home, namespace, wanted)
+
+
+def _begin(home: Home, body: dict[str, Any]) -> None:
+    remote.ask(home, "POST", "/connections", body)
+    host, port = body["host"], body["port"]
+    click.echo(f"service {body['namespace']}/{body['service']} is served by {host}:{port}")
+    if not listens(host, port):
+        click.echo(f"nothing listens on {host}:{port} yet: requests fail until something does", err=True)
 
 
 def _end(home: Home, namespace: str, service: str) -> None:
