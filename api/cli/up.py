@@ -25,7 +25,8 @@ from seatrial.api.server.state import Home, Settings
 from seatrial.sim.config import ClusterSpec
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 300.0
+"""A server that breaks says so or ends; this is for one that hangs, and no busy machine makes it this long."""
 CHANGEABLE = frozenset(
     {"nodes", "node", "latency", "apiserver", "client", "autoscaling", "scheduler_config", "provision", "epoch_us"}
 )

@@ -18,8 +18,11 @@ from seatrial.api.problem import Problem
 from seatrial.api.server.state import Home
 
 REASON_MAX = 200
-STOP_TIMEOUT_S = 20.0
-ANNOUNCE_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 90.0
+"""systemd's DefaultTimeoutStopSec: whoever is killed in the midst of putting things away loses them."""
+ANNOUNCE_TIMEOUT_S = 60.0
+"""How long a server may take from its lock to its announcement, on a busy machine."""
+KILL_TIMEOUT_S = 5.0
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -95,7 +98,7 @@ def stop(home: Home) -> None:
             raise Problem(f"cluster {home.name}", "a process holds its lock and does not say which it is", mend)
         time.sleep(0.05)
         process = home.process()
-    for number, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, ANNOUNCE_TIMEOUT_S)):
+    for number, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, KILL_TIMEOUT_S)):
         until = time.monotonic() + patience_s
         if home.running:
             with suppress(ProcessLookupError):
