@@ -20,7 +20,7 @@ from seatrial.api.server.message import Answer, Incoming
 from seatrial.sim.apiserver.connecting import Connect
 from seatrial.sim.apiserver.kubelets import ExecError, Kubelet, OnExit, OnOutput
 from seatrial.sim.kernel.clock import Clock
-from tests.api.server.harness import edge, story
+from tests.api.server.harness import DEADLINE_S, edge, story, until
 
 
 class Shell:
@@ -84,7 +84,7 @@ class Client:
 
     async def next(self) -> Any:
         while not self.events:
-            data = await asyncio.wait_for(self.reader.read(65536), 5)
+            data = await asyncio.wait_for(self.reader.read(65536), DEADLINE_S)
             self.socket.receive_data(data or None)
             self.events = [event for event in self.socket.events() if not isinstance(event, Message) or event.data]
         return self.events.pop(0)
@@ -94,8 +94,14 @@ class Client:
 
 
 def play(
-    kubelet: Played, scene: Callable[[Client], Any], kind: str = "exec", command: tuple[str, ...] = ("sh",)
+    kubelet: Played,
+    scene: Callable[[Client], Any],
+    kind: str = "exec",
+    command: tuple[str, ...] = ("sh",),
+    ending: Callable[[], bool] = lambda: True,
 ) -> None:
+    """What a client does, and what has come to hold when it has gone."""
+
     async def main() -> None:
         driver = Driver(Clock(0))
         driver.start(asyncio.get_running_loop())
@@ -108,7 +114,7 @@ def play(
             reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
             await scene(Client(reader, writer))
             writer.close()
-            await asyncio.sleep(0.02)
+            await until(ending)
         driver.stop()
 
     story(main)
@@ -200,8 +206,7 @@ def test_a_client_that_goes_away_hangs_up() -> None:
         await client.open([channels.V5])
         await client.next()
 
-    play(kubelet, scene)
-    assert kubelet.shells[0].hung_up
+    play(kubelet, scene, ending=lambda: kubelet.shells[0].hung_up)
 
 
 @pytest.mark.parametrize(("kind", "offered"), [("exec", ["soap"]), ("portforward", ["v5.channel.k8s.io"])])

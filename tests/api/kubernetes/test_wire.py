@@ -20,7 +20,7 @@ from seatrial.sim.apiserver.request import Credentials, Request, Response
 from seatrial.sim.apiserver.watching import WatchStream
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.store.store import Store
-from tests.api.server.harness import client_context, edge, keys, story
+from tests.api.server.harness import DEADLINE_S, client_context, edge, keys, story
 
 POD: dict[str, Any] = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a", "uid": "u", "resourceVersion": "3"}}
 Answerer = Callable[[Request], Response]
@@ -48,7 +48,7 @@ def talk(
         async with (
             edge(Kubernetes(pipeline, driver, **options), secure=True) as listener,
             httpx.AsyncClient(
-                base_url=f"https://127.0.0.1:{listener.port}", verify=client_context(keys().admin)
+                base_url=f"https://127.0.0.1:{listener.port}", verify=client_context(keys().admin), timeout=DEADLINE_S
             ) as client,
         ):
             await run(client, pipeline)
@@ -204,7 +204,10 @@ def test_a_request_that_waits_holds_up_nobody_else() -> None:
         driver.start(asyncio.get_running_loop())
         pipeline = Waiting(lambda request: Response(200))
         app = Kubernetes(pipeline, driver, lambda what, steps, back: waiting_for.append((what, back)))
-        async with edge(app) as listener, httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}") as client:
+        async with (
+            edge(app) as listener,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}", timeout=DEADLINE_S) as client,
+        ):
             for answer, code in ((Response(201, POD), 201), (None, 500)):
                 pending = asyncio.ensure_future(client.post("/webhook"))
                 assert (await client.get("/other")).json() == POD

@@ -14,7 +14,7 @@ from wsproto.events import Request as Handshake
 
 from seatrial.api.kubernetes.wsstreams import BASE64, BINARY, Whole, streamed
 from seatrial.api.server.message import Answer, Incoming, Outgoing
-from tests.api.server.harness import edge, story
+from tests.api.server.harness import DEADLINE_S, edge, story
 
 
 class Told:
@@ -51,7 +51,7 @@ def heard(stream: Any, events: bool, offered: list[str]) -> list[Any]:
             socket = WSConnection(ConnectionType.CLIENT)
             writer.write(socket.send(Handshake(host="x", target="/log", subprotocols=offered)))
             while not any(isinstance(event, CloseConnection) for event in found):
-                data = await asyncio.wait_for(reader.read(65536), 5)
+                data = await asyncio.wait_for(reader.read(65536), DEADLINE_S)
                 socket.receive_data(data or None)
                 found.extend(socket.events())
             writer.close()

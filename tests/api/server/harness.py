@@ -15,6 +15,10 @@ from seatrial.api.server import pki
 from seatrial.api.server.listener import Listener, bind, tls
 from seatrial.api.server.message import App
 
+DEADLINE_S = 240.0
+TURN_S, TURNS = 0.001, 100
+"""In each turn of the loop everything that has arrived is looked at, however long the machine was busy elsewhere."""
+
 
 @lru_cache(maxsize=1)
 def keys() -> pki.Pki:
@@ -44,20 +48,29 @@ async def edge(app: App, secure: bool = False) -> AsyncIterator[Listener]:
 
 
 async def exchange(listener: Listener, raw: bytes) -> bytes:
-    """Sends bytes as they are and reads until the server hangs up or is quiet."""
+    """Sends bytes as they are and reads until the server hangs up."""
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     writer.write(raw)
-    received = bytearray()
-    try:
-        while True:
-            part = await asyncio.wait_for(reader.read(65536), 0.3)
-            if not part:
-                break
-            received += part
-    except TimeoutError:
-        pass
+    async with asyncio.timeout(DEADLINE_S):
+        received = await reader.read()
     writer.close()
-    return bytes(received)
+    return received
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Lets the loop go round until something holds."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not holds():
+            await asyncio.sleep(TURN_S)
+
+
+async def still(look: Callable[[], int]) -> int:
+    """Lets the loop go round until a number stays the same for many turns; the number."""
+    found, turns = look(), 0
+    while turns < TURNS:
+        await asyncio.sleep(TURN_S)
+        found, turns = (found, turns + 1) if look() == found else (look(), 0)
+    return found
 
 
 def story(run: Callable[[], Coroutine[Any, Any, None]]) -> None:

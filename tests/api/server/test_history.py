@@ -202,7 +202,7 @@ async def eventful(lab: Lab) -> None:
     lab.driver.resume()
     await lab.passes(20 * S)
     assert waiting[2][0].code == 500
-    await asyncio.wait_for(lab.driver.advance(360 * S), 60)
+    await asyncio.wait_for(lab.driver.advance(360 * S), 240)
     lab.cluster.remove_fault(fault)
     lab.driver.set_speed(60)
     await lab.passes(2 * S)

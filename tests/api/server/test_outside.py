@@ -54,7 +54,7 @@ def test_the_answer_enters_the_simulation(secure: bool) -> None:
     scheme = "https" if secure else "http"
     answer = called(
         echo,
-        lambda port: ExternalCall(f"{scheme}://localhost:{port}/hook?timeout=1s", b'{"a":1}', 5 * S, AUTHORITY),
+        lambda port: ExternalCall(f"{scheme}://localhost:{port}/hook?timeout=1s", b'{"a":1}', 60 * S, AUTHORITY),
         secure,
     )
     assert answer == (200, b'POST {"a":1}')
@@ -66,7 +66,7 @@ def test_a_service_is_called_at_an_address_and_shows_the_certificate_of_its_name
         lambda port: ExternalCall(
             "https://hook.shop.svc:443/hook?timeout=1s",
             b"!",
-            5 * S,
+            60 * S,
             AUTHORITY,
             method="PUT",
             server_name="localhost",
@@ -78,7 +78,7 @@ def test_a_service_is_called_at_an_address_and_shows_the_certificate_of_its_name
 
 
 def test_another_status_is_told() -> None:
-    answer = called(echo, lambda port: ExternalCall(f"http://127.0.0.1:{port}/", b"", 5 * S))
+    answer = called(echo, lambda port: ExternalCall(f"http://127.0.0.1:{port}/", b"", 60 * S))
     assert answer == (418, b"POST ")
 
 
@@ -86,7 +86,7 @@ def test_nobody_there() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    answer = called(echo, lambda _: ExternalCall(f"http://127.0.0.1:{port}/", b"", 5 * S))
+        answer = called(echo, lambda _: ExternalCall(f"http://127.0.0.1:{port}/", b"", 60 * S))
     assert isinstance(answer, OSError)
     assert str(answer) == f'Post "http://127.0.0.1:{port}/": dial tcp 127.0.0.1:{port}: connect: connection refused'
 
@@ -95,7 +95,7 @@ def test_a_certificate_of_somebody_else_is_not_trusted() -> None:
     from seatrial.api.server import pki
 
     foreign = pki.make().authority.certificate
-    answer = called(echo, lambda port: ExternalCall(f"https://localhost:{port}/", b"", 5 * S, foreign), secure=True)
+    answer = called(echo, lambda port: ExternalCall(f"https://localhost:{port}/", b"", 60 * S, foreign), secure=True)
     assert "tls: failed to verify certificate: x509: " in str(answer)
 
 

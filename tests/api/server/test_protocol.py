@@ -11,7 +11,7 @@ import pytest
 
 from seatrial.api.server import pki, protocol
 from seatrial.api.server.message import Answer, Incoming, Outgoing
-from tests.api.server.harness import client_context, edge, exchange, keys, story
+from tests.api.server.harness import DEADLINE_S, client_context, edge, exchange, keys, still, story, until
 
 
 def echo(incoming: Incoming, answer: Answer) -> None:
@@ -37,7 +37,8 @@ def test_requests_on_one_connection_are_answered_in_order() -> None:
     async def run() -> None:
         async with edge(app) as listener:
             raw = await exchange(
-                listener, b"".join(b"GET /%b HTTP/1.1\r\n\r\n" % name for name in (b"slow", b"b", b"c"))
+                listener,
+                b"GET /slow HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\nGET /c HTTP/1.1\r\nConnection: close\r\n\r\n",
             )
             assert bodies(raw) == [b"/slow", b"/b", b"/c"]
 
@@ -81,7 +82,10 @@ def test_a_body_over_the_limit_is_not_kept() -> None:
     size = protocol.BODY_BYTES_MAX + 1
 
     async def run() -> None:
-        async with edge(echo) as listener, httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}") as client:
+        async with (
+            edge(echo) as listener,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}", timeout=DEADLINE_S) as client,
+        ):
             assert (await client.post("/a", content=b"x" * (size - 1))).text == f"POST /a {size - 1}"
             refused = await client.post("/b", content=b"x" * size)
             assert (refused.status_code, refused.text) == (413, "POST /b 0")
@@ -126,10 +130,9 @@ def test_a_slow_reader_makes_pieces_wait_and_holds_up_nobody() -> None:
         async with edge(app) as listener:
             reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
             writer.write(b"GET /long HTTP/1.1\r\n\r\n")
-            await asyncio.sleep(0.1)
-            waiting = made[0]
-            assert waiting < 200
-            async with httpx.AsyncClient() as client:
+            waiting = await still(lambda: made[0])
+            assert 0 < waiting < 200
+            async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
                 assert (await client.get(f"http://127.0.0.1:{listener.port}/quick")).text == "GET /quick 0"
             assert made[0] == waiting
             total = 0
@@ -176,7 +179,7 @@ def test_a_stream_is_sent_as_it_comes_and_ends_with_its_source() -> None:
     async def run() -> None:
         async with (
             edge(lambda incoming, answer: answer(Outgoing(200, stream=ticker))) as listener,
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}") as client,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}", timeout=DEADLINE_S) as client,
             client.stream("GET", "/") as response,
         ):
             lines = response.aiter_lines()
@@ -213,12 +216,9 @@ def test_a_stream_is_closed_when_its_reader_goes() -> None:
         async with edge(lambda incoming, answer: answer(Outgoing(200, stream=ticker))) as listener:
             _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
             writer.write(b"GET / HTTP/1.1\r\n\r\n")
-            await asyncio.sleep(0.02)
-            assert listener.connections == 1
+            await until(lambda: listener.connections == 1)
             writer.close()
-            await asyncio.sleep(0.05)
-            assert ticker.gone
-            assert listener.connections == 0
+            await until(lambda: ticker.gone and listener.connections == 0)
 
     story(run)
 
@@ -262,7 +262,10 @@ def test_the_application_knows_the_clients_certificate(known: bool) -> None:
     pair = pki.issue(keys().authority, "jane", ("devs", "ops")) if known else None
 
     async def run() -> None:
-        async with edge(app, secure=True) as listener, httpx.AsyncClient(verify=client_context(pair)) as client:
+        async with (
+            edge(app, secure=True) as listener,
+            httpx.AsyncClient(verify=client_context(pair), timeout=DEADLINE_S) as client,
+        ):
             assert (await client.get(f"https://localhost:{listener.port}/")).status_code == 200
 
     story(run)
