@@ -23,10 +23,15 @@ RESOLVER = "10.0.2.3:53"
 """The machines' own name server, which knows no cluster names."""
 TAG = re.compile(
     r"(?:v?\d[\w.+-]*|latest|stable|alpine|slim|mainline|edge|rc|lts|main|master|nightly|dev|prod|release|perl"
+    r"|apache|fpm|cli|j(?:dk|re)\d*|java\d+|php\d+|py(?:thon)?\d+|dind|standalone|community|enterprise|curl|scm|rootless"
     r"|bullseye|bookworm|trixie|buster|focal|jammy|noble|glibc|musl|uclibc|management|amd64|arm64|linux"
     r"|[0-9a-f]{7,40})(?:[-.][\w.+-]*)?"
 )
-"""Tags that a repository may be believed to have."""
+"""Tags that an official or described repository may be believed to have."""
+DENIAL = re.compile(
+    r"(?:no|nope|none|not|never|bad)(?:[-_.].*)?|.*(?:exist|nosuch|missing|wrong|invalid|typo|fake|bogus|broken).*"
+)
+"""Tags that say themselves that they are not there; of a repository that nobody described all others are believed."""
 UNRESOLVABLE = (".invalid", ".example", ".test", ".localhost", ".local", ".internal")
 """Top-level domains that never resolve (RFC 2606, RFC 6761)."""
 USERS = {0: "root", 1: "bin", 2: "daemon", 65534: "nobody"}
@@ -104,6 +109,14 @@ def _devices() -> dict[str, Any]:
     devices = {name: File(b"", 0o666, device=name) for name in ("null", "zero", "full", "tty", "stdout", "stderr")}
     devices["random"] = devices["urandom"] = File(b"", 0o666, device="random")
     return {**devices, "shm": Dir(0o1777), "fd": Link("/proc/self/fd")}
+
+
+def _has(row: Mapping[str, Any] | None, official: bool, tag: str) -> bool:
+    """Whether a repository is believed to have a tag."""
+    if row is None and not official:
+        return DENIAL.fullmatch(tag.lower()) is None
+    patterns = (row or {}).get("tags")
+    return any(re.fullmatch(str(each), tag) for each in patterns) if patterns else TAG.fullmatch(tag) is not None
 
 
 @lru_cache(maxsize=4)
@@ -185,7 +198,5 @@ class Catalogue:
                 f"{pulling}pull access denied, repository does not exist or may require authorization: server message: "
                 "insufficient_scope: authorization failed"
             )
-        tags = (row or {}).get("tags")
-        good = any(re.fullmatch(str(pattern), tag) for pattern in tags) if tags else TAG.fullmatch(tag) is not None
-        if not good and "@" not in reference:
+        if "@" not in reference and not _has(row, official, tag):
             raise NoSuchImage(f"{pulling}{reference}: not found")

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from seatrial.sim.workloads.commands.options import each, parsed, say
+from seatrial.sim.workloads.commands.copying import cp, install, into
+from seatrial.sim.workloads.commands.options import each, parsed
 from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
 from seatrial.sim.workloads.process import Proc
 
 Steps = Generator[Any, Any, int]
+MV_LONG = {"force": "f", "no-clobber": "n", "verbose": "v", "target-directory": "t", "no-target-directory": "T"}
+RM_LONG = {"recursive": "r", "force": "f", "verbose": "v", "dir": "d"}
+LN_LONG = {"symbolic": "s", "force": "f", "no-dereference": "n", "verbose": "v", "no-target-directory": "T"}
+OWNER_LONG = {"recursive": "R", "verbose": "v", "changes": "c", "silent": "f", "quiet": "f", "no-dereference": "h"}
 
 
 def mkdir(proc: Proc) -> int:
@@ -35,7 +40,7 @@ def rmdir(proc: Proc) -> int:
 
 
 def rm(proc: Proc) -> int:
-    options, paths = parsed(proc, "rRfivd")
+    options, paths = parsed(proc, "rRfivd", "", RM_LONG)
     recursive = "r" in options or "R" in options
 
     def one(path: str) -> None:
@@ -65,69 +70,28 @@ def touch(proc: Proc) -> int:
     return each(proc, paths, one, "{path}: {why}")
 
 
-def _into(proc: Proc, target: str, source: str) -> str:
-    if proc.fs.exists(target, proc.cwd) and isinstance(proc.fs.find(target, proc.cwd), Dir):
-        return f"{target.rstrip('/')}/{source.rstrip('/').rpartition('/')[2]}"
-    return target
-
-
-def _duplicate(proc: Proc, node: Node) -> Node:
-    if isinstance(node, Dir):
-        made = Dir(node.mode, node.mtime_us)
-        made.entries = {name: _duplicate(proc, below) for name, below in node.entries.items()}
-        return made
-    copied: Node = node.copy()  # type: ignore[attr-defined]
-    copied.mtime_us = proc.clock.now
-    if isinstance(copied, File) and copied.source is not None:
-        copied.data, copied.source = copied.source(), None
-    return copied
-
-
-def cp(proc: Proc) -> int:
-    options, paths = parsed(proc, "rRapfivLPHdTu")
-    if len(paths) < 2:
-        say(proc, "missing file operand")
-        return 1
-    target, deep = paths[-1], bool({"r", "R", "a"} & set(options))
-
-    def one(source: str) -> None:
-        node = proc.fs.find(source, proc.cwd, follow="a" not in options and "d" not in options)
-        if isinstance(node, Dir) and not deep:
-            raise OSError(0, "omitting directory", source)
-        at = _into(proc, target, source)
-        if isinstance(node, File) and not deep:
-            proc.fs.write(at, node.read(), proc.cwd, node.mode)
-        else:
-            proc.fs.put(at, _duplicate(proc, node), proc.cwd)
-        proc.container.touched()
-
-    status = 0
-    for source in paths[:-1]:
-        try:
-            one(source)
-        except FileNotFoundError as error:
-            if error.filename == source:
-                say(proc, f"can't stat '{source}': {error.strerror}")
-            else:
-                say(proc, f"can't create '{_into(proc, target, source)}': {error.strerror}")
-            status = 1
-        except OSError as error:
-            say(
-                proc,
-                f"{error.strerror} '{source}'" if not error.errno else f"can't create '{target}': {error.strerror}",
-            )
-            status = 1
-    return status
+def _own(node: Node) -> Node:
+    """A copy that shares nothing with the image."""
+    made: Node = node.copy()  # type: ignore[attr-defined]
+    if isinstance(made, Dir):
+        made.entries = {name: _own(below) for name, below in made.entries.items()}
+    elif isinstance(made, File) and made.source is not None:
+        made.data, made.source = made.source(), None
+    return made
 
 
 def mv(proc: Proc) -> int:
-    _, paths = parsed(proc, "finTv")
+    options, paths = parsed(proc, "finTv", "t", MV_LONG)
+    if "t" in options:
+        paths.append(options["t"])
     target = paths[-1] if len(paths) > 1 else ""
 
     def one(source: str) -> None:
         node = proc.fs.find(source, proc.cwd, follow=False)
-        at = _into(proc, target, source)
-        proc.fs.put(at, _duplicate(proc, node), proc.cwd)
+        at = target if "T" in options else into(proc, target, source)
+        if "n" in options and proc.fs.exists(at, proc.cwd, follow=False):
+            return
+        proc.fs.put(at, _own(node), proc.cwd)
         proc.fs.remove(source, proc.cwd, recursive=True)
         proc.container.touched()
 
@@ -135,10 +99,10 @@ def mv(proc: Proc) -> int:
 
 
 def ln(proc: Proc) -> int:
-    options, paths = parsed(proc, "sfnvT")
+    options, paths = parsed(proc, "sfnvT", "", LN_LONG)
     if len(paths) < 2:
         paths.append(paths[0].rpartition("/")[2])
-    target = paths[-1] if "n" in options or "T" in options else _into(proc, paths[-1], paths[0])
+    target = paths[-1] if "n" in options or "T" in options else into(proc, paths[-1], paths[0])
 
     def one(source: str) -> None:
         if "f" in options and proc.fs.exists(target, proc.cwd, follow=False):
@@ -153,9 +117,9 @@ def ln(proc: Proc) -> int:
 
 
 def chmod(proc: Proc) -> int:
-    options, operands = (
-        parsed(proc, "RvcfrwxX") if not proc.argv[1:2] or proc.argv[1][:2] == "-R" else ({}, proc.argv[1:])
-    )
+    # A mode may begin like an option: chmod -x file.
+    flagged = proc.argv[1:2] == [] or proc.argv[1].startswith(("-R", "-v", "-c", "-f", "--"))
+    options, operands = parsed(proc, "Rvcf", "", OWNER_LONG) if flagged else ({}, proc.argv[1:])
     mode, paths = operands[0], operands[1:]
 
     def one(path: str) -> None:
@@ -186,7 +150,7 @@ def _changed_mode(before: int, text: str) -> int:
 
 
 def chown(proc: Proc) -> int:
-    options, operands = parsed(proc, "RvhfcLHP")
+    options, operands = parsed(proc, "RvhfcLHP", "", OWNER_LONG)
     user, _, group = operands[0].partition(":")
     by_name = {name: number for number, name in proc.container.users.items()}
 
@@ -254,6 +218,7 @@ COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "rm": rm,
     "touch": touch,
     "cp": cp,
+    "install": install,
     "mv": mv,
     "ln": ln,
     "chmod": chmod,

@@ -12,7 +12,10 @@ from seatrial.sim.workloads.process import Exited, Proc
 def parsed(
     proc: Proc, flags: str, valued: str = "", long: dict[str, str] | None = None
 ) -> tuple[dict[str, str], list[str]]:
-    """(options, operands): letters of ``flags`` take no value, those of ``valued`` do. Raises Exited(1) for others."""
+    """(options, operands): letters of ``flags`` take no value, those of ``valued`` do. Raises Exited(1) for others.
+
+    ``long`` has the letter of a long option's name, or of its name with one of its values.
+    """
     options: dict[str, str] = {}
     operands: list[str] = []
     words = proc.argv[1:]
@@ -25,7 +28,7 @@ def parsed(
             break
         if word.startswith("--") and long is not None:
             name, equals, value = word[2:].partition("=")
-            letter = long.get(name)
+            letter = long.get(word[2:]) or long.get(name)
             if letter is None:
                 _usage(proc, f"unrecognized option '--{name}'")
             assert letter is not None

@@ -20,6 +20,9 @@ REFUSED = {
     "docker.io/library/nginx:1.17.23": "docker.io/library/nginx:1.17.23: not found",
     "docker.io/library/nginx:1.161": "docker.io/library/nginx:1.161: not found",
     "docker.io/library/nginx:nope": "docker.io/library/nginx:nope: not found",
+    "docker.io/library/tomcat:quick": "docker.io/library/tomcat:quick: not found",
+    "quay.io/somebody/something:no-such-tag": "quay.io/somebody/something:no-such-tag: not found",
+    "docker.io/somebody/something:doesnotexist": "docker.io/somebody/something:doesnotexist: not found",
     "docker.io/library/nosuchthing:latest": "pull access denied, repository does not exist or may require "
     "authorization: server message: insufficient_scope: authorization failed",
     "localhost:5000/mine:1": 'failed to do request: Head "https://localhost:5000/v2/mine/manifests/1": '
@@ -40,7 +43,11 @@ def test_an_image_that_cannot_be_had(reference: str) -> None:
         "docker.io/library/nginx:latest",
         "docker.io/library/nginx:1.25-alpine",
         "docker.io/library/golang:1.24",
+        "docker.io/library/tomcat:jdk21",
+        "docker.io/library/docker:dind",
         "quay.io/somebody/something:v1.2.3",
+        "quay.io/somebody/something:RELEASE.2025-04-22T22-12-26Z",
+        "quay.io/somebody/something:blue",
         "docker.io/library/redis@sha256:" + "0" * 64,
     ],
 )
@@ -197,3 +204,38 @@ class TestWhatNobodyDescribed:
     def test_an_image_that_somebody_described_has_what_it_has(self) -> None:
         with pytest.raises(FileNotFoundError):
             Bench().start(["/manager"], image="docker.io/library/nginx:1.27")
+
+
+class TestFilesOfAnUndescribedImage:
+    """What its pod copies out of it is there."""
+
+    IMAGE = "example.com/team/app:v3"
+
+    def ran(self, line: str) -> tuple[int, str]:
+        bench = Bench()
+        container = bench.start(["sh", "-c", line], self.IMAGE)
+        bench.run(2)
+        return bench.ends[0][0].code, output_of(container)
+
+    def test_a_program_is_copied_and_runs_elsewhere(self) -> None:
+        assert self.ran("mkdir /tools && cp --update=none /usr/local/bin/app /tools/ && test -x /tools/app") == (0, "")
+
+    def test_directories_and_unknown_names(self) -> None:
+        assert self.ran("mkdir /t && cp -r /plugins /t && cp -a /libs/. /t && cp /more/* /t && ls /t") == (
+            0,
+            "plugins\n",
+        )
+
+    @pytest.mark.parametrize("place", ["/tmp/made", "/run/app.pid", "/dev/gpu0"])
+    def test_what_no_image_ships_is_not_there(self, place: str) -> None:
+        assert self.ran(f"cp {place} /x") == (1, f"cp: can't stat '{place}': No such file or directory\n")
+
+    def test_nor_is_what_others_look_for(self) -> None:
+        assert self.ran("test -e /usr/local/bin/app")[0] == 1
+
+    def test_a_client_asks_truly(self) -> None:
+        line = "until nc -z 127.0.0.1 9; do sleep 1; [ $((i += 1)) = 2 ] && break; done; curl -s http://127.0.0.1:9/"
+        bench = Bench()
+        container = bench.start(["sh", "-c", f"i=0; {line}; echo $?"], self.IMAGE)
+        bench.run(5)
+        assert output_of(container) == "7\n"
