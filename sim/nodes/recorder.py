@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from seatrial.sim.apiserver.client import Unreachable
@@ -23,6 +23,8 @@ SIMILAR_MAX = 10
 SIMILAR_WITHIN_US = 600 * S
 CACHE_MAX = 4096
 MERGE = "application/merge-patch+json"
+Key = tuple[tuple[str, ...], str]
+"""What an event is known by: what similar ones share, and the message."""
 
 
 @dataclass(slots=True)
@@ -33,7 +35,7 @@ class _Bucket:
 
 @dataclass(slots=True)
 class _Similar:
-    messages: dict[str, None] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
     at_us: int = 0
 
 
@@ -56,7 +58,7 @@ class Recorder:
         self._more = Signal(clock)
         self._buckets: dict[tuple[str, ...], _Bucket] = {}
         self._similar: dict[tuple[str, ...], _Similar] = {}
-        self._seen: dict[tuple[str, ...], _Seen] = {}
+        self._seen: dict[Key, _Seen] = {}
         self._last_ns = 0
         self._process: Process | None = None
         self.heard: Callable[[Mapping[str, Any], str, str, str], None] | None = None
@@ -101,7 +103,7 @@ class Recorder:
         message = self._aggregated(similar_key, message, at_us)
         if not self._passes(group, at_us):
             return
-        key = (*similar_key, message)
+        key = (similar_key, message)
         seen = self._seen.get(key)
         try:
             if seen is not None:
@@ -120,7 +122,7 @@ class Recorder:
         except (ApiError, Unreachable):
             self._seen.pop(key, None)
 
-    def _remember(self, key: tuple[str, ...], seen: _Seen) -> None:
+    def _remember(self, key: Key, seen: _Seen) -> None:
         if len(self._seen) >= CACHE_MAX:
             del self._seen[next(iter(self._seen))]
         self._seen[key] = seen
@@ -147,10 +149,10 @@ class Recorder:
                 del self._similar[next(iter(self._similar))]
             similar = self._similar[key] = _Similar()
         elif now - similar.at_us > SIMILAR_WITHIN_US:
-            similar.messages.clear()
+            similar.messages = ()
         similar.at_us = now
-        if len(similar.messages) < SIMILAR_MAX:
-            similar.messages[message] = None
+        if len(similar.messages) < SIMILAR_MAX and message not in similar.messages:
+            similar.messages = (*similar.messages, message)
         if len(similar.messages) < SIMILAR_MAX:
             return message
         return f"(combined from similar events): {message}"

@@ -129,6 +129,7 @@ class Statuses:
         self._process: Process | None = None
         self._tick: Timer | None = None
         self._begun_us = 0
+        self._writer = f"kubelet/{kubelet.client.host}"
 
     def start(self) -> None:
         self._begun_us = self.kubelet.clock.now
@@ -236,7 +237,7 @@ class Statuses:
         metadata = pod["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         patch = patch_of(pod.get("status") or {}, status)
-        cause = (f"kubelet/{kubelet.client.host}", (namespace, name), int(metadata["resourceVersion"]))
+        cause = (self._writer, (namespace, name), int(metadata["resourceVersion"]))
         try:
             if patch:
                 body = {"metadata": {"uid": metadata["uid"]}, "status": patch}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from seatrial.sim.apiserver.request import Request
@@ -270,29 +271,24 @@ SOURCES: Mapping[str, Callable[..., Files]] = {
 
 def _token(kubelet: Any, pod: Object, source: Object) -> Callable[[], bytes]:
     """A function that gives the bytes of a projected token, asked for when somebody reads it."""
+    metadata, account = pod["metadata"], pod["spec"].get("serviceAccountName", "default")
+    return partial(_read_token, kubelet, metadata["namespace"], account, metadata["name"], metadata["uid"], source)
+
+
+def _read_token(kubelet: Any, namespace: str, account: str, name: str, uid: str, source: Object) -> bytes:
     body = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "metadata": {"name": pod["spec"].get("serviceAccountName", "default")},
+        "metadata": {"name": account},
         "spec": {
             "expirationSeconds": source.get("expirationSeconds") or 3600,
             "audiences": [source["audience"]] if source.get("audience") else [],
-            "boundObjectRef": {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "name": pod["metadata"]["name"],
-                "uid": pod["metadata"]["uid"],
-            },
+            "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid},
         },
     }
-    namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-
-    def read() -> bytes:
-        request = Request("POST", path, body=body, user=kubelet.client.user, user_agent=kubelet.client.user_agent)
-        response = kubelet.wiring.endpoint.server.handle(request)
-        if response.code >= 400:
-            return b""
-        return str(response.body["status"]["token"]).encode()
-
-    return read
+    request = Request("POST", path, body=body, user=kubelet.client.user, user_agent=kubelet.client.user_agent)
+    response = kubelet.wiring.endpoint.server.handle(request)
+    if response.code >= 400:
+        return b""
+    return str(response.body["status"]["token"]).encode()

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MAIN_IDS, EXEC_IDS = 7, 6
 """Process ids that runc's threads use up when it starts the first process, and each further one."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ETC_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+"""What the kubelet and the runtime mount into every container."""
 PROGRAM_ROOTS = ("/usr/", "/sbin/", "/bin/")
 EXHAUST_BYTES_PER_S = 400 * 1024 * 1024
 """How fast a program fills memory that reads without end."""
@@ -62,7 +64,7 @@ class Container:
 
     __slots__ = (
         "_attached", "_covered", "_measured", "_next_pid", "_on_exit", "_out", "_queue", "_rest", "_rng",
-        "_termination", "behaviour_memory", "changed", "clock", "config", "domain", "ended_us", "fs", "gid",
+        "behaviour_memory", "changed", "clock", "config", "domain", "ended_us", "fs", "gid",
         "hostname", "image", "log", "name", "oom", "processes", "request_bytes", "requests", "sandbox", "started_us",
         "stdin", "terminal", "uid", "user", "users", "world",
     )  # fmt: skip
@@ -76,8 +78,8 @@ class Container:
         self.name = f"{config.sandbox.namespace}/{config.sandbox.name}/{config.name}"
         self.hostname: str = config.sandbox.hostname
         self.domain: str = config.sandbox.domain
-        self.fs = FileSystem(self.image.root, lambda: self.clock.now)
-        self.fs.is_full = lambda: self.sandbox.host in world.full
+        self.fs = FileSystem(self.image.root, self._now)
+        self.fs.is_full = self._is_full
         self.users: dict[int, str] = self.image.users
         self.behaviour_memory: int = self.image.memory
         self.uid, self.gid, self.user = self._identity(config.user or self.image.user)
@@ -88,7 +90,7 @@ class Container:
         """Fires when a file was written."""
         self._rest = ports_of(config.sandbox).rest
         self.fs.on_written = self._rest.stir
-        self.log = Log(lambda: self.clock.now, self._rest)
+        self.log = Log(self._now, self._rest)
         self.started_us = self.clock.now
         self.oom: bool = False
         self.requests = 0
@@ -106,6 +108,12 @@ class Container:
         self.terminal: Terminal | None = None
         self._mount()
 
+    def _now(self) -> int:
+        return self.clock.now
+
+    def _is_full(self) -> bool:
+        return self.sandbox.host in self.world.full
+
     @property
     def rng(self) -> Random:
         if self._rng is None:
@@ -120,28 +128,40 @@ class Container:
         return uid, gid, self.users.get(uid, str(uid))
 
     def _mount(self) -> None:
-        now = self.clock.now
-        sandbox, fs = self.sandbox, self.fs
+        fs = self.fs
         for mount in self.config.mounts:
             volume = mount.volume
             node = volume.below(mount.sub_path) if mount.sub_path else volume.tree
             fs.mount(mount.path, Mounted(node, mount.read_only, volume.source, volume.kind, volume.changed))
         if cgroup.PLACE not in fs.mounts:
             fs.mounts[cgroup.PLACE] = Mounted(self._cgroup, not self.config.privileged, "cgroup", "cgroup2")
-        dns = sandbox.dns
-        resolv = ""
-        if dns.get("searches"):
-            resolv += f"search {' '.join(dns['searches'])}\n"
-        resolv += "".join(f"nameserver {server}\n" for server in dns.get("servers", ()))
-        if dns.get("options"):
-            resolv += f"options {' '.join(dns['options'])}\n"
-        texts = {"/etc/hosts": sandbox.hosts, "/etc/hostname": f"{self.hostname}\n", "/etc/resolv.conf": resolv}
-        for path, text in texts.items():
+        for path, made in zip(ETC_FILES, (self._hosts, self._hostname, self._resolv), strict=True):
             if path not in fs.mounts:
-                fs.mounts[path] = Mounted(File(text.encode(), mtime_us=now), source="/dev/vda1")
+                fs.mounts[path] = Mounted(made, source="/dev/vda1")
         self._covered = any(f"{at}/".startswith(PROGRAM_ROOTS) for at in fs.mounts)
-        self._termination = File(b"", 0o666, now)
         fs.mounts.setdefault(self.config.termination_message_path, Mounted(self._termination, source="/dev/vda1"))
+
+    def _hosts(self) -> Node:
+        return self._file(self.sandbox.hosts)
+
+    def _hostname(self) -> Node:
+        return self._file(f"{self.hostname}\n")
+
+    def _resolv(self) -> Node:
+        dns = self.sandbox.dns
+        text = ""
+        if dns.get("searches"):
+            text += f"search {' '.join(dns['searches'])}\n"
+        text += "".join(f"nameserver {server}\n" for server in dns.get("servers", ()))
+        if dns.get("options"):
+            text += f"options {' '.join(dns['options'])}\n"
+        return self._file(text)
+
+    def _termination(self) -> Node:
+        return File(b"", 0o666, self.started_us)
+
+    def _file(self, text: str) -> Node:
+        return File(text.encode(), mtime_us=self.started_us)
 
     def _cgroup(self) -> Node:
         return cgroup.tree(self)

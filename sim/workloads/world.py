@@ -49,20 +49,36 @@ EXCEEDED = "context deadline exceeded (Client.Timeout exceeded while awaiting he
 
 
 class Directory:
-    """A volume: a directory that outlives containers (cri.Volume)."""
+    """A volume: a directory that outlives containers (cri.Volume). What is published is written once somebody looks."""
 
+    __slots__ = ("_node", "_published", "kind", "source")
     changed = None
     """Nobody has to be told of what is written here."""
 
     def __init__(self, now: int, key: str) -> None:
-        self.node = Dir(0o777 if not key else 0o755, now)
+        self._node = Dir(0o777 if not key else 0o755, now)
+        self._published: list[tuple[Mapping[str, tuple[Any, int]], int]] | None = []
+        """None once somebody has looked."""
         self.source = key or "tmpfs"
-        self.tree: Node = self.node
         self.kind = "nfs4" if key.startswith("nfs/") else "tmpfs" if not key else "ext4"
 
+    def tree(self) -> Dir:
+        """The directory itself."""
+        published, self._published = self._published, None
+        for contents, now in published or ():
+            self._write(contents, now)
+        return self._node
+
     def publish(self, contents: Mapping[str, tuple[Any, int]], now: int) -> None:
-        """Replaces the contents at once: a new time-stamped directory, then one link that points to it."""
-        stamp = stamp_of(now)
+        """Replaces the contents at once."""
+        if self._published is None:
+            self._write(contents, now)
+        else:
+            self._published.append((contents, now))
+
+    def _write(self, contents: Mapping[str, tuple[Any, int]], now: int) -> None:
+        """A new time-stamped directory, then one link that points to it."""
+        stamp, entries = stamp_of(now), self._node.entries
         name = f"..{stamp[:10].replace('-', '_')}_{stamp[11:19].replace(':', '_')}.{now % 1_000_000:06d}000"
         made = Dir(0o755, now)
         for path, (data, mode) in contents.items():
@@ -74,25 +90,25 @@ class Directory:
                 at = below
             source = data if callable(data) else None
             at.entries[last] = File(b"" if source else data, mode, now, source=source)
-        before = self.node.entries.get("..data")
+        before = entries.get("..data")
         if isinstance(before, Link):
-            self.node.entries.pop(before.target, None)
-        self.node.entries[name] = made
-        self.node.entries["..data"] = Link(name, now)
+            entries.pop(before.target, None)
+        entries[name] = made
+        entries["..data"] = Link(name, now)
         tops = dict.fromkeys(path.split("/")[0] for path in contents)
-        for top in [top for top in self.node.entries if not top.startswith("..") and top not in tops]:
-            del self.node.entries[top]
+        for top in [top for top in entries if not top.startswith("..") and top not in tops]:
+            del entries[top]
         for top in tops:
-            if top not in self.node.entries:
-                self.node.entries[top] = Link(f"..data/{top}", now)
+            if top not in entries:
+                entries[top] = Link(f"..data/{top}", now)
 
     def written(self) -> tuple[int, int]:
         """Bytes and inodes."""
-        return space_of(self.node)
+        return space_of(self.tree())
 
     def below(self, path: str) -> Node:
         """What a subPath means: a file or directory inside, made when it is not there."""
-        at: Node = self.node
+        at: Node = self.tree()
         for part in (part for part in path.split("/") if part):
             assert isinstance(at, Dir)
             found = at.entries.get(part)
@@ -111,8 +127,12 @@ class ImageTree:
     source = kind = "overlay"
 
     def __init__(self, root: Dir) -> None:
-        self.tree: Node = root
+        self._root = root
         self._files = FileSystem(root, lambda: 0)
+
+    def tree(self) -> Node:
+        """All of it."""
+        return self._root
 
     def below(self, path: str) -> Node:
         """What a subPath means. Raises OSError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, freeze, tree_of
+from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, freeze, tree_of
 from tests.sim.workloads.running import Bench
 
 
@@ -62,7 +62,7 @@ def test_published_files_change_at_once_behind_one_link() -> None:
     bench = Bench()
     volume = bench.volume()
     fs = FileSystem(image(), lambda: 0)
-    fs.mount("/c", Mounted(volume.node, read_only=True))
+    fs.mount("/c", Mounted(volume.tree, read_only=True))
     volume.publish({"k": (b"old", 0o644), "d/e": (b"deep", 0o600)}, bench.clock.now)
     assert (fs.read("/c/k"), fs.read("/c/d/e")) == (b"old", b"deep")
     first = fs.real("/c/k")
@@ -71,6 +71,23 @@ def test_published_files_change_at_once_behind_one_link() -> None:
     assert fs.read("/c/k") == b"new"
     assert fs.real("/c/k") != first
     assert sorted(name for name in fs.directory("/c") if not name.startswith("..")) == ["k"]
+
+
+def test_what_was_published_before_anybody_looked_is_there_as_if_written_at_once() -> None:
+    seen, unseen = Bench(), Bench()
+    volumes = seen.volume(), unseen.volume()
+    volumes[0].tree()
+    for contents in ({"k": (b"old", 0o644), "gone": (b"", 0o644)}, {"k": (b"new", 0o644)}):
+        for bench, volume in zip((seen, unseen), volumes, strict=True):
+            bench.run(1)
+            volume.publish(contents, bench.clock.now)
+
+    def shown(node: Node) -> object:
+        below = {name: shown(each) for name, each in node.entries.items()} if isinstance(node, Dir) else None
+        return node.mode, node.mtime_us, getattr(node, "target", getattr(node, "data", None)), below
+
+    assert shown(volumes[1].tree()) == shown(volumes[0].tree())
+    assert volumes[1].written() == volumes[0].written()
 
 
 def test_a_generated_file_is_made_when_it_is_read() -> None:
