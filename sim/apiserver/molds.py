@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from seatrial.sim.kernel.compact import compact
 from seatrial.sim.kernel.streams import Streams, suffix
 from seatrial.sim.machinery import defaults, dropping
 from seatrial.sim.machinery.kinds import Resource
@@ -129,7 +130,7 @@ class Molds:
         if not plain or not self._entries_max:
             return defaults.default(resource, pod)
         try:
-            text = orjson.dumps(spec)
+            text = compact(orjson.dumps(spec))
         except TypeError:
             return defaults.default(resource, pod)
         said = self._by_text.get(text)

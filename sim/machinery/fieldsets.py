@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from seatrial.sim.kernel.compact import compact
 from seatrial.sim.machinery.fields import quoted
 from seatrial.sim.machinery.schema import Field, Type, type_named
 
@@ -425,7 +426,7 @@ def _value_order(value: Any) -> tuple[int, Any]:
 
 def written(one: Set | None) -> bytes:
     """A set as bytes: equal sets give equal bytes."""
-    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS)
+    return compact(orjson.dumps(one, option=orjson.OPT_SORT_KEYS))
 
 
 @lru_cache(maxsize=1 << 12)

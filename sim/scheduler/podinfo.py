@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from seatrial.sim.kernel.compact import compact
 from seatrial.sim.machinery.quantity import parse
 from seatrial.sim.machinery.selectors import Matches, labels
 
@@ -132,7 +133,7 @@ class Intern:
         if traits is None:
             if len(self._known) >= self._size:
                 del self._known[next(iter(self._known))]
-            traits = self._known[key] = Traits(pod, placed)
+            traits = self._known[compact(key)] = Traits(pod, placed)
         return PodInfo(pod, traits)
 
 

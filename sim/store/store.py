@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from seatrial.sim.kernel.clock import Clock
+from seatrial.sim.kernel.compact import compact
 from seatrial.sim.kernel.trace import Trace
 from seatrial.sim.store.integrity import Seals
 from seatrial.sim.store.leases import Leases
@@ -159,7 +160,7 @@ class Store:
         found = self._encoded.get(key)
         if found is not None and found[0] is obj:
             return found[1]
-        raw = orjson.dumps(obj)
+        raw = compact(orjson.dumps(obj))
         if len(self._encoded) >= ENCODED_MAX:
             del self._encoded[next(iter(self._encoded))]
         self._encoded[key] = (obj, raw)
