@@ -13,7 +13,7 @@ from seatrial.sim.apiserver.context import Context, Steps
 from seatrial.sim.apiserver.handlers import accepted, check_namespace
 from seatrial.sim.apiserver.options import write_options
 from seatrial.sim.apiserver.request import Object, Response
-from seatrial.sim.machinery import errors
+from seatrial.sim.machinery import alike, errors
 from seatrial.sim.machinery.fields import FieldError, quoted
 
 TOPOLOGY_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
@@ -84,11 +84,11 @@ def _assigned(context: Context, pod: Object, binding: Object) -> Object:
         "lastProbeTime": None,
         "lastTransitionTime": context.stamp,
     }
-    status = pod.get("status") or {}
-    status = {**status, "conditions": with_condition(status.get("conditions") or (), condition)}
+    before = pod.get("status") or {}
+    status = {**before, "conditions": with_condition(before.get("conditions") or (), condition)}
     # Where it was expected to go is of no interest any more (ClearingNominatedNodeNameAfterBinding).
     status.pop("nominatedNodeName", None)
-    return {**pod, "metadata": metadata, "spec": {**spec, "nodeName": node}, "status": status}
+    return {**pod, "metadata": metadata, "spec": {**spec, "nodeName": node}, "status": alike.shared(status, before)}
 
 
 def _topology(context: Context, name: str) -> dict[str, str]:

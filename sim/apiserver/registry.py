@@ -15,7 +15,7 @@ from seatrial.sim.apiserver.request import Object
 from seatrial.sim.apiserver.strategy import NARROW, Strategy, changed, strategy
 from seatrial.sim.kernel.clock import parse_stamp, stamp_of
 from seatrial.sim.kernel.streams import suffix, uid_from
-from seatrial.sim.machinery import dropping, errors, validation
+from seatrial.sim.machinery import alike, dropping, errors, validation
 from seatrial.sim.machinery.fields import FieldError
 from seatrial.sim.machinery.kinds import Resource
 from seatrial.sim.store.store import KeyExists, KeyMissing, NoSpace
@@ -173,7 +173,9 @@ def _store(context: Context, rules: Strategy, new: Object, old: Object) -> Objec
     if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
         if not metadata.get("deletionGracePeriodSeconds") and _spec_released(new):
             return remove(context, rules, new)
-    resource = context.resource
+    resource, status, before = context.resource, new.get("status"), old.get("status")
+    if status is not before and isinstance(status, dict) and isinstance(before, dict):
+        new = {**new, "status": alike.shared(status, before)}
     return context.server.commit(
         resource,
         lambda store: store.update(resource.storage, new, old["metadata"]["resourceVersion"], context.request.cause),

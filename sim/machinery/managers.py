@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from seatrial.sim.machinery import conversion, fieldsets
+from seatrial.sim.kernel.compact import compact
+from seatrial.sim.machinery import alike, conversion, fieldsets
 from seatrial.sim.machinery.fields import quoted
 from seatrial.sim.machinery.fieldsets import HOLDERS, MEMBER, MISSING, Set, Shape
 from seatrial.sim.machinery.kinds import Resource
@@ -193,7 +194,7 @@ def _said(part: Any) -> bytes:
                 break
         else:
             part = dict.fromkeys(part, "x")
-    return orjson.dumps(part)
+    return compact(orjson.dumps(part))
 
 
 @lru_cache(maxsize=1024)
@@ -273,7 +274,7 @@ def updated(
         if mine is not None and left is owned and when and "time" in mine:
             kept.append({**mine, "time": when})
         else:
-            made = fieldsets.arranged(left, owned)
+            made = alike.shared(fieldsets.arranged(left, owned), owned or MEMBER)
             kept.append(_entry(me.manager, UPDATE, me.api_version, when, me.subresource, made))
     if len(kept) == len(entries) and all(one is other for one, other in zip(kept, entries, strict=True)):
         return entries

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process, Timer
+from seatrial.sim.machinery import alike
 from seatrial.sim.nodes import launch
 from seatrial.sim.nodes.actions import Actions, compute
 from seatrial.sim.nodes.backoff import jitter
@@ -271,7 +272,7 @@ class PodWorker:
             made["conditions"] = timed([target], self.status.get("conditions") or (), facts.now_stamp) + kept
         sent = mergeable(made, self.status, self.state == SYNC or (self.state == TERMINATING and not terminal))
         if sent != self.status or self.sent is None:
-            self.status = sent
+            self.status = alike.shared(sent, self.status)
             kubelet.statuses.changed(self)
         return phase
 
