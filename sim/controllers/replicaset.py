@@ -58,7 +58,7 @@ class Facts(NamedTuple):
     ready: bool
 
 
-class Known:
+class Tally:
     """What a controller knows of the pods of one set: their facts, and how many there are of each sort.
 
     Only what has changed since the last turn is looked at again, so that a turn of a large set costs what one of a
@@ -144,33 +144,33 @@ def _reconcile(kind: Owner, turn: Turn) -> Steps:
     namespace, name = turn.key
     owner = turn.view(kind.storage).get(namespace, name)
     if owner is None:
-        turn.memory.pop(("known", turn.key), None)
+        turn.memory.pop(("tally", turn.key), None)
         return None
-    known = _known(turn, owner)
-    if known.strange or any(known.adopts(each) for each in turn.view("pods").indexed("orphan", namespace)):
-        known = Known(owner, (yield from claim(kind, owner, "pods", turn.view("pods"))))
+    tally = _tally(turn, owner)
+    if tally.strange or any(tally.adopts(each) for each in turn.view("pods").indexed("orphan", namespace)):
+        tally = Tally(owner, (yield from claim(kind, owner, "pods", turn.view("pods"))))
     problem: tuple[str, Exception] | None = None
     if "deletionTimestamp" not in owner["metadata"]:
-        problem = yield from _manage(kind, turn, owner, known)
-    status = new_status(owner, known, problem, turn.stamp, turn.clock_now())
+        problem = yield from _manage(kind, turn, owner, tally)
+    status = new_status(owner, tally, problem, turn.stamp, turn.clock_now())
     yield from write_status(kind, owner, status)
     if problem is not None:
         return Outcome(retry=True)
     min_ready = owner["spec"].get("minReadySeconds", 0)
     if min_ready and status.get("readyReplicas", 0) != status.get("availableReplicas", 0):
-        return Outcome(podstate.next_availability(known.active_pods(), min_ready, turn.clock_now()))
+        return Outcome(podstate.next_availability(tally.active_pods(), min_ready, turn.clock_now()))
     return None
 
 
-def _known(turn: Turn, owner: Object) -> Known:
+def _tally(turn: Turn, owner: Object) -> Tally:
     """The set's pods as the view has them."""
-    key = ("known", turn.key)
-    known: Known | None = turn.memory.get(key)
-    if known is None or not known.is_of(owner):
-        known = turn.memory[key] = Known(owner, children(turn.view("pods"), owner))
+    key = ("tally", turn.key)
+    tally: Tally | None = turn.memory.get(key)
+    if tally is None or not tally.is_of(owner):
+        tally = turn.memory[key] = Tally(owner, children(turn.view("pods"), owner))
     else:
-        known.catch_up()
-    return known
+        tally.catch_up()
+    return tally
 
 
 def _noting(keys: Keys) -> Keys:
@@ -181,24 +181,24 @@ def _noting(keys: Keys) -> Keys:
         for pod, there in ((old, None), (new, new)):
             ref = controller_of(pod) if pod is not None else None
             if ref is not None:
-                known: Known | None = seen.memory.get(("known", (seen.obj["metadata"]["namespace"], ref["name"])))
-                if known is not None and known.uid == ref["uid"]:
-                    known.note(uid, there)
+                tally: Tally | None = seen.memory.get(("tally", (seen.obj["metadata"]["namespace"], ref["name"])))
+                if tally is not None and tally.uid == ref["uid"]:
+                    tally.note(uid, there)
         return keys(seen)
 
     return pod_keys
 
 
-def _manage(kind: Owner, turn: Turn, owner: Object, known: Known) -> Generator[Action, Any, Any]:
+def _manage(kind: Owner, turn: Turn, owner: Object, tally: Tally) -> Generator[Action, Any, Any]:
     """Creates or deletes pods. Returns (condition reason, error) of what went wrong, or None."""
-    missing = owner["spec"].get("replicas", 1) - known.active
+    missing = owner["spec"].get("replicas", 1) - tally.active
     if missing > 0:
         error = yield from create_pods(kind, owner, owner["spec"]["template"], min(missing, BURST_REPLICAS))
         return None if error is None else ("FailedCreate", error)
     if missing < 0:
         surplus = min(-missing, BURST_REPLICAS)
-        doomed = known.active_pods()
-        if surplus < known.active:
+        doomed = tally.active_pods()
+        if surplus < tally.active:
             doomed = podstate.by_deletion_order(doomed, related_pods(kind, turn, owner), turn.now)[:surplus]
         error = yield from delete_pods(owner, doomed)
         return None if error is None else ("FailedDelete", error)
@@ -245,17 +245,17 @@ def delete_pods(owner: Object, pods: Sequence[Object]) -> Generator[Action, Any,
 
 
 def new_status(
-    owner: Object, known: Known, problem: tuple[str, Exception] | None, stamp: str, now: int
+    owner: Object, tally: Tally, problem: tuple[str, Exception] | None, stamp: str, now: int
 ) -> dict[str, Any]:
     """The status that the pods give (calculateStatus)."""
     counts = {
-        "replicas": known.active,
-        "fullyLabeledReplicas": known.labelled,
-        "readyReplicas": known.ready,
-        "availableReplicas": known.available(owner["spec"].get("minReadySeconds", 0), now),
+        "replicas": tally.active,
+        "fullyLabeledReplicas": tally.labelled,
+        "readyReplicas": tally.ready,
+        "availableReplicas": tally.available(owner["spec"].get("minReadySeconds", 0), now),
     }
     if owner["kind"] == "ReplicaSet":
-        counts["terminatingReplicas"] = known.leaving
+        counts["terminatingReplicas"] = tally.leaving
     status: dict[str, Any] = conditions.compact(counts, ALWAYS)
     status["observedGeneration"] = owner["metadata"].get("generation", 0)
     listed = (owner.get("status") or {}).get("conditions") or []

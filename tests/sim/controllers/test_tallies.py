@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seatrial.sim.controllers import replicaset
 from seatrial.sim.controllers.controller import Seen
 from seatrial.sim.controllers.daemonset_tally import Tally, note_node, note_pod, tallies
-from seatrial.sim.controllers.replicaset import Known
 from seatrial.sim.store.view import View
 
 SPEC: dict[str, Any] = {"selector": {"matchLabels": {"app": "a"}}, "template": {"metadata": {"labels": {"app": "a"}}}}
@@ -95,20 +95,20 @@ def test_a_daemon_set_judges_nodes_one_by_one_as_all_at_once(changes: list[Any])
 @given(st.lists(st.tuples(st.booleans(), PODS, st.booleans()), max_size=25))
 def test_a_replica_set_counts_pods_one_by_one_as_all_at_once(changes: list[Any]) -> None:
     there: dict[str, Any] = {}
-    known = Known(OWNER, [])
+    tally = replicaset.Tally(OWNER, [])
     for gone, obj, turn in changes:
         name = obj["metadata"]["name"]
         if gone:
             there.pop(name, None)
         else:
             there[name] = obj
-        known.note(name, None if gone else obj)
+        tally.note(name, None if gone else obj)
         if turn:
-            known.catch_up()
-    known.catch_up()
-    whole = Known(OWNER, there.values())
+            tally.catch_up()
+    tally.catch_up()
+    whole = replicaset.Tally(OWNER, there.values())
     for what in ("active", "labelled", "ready", "leaving", "strange"):
-        assert getattr(known, what) == getattr(whole, what)
-    assert sorted(each["metadata"]["name"] for each in known.active_pods()) == sorted(
+        assert getattr(tally, what) == getattr(whole, what)
+    assert sorted(each["metadata"]["name"] for each in tally.active_pods()) == sorted(
         each["metadata"]["name"] for each in whole.active_pods()
     )
