@@ -110,7 +110,7 @@ class _Addons:
             sandbox.name,
             sandbox.host,
             settings_of(proc.argv, sandbox.namespace, tag_of(proc.container.image.reference)),
-            lambda address, port: Routed(plane.reach(origin, address, port)),
+            lambda address, port: Routed(plane.reach(origin, plane.resolve(sandbox, address)[0], port)),
             HttpResponse,
             plane.chance,
             self._account(sandbox),

@@ -71,7 +71,7 @@ def settings_of(argv: list[str], namespace: str, version: str = "v1.14.0") -> Se
 
 Upstreams = Mapping[Backend, list[tuple[str, int]]]
 Dial = Callable[[str, int], Any]
-"""What listens at an address, reached from the controller's pod. Raises OSError."""
+"""What listens at an address or a name, reached from the controller's pod. Raises OSError."""
 
 
 class IngressController(Agent):
@@ -185,10 +185,15 @@ class IngressController(Agent):
         return found
 
     def _endpoints(self, backend: Backend) -> list[tuple[str, int]]:
-        """The ready addresses behind a service's port."""
+        """The ready addresses behind a service's port; an ExternalName's is a name, and needs no such port."""
         service = self._services.view.get(backend.namespace, backend.service)
-        ports = (service or {}).get("spec", {}).get("ports") or ()
-        port = next((each for each in ports if backend.port in (each["port"], each.get("name"))), None)
+        spec = (service or {}).get("spec", {})
+        port = next(
+            (each for each in spec.get("ports") or () if backend.port in (each["port"], each.get("name"))), None
+        )
+        if spec.get("type") == "ExternalName":
+            wanted = backend.port if port is None else port.get("targetPort") or port["port"]
+            return [(spec["externalName"], wanted)] if isinstance(wanted, int) else []
         if port is None:
             return []
         if self.settings.before_v1:

@@ -147,6 +147,17 @@ def test_changes_are_taken_up_with_the_queues_lag(cluster: Cluster) -> None:
     assert code(cluster, "late.example.com") == 200
 
 
+def test_service_that_is_another_name_leads_where_that_name_does(cluster: Cluster) -> None:
+    named = {"type": "ExternalName", "externalName": "web.default.svc.cluster.local"}
+    cluster.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "alias"}, "spec": named})
+    row = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "alias", "port": {"number": 80}}}}
+    spec = {"ingressClassName": "nginx", "rules": [{"host": "alias.example.com", "http": {"paths": [row]}}]}
+    value = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "alias"}, "spec": spec}
+    cluster.apply(value)
+    cluster.advance("4s")
+    assert code(cluster, "alias.example.com") == 200
+
+
 def test_a_load_on_a_host_spreads_over_the_pods_and_the_canary(cluster: Cluster) -> None:
     """Somebody outside knows the host as from a hosts file; a fifth of the requests goes where nobody is."""
     annotations = {f"nginx.ingress.kubernetes.io/{key}": each for key, each in CANARY.items()}
