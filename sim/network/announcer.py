@@ -2,7 +2,8 @@
 
 Source: go.universe.tf/metallb (speaker/layer2_controller.go): among the machines that are there, the first in the order
 of a hash; with ``externalTrafficPolicy: Local`` among those with a ready endpoint. Not modelled: a speaker per machine
-with its memberlist; a failed machine's addresses move at once, upstream's after some seconds.
+with its memberlist, and so the event ``nodeAssigned``; a failed machine's addresses move at once, upstream's after
+some seconds.
 """
 
 from __future__ import annotations

@@ -276,7 +276,7 @@ class Kubelet:
     def _refuses(self, worker: PodWorker) -> bool:
         assert self.node is not None
         pod = worker.pod
-        others = [w.pod for w in self.workers.values() if w is not worker and w.active]
+        others = self.beside(worker)
         if self.shutting_down:
             rejection: admission.Rejection | None = admission.SHUTDOWN
         else:
@@ -289,6 +289,11 @@ class Kubelet:
         worker.state = FINISHED
         self.statuses.changed(worker)
         return True
+
+    def beside(self, worker: PodWorker) -> list[Object]:
+        """The other pods that a pod has to share the node with (GetActivePods). What was deleted by force is none of
+        them, though it may still be ending (kubernetes/kubernetes#104824)."""
+        return [each.pod for each in self.workers.values() if each is not worker and each.active and not each.deleted]
 
     def _removed(self, pod: Object) -> None:
         worker = self.workers.get(pod["metadata"]["uid"])

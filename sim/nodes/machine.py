@@ -181,10 +181,7 @@ class Registration:
         return [self._condition(*each, stamp) for each in wanted]
 
     def _condition(self, kind: str, status: str, reason: str, message: str, stamp: str) -> dict[str, Any]:
-        before = self.conditions.get(kind)
-        if before is None and self.node is not None:
-            reported = (self.node.get("status") or {}).get("conditions") or ()
-            before = next((found for found in reported if found["type"] == kind), None)
+        before = self._said(kind)
         since = before["lastTransitionTime"] if before is not None and before["status"] == status else stamp
         return {
             "type": kind,
@@ -194,6 +191,11 @@ class Registration:
             "reason": reason,
             "message": message,
         }
+
+    def _said(self, kind: str) -> Object | None:
+        """A condition as the Node has it, whoever wrote it: what a kubelet reports is a change of that, or none."""
+        conditions = ((self.node or {}).get("status") or {}).get("conditions") or ()
+        return next((found for found in conditions if found["type"] == kind), None)
 
     def status(self) -> dict[str, Any]:
         kubelet, spec = self.kubelet, self.spec
@@ -354,8 +356,10 @@ class Registration:
     def _announce(self, status: Mapping[str, Any]) -> list[str]:
         """Events that go with a change of the Ready condition."""
         for found in status["conditions"]:
-            before = self.conditions.get(found["type"])
-            if found["type"] == "Ready" and (before is None or before["status"] != found["status"]):
+            if found["type"] != "Ready":
+                continue
+            before = self._said("Ready")
+            if before is not None and before["status"] != found["status"]:
                 return ["NodeReady" if found["status"] == "True" else "NodeNotReady"]
         return []
 

@@ -62,8 +62,7 @@ class Resizes:
         if alone is not None:
             text = alone.message.replace("enough resource", "enough capacity").replace(", used: 0", "")
             return "Infeasible", text
-        others = [w.pod for w in self.kubelet.workers.values() if w is not worker and w.active]
-        beside = admission.admit(worker.pod, node, others)
+        beside = admission.admit(worker.pod, node, self.kubelet.beside(worker))
         return None if beside is None else ("Deferred", beside.message)
 
     def _refuse(self, worker: PodWorker, reason: str, message: str) -> None:

@@ -40,6 +40,10 @@ def node_of(made: Cluster, name: str = "w1-k8s") -> Any:
     return next(each for each in made.components if each.name == f"kubelet/{name}")
 
 
+def condition(made: Cluster, name: str, kind: str) -> Any:
+    return next(each for each in made.get("node", name)["status"]["conditions"] if each["type"] == kind)
+
+
 def phase(made: Cluster, name: str) -> str | None:
     found = made.store.get("pods", "default", name)
     return None if found is None else found["status"]["phase"]
@@ -95,6 +99,42 @@ class TestNodes:
         made.run(5 * S)
         assert node.runtime.record(uid).latest("c").attempt == 0
         assert phase(made, "a") == "Running"
+
+    def test_only_a_change_of_what_the_node_says_of_being_ready_is_told_of(self) -> None:
+        made = cluster()
+        node = node_of(made)
+        told = reasons(made, "w1-k8s").count("NodeReady")
+        ready = condition(made, "w1-k8s", "Ready")
+        node.stop()
+        made.run(5 * S)
+        node.start()
+        made.run(30 * S)
+        assert condition(made, "w1-k8s", "Ready")["lastTransitionTime"] == ready["lastTransitionTime"]
+        assert reasons(made, "w1-k8s").count("NodeReady") == told, "nobody had noticed"
+        made.topology.cut("w1-k8s", "m-k8s")
+        made.run(70 * S)
+        assert condition(made, "w1-k8s", "Ready")["status"] == "Unknown"
+        made.topology.mend("w1-k8s", "m-k8s")
+        healed = made.clock.now // S * S
+        made.run(30 * S)
+        ready = condition(made, "w1-k8s", "Ready")
+        assert (ready["status"], parse_stamp(ready["lastTransitionTime"]) >= healed) == ("True", True)
+        assert reasons(made, "w1-k8s").count("NodeReady") == told + 1, "the kubelet was there all the time"
+
+    def test_pod_that_was_deleted_by_force_takes_no_room_of_the_next_one(self) -> None:
+        made = cluster()
+        port = {"containerPort": 7472, "hostPort": 7472}
+        first = pod("a", "trap '' TERM; sleep 600", nodeName="w1-k8s", terminationGracePeriodSeconds=30)
+        first["spec"]["containers"][0]["ports"] = [port]
+        second = {**first, "metadata": {"name": "b", "namespace": "default"}}
+        made.apply(first)
+        made.run(5 * S)
+        made.delete("pod", "a", options={"gracePeriodSeconds": 0})
+        made.apply(second)
+        made.run(1 * S)
+        assert "NodePorts" not in reasons(made, "b")
+        made.run(5 * S)
+        assert phase(made, "b") == "Running"
 
     def test_a_machine_that_lost_power_starts_its_pods_again(self) -> None:
         made = cluster()
