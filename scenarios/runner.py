@@ -34,6 +34,8 @@ REST_US = 3 * S
 READS = ("GET", "HEAD", "OPTIONS")
 QUIET = ("run", "answer", "note", "certificate", "fault", "load", "clock", "skip", LOOK, FOLLOW)
 """Entries of the journal that are no doing of a user."""
+ANNOUNCED = ("load", "heal", "say")
+"""Events that a learner is told of beforehand, or needs not wait for."""
 LOOKED = "connection"
 """The kind of session in which a user asks the cluster's network for something, as with curl."""
 NO_DOING = ("/leases/", "/selfsubjectaccessreviews", "/selfsubjectreviews", "/tokenreviews", "/events")
@@ -90,6 +92,17 @@ class Run:
         """Time 0."""
         digest = hashlib.sha256(self.text.encode()).hexdigest()[:16]
         self._note({"begin": self.scenario.id, "text": self.text, "digest": digest})
+
+    def opening(self) -> Iterator[int]:
+        """Lets happen what the stage's story tells of, so that whoever acts at once acts after it; yields like
+        ``prepare``."""
+        at = self.grader.current
+        staged, handover = self.grader.stages[at], self.scenario.handover if at == 0 else None
+        if staged.began_at is not None:
+            after_us = told_us(staged.stage) if handover is None else duration_us(handover)
+            left = staged.began_at + after_us - self.cluster.now
+            if left > 0:
+                yield left
 
     # its course
 
@@ -238,7 +251,10 @@ class Run:
             return self._wait(predicate.holds, predicate.observed)
         if line.command == "wait":
             at = self.grader.current
-            return self._wait(lambda: self.passed or self.grader.stages[at].passed_at is not None)
+            done = self._wait(lambda: self.passed or self.grader.stages[at].passed_at is not None)
+            for us in self.opening():
+                self.cluster.run(us)
+            return done
         return self._typed(text)
 
     @cached_property
@@ -281,6 +297,11 @@ def seat(cluster: Cluster, files: Mapping[str, str]) -> Callable[[str], script.D
 def in_order(stage: Stage) -> list[Event]:
     """A stage's events as they happen."""
     return sorted(stage.timeline, key=lambda event: duration_us(event.at))
+
+
+def told_us(stage: Stage) -> int:
+    """How long after its beginning everything has happened that a stage's story tells of."""
+    return max((duration_us(each.at) for each in stage.timeline if each.what not in ANNOUNCED), default=0)
 
 
 def described(event: Event) -> str:
@@ -330,7 +351,9 @@ def on_new_cluster(scenario: Scenario, text: str = "", seed: int | None = None) 
 def played(
     run: Run, lines: tuple[str, ...], heard: Callable[[str, script.Done], None] = lambda line, done: None
 ) -> Run:
-    """Types the lines and waits until it is passed, or cannot be, or the time is up."""
+    """Takes the scenario over, types the lines and waits until it is passed, or cannot be, or the time is up."""
+    for us in run.opening():
+        run.cluster.run(us)
     for line in lines:
         heard(line, run.type(line))
     while not run.over:

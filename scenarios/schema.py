@@ -158,6 +158,11 @@ class Scenario(_Value):
     book: tuple[str, ...] = Field(default=(), description="Manifests of the book that are at hand like files.")
     manifests: str = Field(default="", description="What runs before anything happens.")
     ready: str = Field(default="calm()", min_length=1, description="When it runs: a CEL expression; time 0 is then.")
+    handover: Duration | None = Field(
+        default=None,
+        description="How long after time 0 the learner gets it; when not given, after the last event of the first "
+        "stage that is no load and ends no fault.",
+    )
     loads: dict[str, dict[str, Any]] = Field(default={}, description="Clients from time 0 on, by name.")
     rules: tuple[Rule, ...] = ()
     stages: tuple[Stage, ...] = Field(min_length=1)

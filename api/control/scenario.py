@@ -90,7 +90,8 @@ class Lab:
         return self._run
 
     async def start(self, text: str, file: str) -> None:
-        """Puts the scenario's objects there, waits in simulated time until they run, and begins. Raises Refused."""
+        """Puts the scenario's objects there, waits in simulated time until they run, and begins; returns when the
+        learner gets it. Raises Refused."""
         async with self._busy:
             if self._run is not None and not self._run.grader.ended:
                 why = f"{self._run.scenario.id} is under way on it"
@@ -119,6 +120,8 @@ class Lab:
         run.begin()
         self._run = run
         self._driver.wake()
+        for us in run.opening():
+            await self._driver.advance(us)
 
     def view(self) -> dict[str, Any]:
         """How it is at this moment."""
@@ -192,7 +195,7 @@ def add_to(cluster: Cluster, driver: Driver, run: Run | None, app: FastAPI) -> N
 
     @app.post(PATH)
     async def start(body: Start) -> dict[str, Any]:
-        """Begins a scenario; answers when it is at time 0."""
+        """Begins a scenario; answers when the learner gets it."""
         await lab.start(body.text, body.file)
         return lab.view()
 

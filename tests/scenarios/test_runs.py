@@ -116,6 +116,17 @@ def test_who_was_quick_passes_though_the_trouble_never_showed() -> None:
     assert run.passed
 
 
+def test_lines_are_typed_after_what_the_story_tells_of_has_happened() -> None:
+    report = report_of(played(begun(), (f"kubectl patch service web -p '{json.dumps(MENDED)}'",)))
+    assert [each.kind for each in report.timeline] == ["begin", "holds", "event", "lost", "change", "holds", "passed"]
+    later = "  - {at: 30s, run: kubectl scale deployment web --replicas=3}\n  - {at: 40s, load: {kind: constant, url: "
+    later += "'http://192.168.1.101/', level: 1}}\n  - {at: 20s, fault: {kind: kubelet-stop, node: w1-k8s}, name: f}\n"
+    text = SCENARIO.replace("  goals:\n", f"{later}  - {{at: 50s, heal: f}}\n  goals:\n")
+    assert sum(begun(text).opening()) == 30_000_000, "loads are announced, and a fault may end later"
+    assert list(begun(f"handover: 3s\n{text}").opening()) == [3_000_000]
+    assert list(begun(f"handover: 0s\n{text}").opening()) == []
+
+
 def test_broken_rule_fails_or_costs() -> None:
     run = begun()
     run.cluster.patch("deployment", "web", {"spec": {"replicas": 4}})
