@@ -14,7 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.sim.kernel.clock import Signal
-from seatrial.sim.workloads import cgroup
+from seatrial.sim.workloads import cgroup, etc
 from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure, space_of
 from seatrial.sim.workloads.log import Log
 from seatrial.sim.workloads.net import ports_of
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 MAIN_IDS, EXEC_IDS = 7, 6
 """Process ids that runc's threads use up when it starts the first process, and each further one."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ETC_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
-"""What the kubelet and the runtime mount into every container."""
 PROGRAM_ROOTS = ("/usr/", "/sbin/", "/bin/")
 EXHAUST_BYTES_PER_S = 400 * 1024 * 1024
 """How fast a program fills memory that reads without end."""
@@ -135,33 +133,14 @@ class Container:
             fs.mount(mount.path, Mounted(node, mount.read_only, volume.source, volume.kind, volume.changed))
         if cgroup.PLACE not in fs.mounts:
             fs.mounts[cgroup.PLACE] = Mounted(self._cgroup, not self.config.privileged, "cgroup", "cgroup2")
-        for path, made in zip(ETC_FILES, (self._hosts, self._hostname, self._resolv), strict=True):
+        for path in etc.FILES:
             if path not in fs.mounts:
-                fs.mounts[path] = Mounted(made, source="/dev/vda1")
+                fs.mounts[path] = Mounted(partial(etc.made, self, path), source="/dev/vda1")
         self._covered = any(f"{at}/".startswith(PROGRAM_ROOTS) for at in fs.mounts)
         fs.mounts.setdefault(self.config.termination_message_path, Mounted(self._termination, source="/dev/vda1"))
 
-    def _hosts(self) -> Node:
-        return self._file(self.sandbox.hosts)
-
-    def _hostname(self) -> Node:
-        return self._file(f"{self.hostname}\n")
-
-    def _resolv(self) -> Node:
-        dns = self.sandbox.dns
-        text = ""
-        if dns.get("searches"):
-            text += f"search {' '.join(dns['searches'])}\n"
-        text += "".join(f"nameserver {server}\n" for server in dns.get("servers", ()))
-        if dns.get("options"):
-            text += f"options {' '.join(dns['options'])}\n"
-        return self._file(text)
-
     def _termination(self) -> Node:
         return File(b"", 0o666, self.started_us)
-
-    def _file(self, text: str) -> Node:
-        return File(text.encode(), mtime_us=self.started_us)
 
     def _cgroup(self) -> Node:
         return cgroup.tree(self)
