@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.client import Unreachable
 from seatrial.sim.apiserver.informer import Informer
+from seatrial.sim.apiserver.recorder import Recorder, reference
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.clock import Timer
@@ -103,13 +104,15 @@ class IngressController(Agent):
         self._timer: Timer | None = None
         self._synced_us: int | None = None
         self._informers: list[Informer] = []
+        events = wiring.kinds.resource("events")
+        self._recorder = Recorder(wiring.clock, self.client, events, "nginx-ingress-controller", "")
 
     # The component
 
     def _begin(self) -> None:
         self.routes, self._synced_us = Routes(), None
         changed = self._changed
-        self._ingresses = self.watch("ingresses.networking.k8s.io", changed)
+        self._ingresses = self.watch("ingresses.networking.k8s.io", self._ingress_changed)
         modern = not self.settings.before_v1
         if modern:
             self._classes = self.watch("ingressclasses.networking.k8s.io", changed)
@@ -122,6 +125,7 @@ class IngressController(Agent):
         self._secrets = self.watch("secrets", changed, field_selector="type=kubernetes.io/tls")
         places = [self._classes, self._slices] if modern else [self._places]
         self._informers = [self._ingresses, self._services, *places, self._secrets]
+        self._recorder.start()
         self.spawn(self._first(), "first")
 
     def _end(self) -> None:
@@ -129,9 +133,12 @@ class IngressController(Agent):
             self._timer.cancel()
             self._timer = None
         self._informers = []
+        self._recorder.stop()
 
     def _first(self) -> Steps:
         yield from self.synced(self._informers)
+        for ingress in self._ingresses.view.list():
+            self._tell("CREATE", ingress)
         self._schedule()
 
     @property
@@ -139,11 +146,33 @@ class IngressController(Agent):
         return self.running and self._synced_us is not None
 
     def busy(self) -> list[str]:
-        return [f"{self.name}: reload"] if self._timer is not None else []
+        waiting = {"reload": self._timer is not None, "events": self._recorder.busy()}
+        return [f"{self.name}: {what}" for what, is_due in waiting.items() if is_due]
+
+    def _is_synced(self) -> bool:
+        return bool(self._informers) and all(informer.synced for informer in self._informers)
 
     def _changed(self, verb: str, new: Object | None, old: Object | None) -> None:
-        if self._informers and all(informer.synced for informer in self._informers):
+        if self._is_synced():
             self._schedule()
+
+    def _ingress_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
+        ingress = new or old
+        if self._is_synced() and ingress is not None:
+            self._tell("DELETE" if new is None else "CREATE" if old is None else "UPDATE", ingress)
+        self._changed(verb, new, old)
+
+    def _tell(self, what: str, ingress: Object) -> None:
+        """The event of a change (store.New's handlers): one for each sort in versions 0.x, one word for all later."""
+        if not self._is_ours(ingress):
+            return
+        reason, text = "Sync", "Scheduled for sync"
+        if self.settings.before_v1:
+            metadata = ingress["metadata"]
+            reason, text = what, f"Ingress {metadata['namespace']}/{metadata['name']}"
+        elif what == "DELETE":
+            return
+        self._recorder.event(reference(ingress), "Normal", reason, text)
 
     def _schedule(self) -> None:
         if self._timer is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from seatrial.sim.apiserver.client import Client
 from seatrial.sim.apiserver.informer import Informer
+from seatrial.sim.apiserver.recorder import Recorder
 from seatrial.sim.apiserver.request import User
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import Process, Timer, parse_stamp
@@ -22,7 +23,6 @@ from seatrial.sim.nodes.backoff import Backoff
 from seatrial.sim.nodes.conditions import OWNED
 from seatrial.sim.nodes.environment import service_environment
 from seatrial.sim.nodes.podcertificates import PodCertificates
-from seatrial.sim.nodes.recorder import Recorder
 from seatrial.sim.nodes.references import References
 from seatrial.sim.nodes.relist import superseded, worth_a_sync
 from seatrial.sim.nodes.report import rejected

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from seatrial.sim.apiserver.recorder import reference
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process, Timer
 from seatrial.sim.machinery import alike
@@ -20,7 +21,6 @@ from seatrial.sim.nodes.conditions import condition, timed
 from seatrial.sim.nodes.cri import NOTHING, RUNNING, ContainerRecord, PodRecord, Sandbox
 from seatrial.sim.nodes.environment import dns_of, hostname_of, hosts_file, port_mappings_of, sysctls_of
 from seatrial.sim.nodes.probes import Probes
-from seatrial.sim.nodes.recorder import reference
 from seatrial.sim.nodes.report import DEADLINE, Amounts, Facts, amounts_of, mergeable, report
 from seatrial.sim.nodes.runtime import Unavailable
 from seatrial.sim.nodes.spec import STATUS_FIELDS, find_container, key_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -134,6 +135,21 @@ def test_a_controller_answers_at_the_balancers_address(cluster: Cluster, host: s
 def test_the_ingress_says_where_it_is_served(cluster: Cluster) -> None:
     assert cluster.get("ingress", "web")["status"] == {"loadBalancer": {"ingress": [{"ip": ADDRESS}]}}
     assert cluster.get("ingress", "foreign")["status"] == {"loadBalancer": {}}
+
+
+def test_ingress_of_the_controllers_class_has_an_event_of_each_change(cluster: Cluster) -> None:
+    told = [each for each in cluster.list("events") if each["involvedObject"]["kind"] == "Ingress"]
+    found = {each["involvedObject"]["name"]: (each["reason"], each["message"], each["count"]) for each in told}
+    assert found["web"] == ("Sync", "Scheduled for sync", 2), "made, and given its address"
+    assert "foreign" not in found
+    assert {each["source"]["component"] for each in told} == {"nginx-ingress-controller"}
+
+
+def test_whoever_announces_a_balancers_address_says_so(cluster: Cluster) -> None:
+    told = [each for each in cluster.list("events") if each["reason"] == "nodeAssigned"]
+    (text,) = {each["message"] for each in told}
+    assert re.fullmatch(r'announcing from node "w[12]-k8s" with protocol "layer2"', text)
+    assert {each["source"]["component"] for each in told} == {"metallb-speaker"}
 
 
 def test_changes_are_taken_up_with_the_queues_lag(cluster: Cluster) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from seatrial.sim.apiserver.recorder import Recorder
 from seatrial.sim.config import EPOCH_US, S
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.machinery.errors import ApiError
-from seatrial.sim.nodes.recorder import Recorder
 
 ABOUT = {"kind": "Pod", "namespace": "n", "name": "a", "uid": "u", "apiVersion": "v1"}
 

@@ -1,8 +1,8 @@
-"""Events as a node's components record them: counted when they repeat, held back when they flood.
+"""Events as components outside of the control plane record them: counted when they repeat, held back when they flood.
 
 Source: k8s.io/client-go/tools/record (event.go, events_cache.go). Events of core/v1 with the counting of the old
-correlator, which the kubelet still uses. Not modelled: retries of a write that failed (three in ten seconds upstream);
-such an event is lost here at once.
+correlator, which the kubelet and most add-ons still use. Not modelled: retries of a write that failed (three in ten
+seconds upstream); such an event is lost here at once.
 """
 
 from __future__ import annotations
@@ -180,15 +180,15 @@ class Recorder:
         }
 
 
-def reference(pod: Mapping[str, Any], field_path: str = "") -> dict[str, Any]:
-    """An ObjectReference to a pod, or with ``field_path`` to a container of it."""
-    metadata = pod["metadata"]
+def reference(obj: Mapping[str, Any], field_path: str = "") -> dict[str, Any]:
+    """An ObjectReference to an object, or with ``field_path`` to a part of it, as a container of a pod."""
+    metadata = obj["metadata"]
     about = {
-        "kind": "Pod",
+        "kind": obj["kind"],
         "namespace": metadata.get("namespace", ""),
         "name": metadata["name"],
         "uid": metadata["uid"],
-        "apiVersion": "v1",
+        "apiVersion": obj["apiVersion"],
         "resourceVersion": metadata.get("resourceVersion", ""),
     }
     if field_path:
