@@ -60,12 +60,7 @@ def change(home: Home, path: str, body: dict[str, Any]) -> None:
     """Changes a running cluster's history, shows how far it has come, and tells what became of it. Raises Problem."""
     before = remote.ask(home, "GET", "/status")["history"]
     result = patiently(home, path, body)
-    until = time.monotonic() + CHANGE_TIMEOUT_S
-    while (status := remote.ask(home, "GET", "/status", timeout_s=CHANGE_TIMEOUT_S))["history"] == before:
-        if time.monotonic() > until:
-            why = "it does not go on from the other history"
-            raise Problem(f"cluster {home.name}", why, f"the log may say why: seatrial logs {home.name}")
-        time.sleep(LOOK_S)
+    status = gone_over(home, before)
     gone = f"what came until {result['gaveUp']['at']} (revision {result['gaveUp']['revision']})"
     click.echo(f"Cluster {home.name} goes on from {result['at']} (revision {result['revision']}).")
     if result["kept"]:
@@ -73,6 +68,24 @@ def change(home: Home, path: str, body: dict[str, Any]) -> None:
     else:
         click.echo(f"Dropped {gone}.")
     tell(status["clock"])
+
+
+def gone_over(home: Home, before: Any) -> dict[str, Any]:
+    """The status of a server that has gone over to another history than ``before``. Raises Problem."""
+    until = time.monotonic() + CHANGE_TIMEOUT_S
+    while True:
+        why = "it does not go on from the other history"
+        problem = Problem(f"cluster {home.name}", why, f"the log may say why: seatrial logs {home.name}")
+        try:
+            status = remote.ask(home, "GET", "/status", timeout_s=CHANGE_TIMEOUT_S)
+            if status["history"] != before:
+                return status
+        except Problem as silence:
+            # Whoever asks while it goes over loses the connection.
+            problem = silence
+        if time.monotonic() > until or not home.running:
+            raise problem
+        time.sleep(LOOK_S)
 
 
 def patiently(home: Home, path: str, body: dict[str, Any]) -> dict[str, Any]:
