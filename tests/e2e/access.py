@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import yaml
 
+from tests.e2e.conftest import DEADLINE_S
+
 
 def client_of(kubeconfig: Path) -> httpx.Client:
     """A client for the first cluster of a kubeconfig that Seatrial wrote."""
@@ -19,4 +21,4 @@ def client_of(kubeconfig: Path) -> httpx.Client:
     pair = kubeconfig.with_suffix(".pem")
     pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
     tls.load_cert_chain(pair)
-    return httpx.Client(base_url=cluster["server"], verify=tls, timeout=30)
+    return httpx.Client(base_url=cluster["server"], verify=tls, timeout=DEADLINE_S)

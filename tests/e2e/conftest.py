@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +83,61 @@ def wait_for(what: str, holds: Callable[[], bool], deadline_s: float = DEADLINE_
 
 
 @contextmanager
+def beside(machine: Machine, *command: str) -> Iterator[subprocess.Popen[str]]:
+    """A program that runs beside the test and ends with it, or with the deadline: nobody reads from it for ever."""
+    process = subprocess.Popen(
+        command,
+        env=machine.environment,
+        cwd=machine.root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    watchdog = threading.Timer(DEADLINE_S, process.kill)
+    watchdog.start()
+    try:
+        with process:
+            try:
+                yield process
+            finally:
+                process.terminate()
+    finally:
+        watchdog.cancel()
+
+
+def heard(process: subprocess.Popen[str], text: str) -> str:
+    """Reads what a program prints up to the first line with a text in it; that line."""
+    assert process.stdout is not None
+    lines = []
+    while line := process.stdout.readline():
+        lines.append(line)
+        if text in line:
+            return line
+    raise AssertionError(f"{text!r} was not printed, but {''.join(lines)!r}")
+
+
+@contextmanager
 def clean(root: Path) -> Iterator[Machine]:
     """A machine whose clusters end with it."""
     made = Machine(root)
-    yield made
-    made.kubeconfig.unlink(missing_ok=True)
-    for entry in json.loads(made.type("seatrial", "list", "-o", "json").stdout or "[]"):
-        made.type("seatrial", "destroy", entry["name"], "--yes")
-    shutil.rmtree(root, ignore_errors=True)
+    try:
+        yield made
+    finally:
+        made.kubeconfig.unlink(missing_ok=True)
+        for entry in json.loads(made.type("seatrial", "list", "-o", "json").stdout or "[]"):
+            made.type("seatrial", "destroy", entry["name"], "--yes")
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usual_port() -> Iterator[None]:
+    """Nobody gets the API server's usual port: while a cluster was halted, another one that starts would take it."""
+    with socket.socket() as taken:
+        with suppress(OSError):  # another worker has it
+            taken.bind(("127.0.0.1", 6443))
+            taken.listen()
+        yield
 
 
 @pytest.fixture

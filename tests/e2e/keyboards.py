@@ -26,6 +26,8 @@ COLUMNS, LINES = 200, 50
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 LOOK_S = 0.05
 ENTER, INTERRUPT, TAB, BACKSPACE = "\r", "\x03", "\t", "\x7f"
+NAMED = {ENTER: "Enter", INTERRUPT: "C-c", TAB: "Tab", BACKSPACE: "BSpace"}
+"""Keys that are no characters, as tmux calls them."""
 
 
 class Keyboard(Protocol):
@@ -81,11 +83,13 @@ def terminal(machine: Machine, *command: str) -> Iterator[Terminal]:
     """A command at a pseudo-terminal."""
     pid, descriptor = pty.fork()
     if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         os.chdir(machine.root)
         os.execvpe(command[0], command, {**machine.environment, "TERM": "xterm", "PS1": PROMPT})
-    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    yield Terminal(pid, descriptor)
-    os.close(descriptor)
+    try:
+        yield Terminal(pid, descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Tmux:
@@ -102,9 +106,8 @@ class Tmux:
         return self._machine.must("tmux", "-u", "-L", f"seatrial-{os.getpid()}", "-f", "/dev/null", *words)
 
     def type(self, keys: str) -> None:
-        for key in keys:
-            named = {ENTER: "Enter", INTERRUPT: "C-c", TAB: "Tab", BACKSPACE: "BSpace"}.get(key)
-            self._tmux("send-keys", *([named] if named else ["-l", key]))
+        for part in re.findall(f"[{''.join(NAMED)}]|[^{''.join(NAMED)}]+", keys):
+            self._tmux("send-keys", *([NAMED[part]] if part in NAMED else ["-l", part]))
 
     def _screen(self) -> str:
         """Everything that was ever to be seen, long lines in one piece."""

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,15 @@ kind: Service
 metadata: {name: front}
 spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80, targetPort: 8080, nodePort: 30080}]}
 """
+GRACE_S, LINGER_S = 60, 30
+"""How long a pod may take to end, and how long a careful one goes on serving those who have just found it."""
 CAREFUL = {
     "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
-    "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
+    "lifecycle": {"preStop": {"sleep": {"seconds": LINGER_S}}},
 }
+NODES = ("m-k8s", "w1-k8s", "w2-k8s")
+PATIENT, SILENT = ("-m", f"{DEADLINE_S:g}"), ("-m", "2")
+"""How long curl waits for an answer, and for none."""
 
 
 def served(name: str, node_port: int, grace_s: int = 1, **container: Any) -> str:
@@ -74,7 +80,10 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         made.kubectl("patch", "ingress", "web", "--type=json", "-p", json.dumps(WITH_SECRET))
         for where in (("deployment/web",), ("deployment/ingress-nginx-controller", "-n", "ingress-nginx")):
             made.kubectl("rollout", "status", *where, WAIT)
-        wait_for("Ingress hosts in the table", lambda: any(row["name"] == SECURE_HOST for row in table(made)))
+        urls = [f"http://{twin(made, name, 30080)}/" for name in NODES] + [f"http://{twin(made, 'default/front', 80)}/"]
+        wait_for("the services", lambda: all(status(made, *SILENT, url) == "200" for url in urls))
+        asked = (*SILENT, "-H", f"Host: {SECURE_HOST}", f"http://{twin(made, SECURE_HOST, 80)}/")
+        wait_for("the ingress", lambda: status(made, *asked) == "308")
         yield made
 
 
@@ -138,13 +147,23 @@ def datagram(where: str, data: bytes) -> bytes:
 
 def status(machine: Machine, *arguments: str) -> str:
     """The status that curl sees, 000 without an answer."""
-    done = machine.type("curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", *arguments)
+    done = machine.type("curl", "-s", *PATIENT, "-o", "/dev/null", "-w", "%{http_code}", *arguments)
     return done.stdout
 
 
-@pytest.mark.parametrize("node", ["m-k8s", "w1-k8s", "w2-k8s"])
+def ready_pods(machine: Machine, app: str) -> dict[str, str]:
+    """The workload's pods that are ready and there to stay: name → node."""
+    found = {}
+    for pod in machine.read("pods", "-l", f"app={app}")["items"]:
+        conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions") or ()}
+        if conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]:
+            found[pod["metadata"]["name"]] = pod["spec"]["nodeName"]
+    return found
+
+
+@pytest.mark.parametrize("node", NODES)
 def test_a_node_port_of_every_node(machine: Machine, node: str) -> None:
-    text = machine.must("curl", "-sSf", "-m", "5", f"http://{twin(machine, node, 30080)}/hostname")
+    text = machine.must("curl", "-sSf", *PATIENT, f"http://{twin(machine, node, 30080)}/hostname")
     assert text.startswith("web-")
 
 
@@ -159,11 +178,21 @@ def test_datagrams_and_names(machine: Machine) -> None:
     name_server = twin(machine, "kube-system/kube-dns", 53)
     address = machine.kubectl("get", "service", "front", "-o", "jsonpath={.spec.clusterIP}")
     packed = bytes(int(part) for part in address.split("."))
-    assert datagram(name_server, query("front.default.svc.cluster.local")).endswith(packed)
+    name = query("front.default.svc.cluster.local")
+    wait_for("its name is known", lambda: datagram(name_server, name).endswith(packed))
     if shutil.which("dig") is not None:
         host, _, port = name_server.partition(":")
         for more in ((), ("+tcp",)):
-            asked = ("dig", f"@{host}", "-p", port, "+short", *more, "front.default.svc.cluster.local")
+            asked = (
+                "dig",
+                f"@{host}",
+                "-p",
+                port,
+                "+short",
+                f"+time={DEADLINE_S:g}",
+                *more,
+                "front.default.svc.cluster.local",
+            )
             assert machine.must(*asked).split() == [address]
 
 
@@ -173,8 +202,8 @@ def test_an_ingress_host_with_and_without_tls(machine: Machine) -> None:
     host, _, port = secure.partition(":")
     url = f"https://{SECURE_HOST}:{port}/hostname"
     resolved = ("--resolve", f"{SECURE_HOST}:{port}:{host}")
-    assert machine.must("curl", "-sSf", "-m", "5", "--cacert", "ca.crt", *resolved, url).startswith("web-")
-    assert machine.type("curl", "-s", "-m", "5", *resolved, url).returncode == 60, "nobody else trusts the certificate"
+    assert machine.must("curl", "-sSf", *PATIENT, "--cacert", "ca.crt", *resolved, url).startswith("web-")
+    assert machine.type("curl", "-s", *PATIENT, *resolved, url).returncode == 60, "nobody else trusts the certificate"
     assert status(machine, "-k", f"https://{secure}/hostname") == "404", "the controller's own certificate, no host"
 
 
@@ -192,7 +221,9 @@ def test_the_proxy_knows_every_name_and_address(machine: Machine) -> None:
     assert status(machine, "-x", proxy, "http://nobody.default.svc/") == "502"
     assert status(machine, "-x", proxy, "http://w1-k8s:31999/") == "502"
     exported = machine.must("seatrial", "addresses", "reach", "--env")
-    machine.must("bash", "-c", f"{exported}\ncurl -sSf -m 5 http://web.default/hostname http://web/hostname")
+    machine.must(
+        "bash", "-c", f"{exported}\ncurl -sSf {' '.join(PATIENT)} http://web.default/hostname http://web/hostname"
+    )
 
 
 def test_the_proxy_lets_everything_else_pass(machine: Machine) -> None:
@@ -211,8 +242,8 @@ def test_the_proxy_lets_everything_else_pass(machine: Machine) -> None:
     try:
         url = f"http://127.0.0.1:{server.server_port}/"
         proxy = view(machine)["proxy"]
-        assert machine.must("curl", "-sS", "-m", "5", "-x", proxy, "-d", "as it is", url) == "as it is"
-        assert machine.must("curl", "-sS", "-m", "5", "-x", proxy, "-p", "-d", "as it is", url) == "as it is"
+        assert machine.must("curl", "-sS", *PATIENT, "-x", proxy, "-d", "as it is", url) == "as it is"
+        assert machine.must("curl", "-sS", *PATIENT, "-x", proxy, "-p", "-d", "as it is", url) == "as it is"
     finally:
         server.shutdown()
         server.server_close()
@@ -223,7 +254,7 @@ def test_the_table_follows_the_cluster(machine: Machine) -> None:
     where = twin(machine, "w1-k8s", 30100)
     assert status(machine, f"http://{where}/") == "000", "no endpoints: refused"
     machine.kubectl("delete", "service", "brief")
-    wait_for("its twin is closed", lambda: machine.type("curl", "-s", "-m", "5", f"http://{where}/").returncode == 7)
+    wait_for("its twin is closed", lambda: machine.type("curl", "-s", *SILENT, f"http://{where}/").returncode == 7)
     assert not [row for row in table(machine) if row["port"] == 30100]
 
 
@@ -231,19 +262,20 @@ def test_without_kube_proxy_what_stays_the_same_goes_on_and_what_changes_does_no
     machine.kubectl("apply", "-f", "-", stdin=served("alone", 30090))
     machine.kubectl("rollout", "status", "deployment/alone", WAIT)
     where = twin(machine, "w1-k8s", 30090)
-    wait_for("the service answers", lambda: status(machine, f"http://{where}/") == "200")
+    wait_for("the service answers", lambda: status(machine, *SILENT, f"http://{where}/") == "200")
+    before = ready_pods(machine, "alone").keys()
     proxies = ("-n", "kube-system", "daemonset/kube-proxy")
     selector = '{"spec":{"template":{"spec":{"nodeSelector":{"nowhere":"true"}}}}}'
     machine.kubectl("patch", *proxies, "-p", selector)
     pods = ("pods", "-n", "kube-system", "-l", "k8s-app=kube-proxy")
     wait_for("no proxy runs", lambda: not [pod for pod in machine.read(*pods)["items"] if pod["spec"].get("nodeName")])
-    kept = http.client.HTTPConnection(where, timeout=5)
+    kept = http.client.HTTPConnection(where, timeout=DEADLINE_S)
     kept.request("GET", "/hostname")
     first = kept.getresponse().read()
     assert status(machine, f"http://{where}/") == "200"
-    machine.kubectl("delete", "pods", "-l", "app=alone", "--wait=false")
-    machine.kubectl("rollout", "status", "deployment/alone", WAIT)
-    assert status(machine, "-m", "2", f"http://{where}/") == "000", "the rules point to the pod that is gone"
+    machine.kubectl("delete", "pods", "-l", "app=alone")
+    wait_for("another pod", lambda: bool(ready_pods(machine, "alone").keys() - before))
+    assert status(machine, *SILENT, f"http://{where}/") == "000", "the rules point to the pod that is gone"
     with pytest.raises((http.client.HTTPException, OSError)):
         kept.request("GET", "/hostname")
         kept.getresponse()
@@ -251,33 +283,58 @@ def test_without_kube_proxy_what_stays_the_same_goes_on_and_what_changes_does_no
     assert status(machine, f"http://{twin(machine, 'w1-k8s', 30080)}/") == "200", "unchanged endpoints"
     machine.kubectl("patch", *proxies, "--type=json", "-p", json.dumps(ANYWHERE))
     machine.kubectl("rollout", "status", *proxies, WAIT)
-    wait_for("the service answers again", lambda: status(machine, "-m", "2", f"http://{where}/") == "200")
+    wait_for("the service answers again", lambda: status(machine, *SILENT, f"http://{where}/") == "200")
 
 
-@pytest.mark.parametrize("careful", [False, True])
-def test_a_rolling_update_under_load(machine: Machine, careful: bool) -> None:
-    name, port = f"rolling-{str(careful).lower()}", 30110 + careful
-    machine.kubectl("apply", "-f", "-", stdin=served(name, port, 10, **(CAREFUL if careful else {})))
-    machine.kubectl("rollout", "status", f"deployment/{name}", WAIT)
-    url = f"http://{twin(machine, 'w1-k8s', port)}/hostname"
-    wait_for("the service answers", lambda: status(machine, url) == "200")
+@contextmanager
+def load(url: str, patience_s: float) -> Iterator[dict[str, int]]:
+    """Requests without a pause; how many went well and how many failed so far."""
     stopping, counts = threading.Event(), {"well": 0, "failed": 0}
 
-    def load() -> None:
+    def ask() -> None:
         while not stopping.is_set():
             try:
-                with urllib.request.urlopen(url, timeout=2):
+                with urllib.request.urlopen(url, timeout=patience_s):
                     counts["well"] += 1
             except OSError:
                 counts["failed"] += 1
                 time.sleep(0.01)
 
-    thread = threading.Thread(target=load)
+    thread = threading.Thread(target=ask)
     thread.start()
+    try:
+        yield counts
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def roll(machine: Machine, name: str) -> None:
+    """A Deployment of one pod goes over to another, until the old one is gone."""
     machine.kubectl("rollout", "restart", f"deployment/{name}")
     machine.kubectl("rollout", "status", f"deployment/{name}", WAIT)
+    machine.must("seatrial", "clock", "advance", f"{LINGER_S}s", "--cluster", "reach")
     wait_for("the old pods are gone", lambda: len(machine.read("pods", "-l", f"app={name}")["items"]) == 1)
-    stopping.set()
-    thread.join()
+
+
+@pytest.mark.parametrize("careful", [False, True])
+def test_a_rolling_update_under_load(machine: Machine, careful: bool) -> None:
+    """Of a careful one nobody notices anything; without care a request fails, sooner or later."""
+    name, port = f"rolling-{str(careful).lower()}", 30110 + careful
+    machine.kubectl("apply", "-f", "-", stdin=served(name, port, GRACE_S, **(CAREFUL if careful else {})))
+    machine.kubectl("rollout", "status", f"deployment/{name}", WAIT)
+    url = f"http://{twin(machine, 'w1-k8s', port)}/hostname"
+    wait_for("the service answers", lambda: status(machine, *SILENT, url) == "200")
+    with load(url, DEADLINE_S if careful else 2) as counts:
+
+        def has_failed() -> bool:
+            roll(machine, name)
+            return counts["failed"] > 0
+
+        if careful:
+            wait_for("requests", lambda: counts["well"] > 0)
+            assert not has_failed(), counts
+        else:
+            wait_for("a request that fails", has_failed)
     assert counts["well"] > 0
     assert (counts["failed"] == 0) is careful, counts

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import urllib.request
 
 import pytest
-from e2e.conftest import Machine
+
+from tests.e2e.conftest import DEADLINE_S, Machine, beside, heard, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lab")]
-AGE = re.compile(r"\b(\d+[ydhms])+\b|\d{4}-\d\d-\d\dT\S+|resourceVersion: \S+")
+AGE = re.compile(r"\b(\d+[ydhms])+\b")
 BLANKS = re.compile(r" +|-+")
 """How wide a column is follows from how old its rows are, so that a second may move all that stands to its right."""
 
@@ -24,6 +24,10 @@ def web(lab: Machine) -> str:
     lab.must("seatrial", "kubectl", "create", "deployment", "web", "--image=nginx", "--replicas=2", "-n", "builtin")
     lab.must("seatrial", "kubectl", "expose", "deployment", "web", "--port=80", "-n", "builtin")
     lab.must("seatrial", "kubectl", "rollout", "status", "deployment/web", "-n", "builtin")
+    logs = ("kubectl", "logs", "-n", "builtin", "-l", "app=web")
+    wait_for("both servers", lambda: lab.must(*logs).count("ready for start up") == 2)
+    asks = {"stdin": "curl -s http://web.builtin/\n"}
+    wait_for("the service", lambda: "Welcome" in lab.type("seatrial", "shell", "--cluster", "lab", **asks).stdout)
     return "builtin"
 
 
@@ -48,12 +52,23 @@ def web(lab: Machine) -> str:
     ],
 )
 def test_it_prints_what_the_real_one_prints(lab: Machine, web: str, line: str) -> None:
-    printed = []
-    for kubectl in ("kubectl", "seatrial kubectl"):
+    """What the real one prints before and after is the same, or the cluster has changed and they are asked again."""
+
+    def printed(kubectl: str) -> list[str]:
         done = lab.type("sh", "-c", f"{kubectl} -n {web} {line}")
         texts = (BLANKS.sub(lambda run: run[0][0], AGE.sub("…", text)) for text in (done.stdout, done.stderr))
-        printed.append([done.returncode, *texts])
-    assert printed[0] == printed[1]
+        return [str(done.returncode), *texts]
+
+    def stood_still() -> bool:
+        nonlocal ours, before, after
+        before, ours, after = after or printed("kubectl"), printed("seatrial kubectl"), printed("kubectl")
+        return before == after
+
+    ours: list[str] = []
+    before: list[str] = []
+    after: list[str] = []
+    wait_for("a cluster that stands still", stood_still)
+    assert ours == before
 
 
 def test_files_go_into_a_pod_and_out_of_it(lab: Machine, web: str) -> None:
@@ -72,16 +87,11 @@ def test_input_reaches_a_container(lab: Machine, web: str) -> None:
 
 
 def test_a_port_is_forwarded(lab: Machine, web: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = ["seatrial", "kubectl", "port-forward", "-n", web, "service/web", f"{port}:80"]
-    with subprocess.Popen(command, env=lab.environment, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == f"Forwarding from 127.0.0.1:{port} -> 80\n"
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+    with beside(lab, "seatrial", "kubectl", "port-forward", "-n", web, "service/web", ":80") as forward:
+        told = re.fullmatch(r"Forwarding from (127\.0\.0\.1:\d+) -> 80\n", heard(forward, "Forwarding"))
+        assert told is not None
+        with urllib.request.urlopen(f"http://{told[1]}/", timeout=DEADLINE_S) as answer:
             assert b"Welcome to nginx" in answer.read()
-        running.terminate()
 
 
 def test_names_are_completed(lab: Machine, web: str) -> None:

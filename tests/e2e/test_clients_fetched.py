@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Machine, wait_for
+from tests.e2e.conftest import DEADLINE_S, Machine, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.xdist_group("lab")]
 CLIENTS = Path(__file__).parent / "clients"
@@ -56,7 +56,7 @@ def test_a_chart_lives(lab: Machine, helm: str) -> None:
     def replicas() -> int:
         return int(lab.read("deployment", "demo")["status"].get("readyReplicas", 0))
 
-    waiting = ("--wait", "--timeout", "90s")
+    waiting = ("--wait", "--timeout", f"{DEADLINE_S:g}s")
     assert typed("version", "--short").startswith("v4.")
     typed("create", "demo")
     assert "STATUS: deployed" in typed("install", "demo", "./demo", *waiting)

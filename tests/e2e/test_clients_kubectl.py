@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 
 import httpx
 import pytest
@@ -13,13 +12,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.conftest import Machine, wait_for
+from tests.e2e.conftest import DEADLINE_S, Machine, beside, heard, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lab")]
 POD = """\
 apiVersion: v1
 kind: Pod
-metadata: {name: toolbox, labels: {app: toolbox}}
+metadata: {name: "%s"}
 spec: {containers: [{name: web, image: nginx, ports: [{containerPort: 80}]}]}
 """
 REQUEST = """\
@@ -38,9 +37,10 @@ data: {a: "%s"}
 
 @pytest.fixture(scope="module")
 def toolbox(lab: Machine) -> str:
-    """A pod to look into."""
-    lab.kubectl("apply", "-f", "-", stdin=POD)
+    """A pod to look into, whose server listens."""
+    lab.kubectl("apply", "-f", "-", stdin=POD % "toolbox")
     lab.kubectl("wait", "--for=condition=Ready", "pod/toolbox", "--timeout=240s")
+    wait_for("its server", lambda: "ready for start up" in lab.kubectl("logs", "toolbox"))
     return "toolbox"
 
 
@@ -75,7 +75,7 @@ def test_a_service_account_gets_a_token(lab: Machine) -> None:
     assert claims["sub"] == "system:serviceaccount:default:robot"
     assert claims["exp"] - claims["iat"] == 3600
     server = lab.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
-    with httpx.Client(base_url=server, verify=False) as robot:
+    with httpx.Client(base_url=server, verify=False, timeout=DEADLINE_S) as robot:
         answer = robot.get("/api/v1/pods", headers={"Authorization": f"Bearer {token.strip()}"}).json()
         assert 'User "system:serviceaccount:default:robot" cannot list resource "pods"' in answer["message"]
         assert robot.get("/api/v1/pods", headers={"Authorization": "Bearer no.such.token"}).status_code == 401
@@ -119,27 +119,17 @@ def test_ways_into_a_pod(lab: Machine, toolbox: str) -> None:
 
 
 def test_a_port_is_forwarded_and_logs_are_followed(lab: Machine, toolbox: str) -> None:
-    def begun(*command: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["kubectl", *command], env=lab.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    with begun("logs", "-f", toolbox) as logs, begun("port-forward", toolbox, ":80") as forward:
-        try:
-            assert forward.stdout is not None
-            assert logs.stdout is not None
-            address = forward.stdout.readline().split()[2]
-            assert httpx.get(f"http://{address}/from-outside").status_code == 404
-            assert "Welcome to nginx!" in httpx.get(f"http://{address}/").text
-            while "/from-outside" not in (line := logs.stdout.readline()):
-                assert line
-        finally:
-            forward.terminate()
-            logs.terminate()
+    logs, forward = ("kubectl", "logs", "-f", toolbox), ("kubectl", "port-forward", toolbox, ":80")
+    with beside(lab, *logs) as following, beside(lab, *forward) as forwarding:
+        address = heard(forwarding, "Forwarding from 127.0.0.1").split()[2]
+        assert httpx.get(f"http://{address}/from-outside", timeout=DEADLINE_S).status_code == 404
+        assert "Welcome to nginx!" in httpx.get(f"http://{address}/", timeout=DEADLINE_S).text
+        heard(following, "/from-outside")
 
 
-def test_waiting_ends_with_what_is_waited_for(lab: Machine, toolbox: str) -> None:
-    lab.kubectl("wait", "--for=jsonpath={.status.phase}=Running", f"pod/{toolbox}", "--timeout=240s")
-    lab.kubectl("delete", "pod", toolbox, "--wait=false")
-    lab.kubectl("wait", "--for=delete", f"pod/{toolbox}", "--timeout=240s")
-    assert "NotFound" in lab.type("kubectl", "get", "pod", toolbox).stderr
+def test_waiting_ends_with_what_is_waited_for(lab: Machine) -> None:
+    lab.kubectl("apply", "-f", "-", stdin=POD % "brief")
+    lab.kubectl("wait", "--for=jsonpath={.status.phase}=Running", "pod/brief", "--timeout=240s")
+    lab.kubectl("delete", "pod", "brief", "--wait=false")
+    lab.kubectl("wait", "--for=delete", "pod/brief", "--timeout=240s")
+    assert "NotFound" in lab.type("kubectl", "get", "pod", "brief").stderr

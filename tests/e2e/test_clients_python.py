@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.e2e.conftest import Machine, wait_for
+from tests.e2e.conftest import DEADLINE_S, Machine, beside, heard, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lab")]
 PROGRAMS = Path(__file__).parent / "clients" / "python"
@@ -40,18 +37,6 @@ spec:
 """
 
 
-@contextmanager
-def running(machine: Machine, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """A program beside the test, ended with it."""
-    with subprocess.Popen(
-        command, env=machine.environment, cwd=machine.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
 @pytest.mark.parametrize("program", ["official", "kr8s_story", "lightkube_story"])
 def test_a_client_library(lab: Machine, program: str) -> None:
     lab.must(sys.executable, str(PROGRAMS / f"{program}.py"))
@@ -68,7 +53,7 @@ def test_a_kopf_operator(lab: Machine) -> None:
         return lab.kubectl("get", "greeting", "world", "-o", "jsonpath={.status.said}") == str(times)
 
     operator = ("-m", "kopf", "run", "--standalone", "--namespace", "default", str(PROGRAMS / "greeter.py"))
-    with running(lab, sys.executable, *operator) as kopf:
+    with beside(lab, sys.executable, *operator) as kopf:
         lab.kubectl("apply", "-f", "-", stdin=GREETING % 1)
         wait_for("the config map", lambda: text() == "ahoy" and said(1))
         lab.kubectl("apply", "-f", "-", stdin=GREETING % 2)
@@ -92,10 +77,10 @@ def test_in_lock_step_an_operator_keeps_up_with_minutes_that_take_no_time(lab: M
 
     lab.kubectl("apply", "-f", "-", stdin=EVERY_MINUTE)
     operator = ("-m", "kopf", "run", "--standalone", "--namespace", "default", str(PROGRAMS / "shadow.py"))
-    with running(lab, sys.executable, *operator) as kopf:
+    with beside(lab, sys.executable, *operator) as kopf:
         lab.must("seatrial", "clock", "advance", "1m", "--cluster", "lab")
         wait_for("the first shadow", lambda: bool(made("configmaps")))
-        lab.must("seatrial", "clock", "lockstep", "on", "--grace", "200ms", "--cluster", "lab")
+        lab.must("seatrial", "clock", "lockstep", "on", "--grace", "2s", "--cluster", "lab")
         try:
             lab.must("seatrial", "clock", "advance", "4m", "--cluster", "lab")
         finally:
@@ -110,16 +95,16 @@ def test_in_lock_step_an_operator_keeps_up_with_minutes_that_take_no_time(lab: M
 
 
 def test_kubectl_proxy_and_a_browser(lab: Machine) -> None:
-    with running(lab, "kubectl", "proxy", "--port=0") as proxy:
-        assert proxy.stdout is not None
-        address = proxy.stdout.readline().split()[-1]
-        with httpx.Client(base_url=f"http://{address}", headers={"User-Agent": "Mozilla/5.0"}) as browser:
+    with beside(lab, "kubectl", "proxy", "--port=0") as proxy:
+        address = heard(proxy, "Starting to serve on").split()[-1]
+        headers = {"User-Agent": "Mozilla/5.0"}
+        with httpx.Client(base_url=f"http://{address}", headers=headers, timeout=DEADLINE_S) as browser:
             page = browser.get("/api/v1/namespaces/default/services/kubernetes")
             assert page.status_code == 200
             assert page.text.startswith('{\n  "kind": "Service",\n')
             assert browser.get("/apis", headers={"Accept": "text/html"}).status_code == 406
             assert browser.get("/api/v1/nodes/none").json()["reason"] == "NotFound"
             assert browser.get("/openapi/v3").json()["paths"]
-            query = {"watch": "1", "timeoutSeconds": "1"}
+            query = {"watch": "1", "timeoutSeconds": f"{DEADLINE_S:g}"}
             with browser.stream("GET", "/api/v1/namespaces", params=query) as frames:
                 assert '"type":"ADDED"' in next(frames.iter_lines())

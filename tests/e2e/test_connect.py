@@ -6,7 +6,6 @@ import http.server
 import json
 import signal
 import ssl
-import subprocess
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import pytest
 from cryptography import x509
 
 from seatrial.api.server import pki
-from tests.e2e.conftest import DEADLINE_S, Machine, clean, wait_for
+from tests.e2e.conftest import DEADLINE_S, Machine, beside, clean, heard, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("connect")]
 WAIT = f"--timeout={DEADLINE_S:g}s"
@@ -77,7 +76,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 def asked(machine: Machine) -> str:
     proxy = json.loads(machine.must("seatrial", "addresses", "connect", "-o", "json"))["proxy"]
-    return machine.type("curl", "-s", "-m", "5", "-x", proxy, "http://cart.default/x").stdout
+    return machine.type("curl", "-s", "-m", "30", "-x", proxy, "http://cart.default/x").stdout
 
 
 def test_a_process_stands_behind_a_service_until_it_is_disconnected(machine: Machine) -> None:
@@ -89,8 +88,8 @@ def test_a_process_stands_behind_a_service_until_it_is_disconnected(machine: Mac
     with process() as port:
         machine.must("seatrial", "connect", "svc/cart", "--to", str(port), "--detach", *cluster)
         wait_for("the process answers from outside", lambda: asked(machine) == "here: /x\n")
-        inside = machine.kubectl("exec", "client", "--", "curl", "-s", "http://cart/y")
-        assert inside == "here: /y\n"
+        inside = ("kubectl", "exec", "client", "--", "curl", "-s", "http://cart/y")
+        wait_for("it answers from inside", lambda: machine.type(*inside).stdout == "here: /y\n")
         assert f"127.0.0.1:{port}" in machine.type("seatrial", "doctor").stdout.replace("localhost", "127.0.0.1")
         slices = machine.read("endpointslices", "-l", "kubernetes.io/service-name=cart")["items"]
         assert [each["endpoints"][0]["addresses"] for each in slices] == [["192.168.1.1"]]
@@ -102,11 +101,12 @@ def test_a_process_stands_behind_a_service_until_it_is_disconnected(machine: Mac
 def test_in_the_foreground_it_lasts_until_ctrl_c(machine: Machine) -> None:
     with process() as port:
         command = ("seatrial", "connect", "svc/cart", "--to", f"localhost:{port}", "--cluster", "connect")
-        running = subprocess.Popen(command, env=machine.environment, stdout=subprocess.PIPE, text=True)
-        wait_for("the process answers", lambda: asked(machine) == "here: /x\n")
-        running.send_signal(signal.SIGINT)
-        said, _ = running.communicate(timeout=DEADLINE_S)
-    assert running.returncode == 0 and "its pods' again" in said
+        with beside(machine, *command) as connected:
+            heard(connected, "is served by")
+            wait_for("the process answers", lambda: asked(machine) == "here: /x\n")
+            connected.send_signal(signal.SIGINT)
+            heard(connected, "its pods' again")
+            assert connected.wait(DEADLINE_S) == 0
     wait_for("nginx answers again", lambda: "nginx" in asked(machine))
 
 
@@ -143,3 +143,4 @@ def test_a_webhook_under_development(machine: Machine) -> None:
         machine.kubectl("create", "configmap", "fine")
         assert "it is bad" in machine.refused("kubectl", "create", "configmap", "bad")
         machine.must("seatrial", "disconnect", "svc/gate", "--cluster", "connect")
+    machine.kubectl("delete", "validatingwebhookconfiguration", "gate")

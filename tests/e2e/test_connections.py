@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import urllib.error
 import urllib.request
 
 import pytest
 
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import DEADLINE_S, Machine, beside, heard, wait_for
 
 pytestmark = pytest.mark.e2e
 POD = """\
@@ -38,16 +37,13 @@ def test_connections_into_a_pod(machine: Machine, websockets: str) -> None:
     assert machine.kubectl("exec", "-i", "web", "--", "cat", stdin="through stdin\n") == "through stdin\n"
     assert machine.type("kubectl", "exec", "web", "--", "sh", "-c", "exit 7").returncode == 7
     assert "no-such-program" in machine.refused("kubectl", "exec", "web", "--", "no-such-program")
-    assert "ready for start up" in machine.kubectl("logs", "web")
+    wait_for("the server's line", lambda: "ready for start up" in machine.kubectl("logs", "web"))
 
-    command = ["kubectl", "port-forward", "pod/web", ":80"]
-    with subprocess.Popen(command, env=machine.environment, stdout=subprocess.PIPE, text=True) as forward:
-        assert forward.stdout is not None
-        port = int(forward.stdout.readline().split("127.0.0.1:")[1].split()[0])
+    with beside(machine, "kubectl", "port-forward", "pod/web", ":80") as forward:
+        address = heard(forward, "Forwarding from 127.0.0.1").split()[2]
         for _ in range(3):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{address}/", timeout=DEADLINE_S) as answer:
                 assert b"Welcome to nginx" in answer.read()
         with pytest.raises(urllib.error.HTTPError, match="404") as missing:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/missing", timeout=10)
+            urllib.request.urlopen(f"http://{address}/missing", timeout=DEADLINE_S)
         missing.value.close()
-        forward.terminate()

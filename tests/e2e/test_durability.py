@@ -15,19 +15,28 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Machine, wait_for
+from seatrial.api.server.state import Home
+from tests.e2e.conftest import DEADLINE_S, Machine, wait_for
 
 pytestmark = pytest.mark.e2e
 WRITERS = 4
 ALIVE_MAX = 100
 PATH = "/api/v1/namespaces/default/configmaps"
+ACKNOWLEDGED_MAX = 60
+"""So many writes are acknowledged at most before the server is killed."""
+INSTANT_S = 0.02
+"""From an acknowledgement to the kill at most: whatever the server is about to do, it is hit in the midst of it."""
 
 
 class Writer(threading.Thread):
     """A client that creates, updates and deletes as fast as it is answered, and remembers what was acknowledged."""
 
-    def __init__(self, number: int, port: int, context: ssl.SSLContext, held: dict[str, int]) -> None:
+    def __init__(
+        self, number: int, port: int, context: ssl.SSLContext, held: dict[str, int], told: threading.Semaphore
+    ) -> None:
         super().__init__(daemon=True)
+        self.told = told
+        """Released with each answer."""
         self.number = number
         self.held = held
         """By name: the last value that was acknowledged, -1 for a deletion."""
@@ -35,7 +44,7 @@ class Writer(threading.Thread):
         """Sent, and not answered when the server died: either way is right."""
         self.refusals: list[str] = []
         self.stopped = False
-        self._connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
+        self._connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=DEADLINE_S)
         self._rng = random.Random(number * 1_000_003 + len(held))
 
     def run(self) -> None:
@@ -59,6 +68,8 @@ class Writer(threading.Thread):
                 code = self._send(kind, name, value)
             except (OSError, http.client.HTTPException):
                 return
+            finally:
+                self.told.release()
             if code not in (200, 201):
                 self.refusals.append(f"{kind} {name}: {code}")
                 return
@@ -88,7 +99,9 @@ Held = list[dict[str, int]]
 def read(home: Path) -> Any:
     """The list of what is there now."""
     process = json.loads((home / "process.json").read_text())
-    connection = http.client.HTTPSConnection("127.0.0.1", process["port"], context=client_context(home), timeout=60)
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", process["port"], context=client_context(home), timeout=DEADLINE_S
+    )
     connection.request("GET", PATH)
     answer = connection.getresponse()
     assert answer.status == 200
@@ -113,14 +126,18 @@ def write_and_die(home: Path, held: Held, rng: random.Random) -> Held:
     """Clients write until the server is killed in the midst of it; what nobody can be sure of."""
     process = json.loads((home / "process.json").read_text())
     context = client_context(home)
-    writers = [Writer(number, process["port"], context, held[number]) for number in range(WRITERS)]
+    told = threading.Semaphore(0)
+    writers = [Writer(number, process["port"], context, held[number], told) for number in range(WRITERS)]
     for writer in writers:
         writer.start()
-    time.sleep(rng.uniform(0.05, 0.4))
+    for _ in range(rng.randint(1, ACKNOWLEDGED_MAX)):
+        assert told.acquire(timeout=DEADLINE_S), "nothing was acknowledged"
+    time.sleep(rng.uniform(0, INSTANT_S))
     os.kill(process["pid"], signal.SIGKILL)
     for writer in writers:
         writer.stopped = True
-        writer.join(20)
+        writer.join(DEADLINE_S)
+        assert not writer.is_alive()
     assert [refusal for writer in writers for refusal in writer.refusals] == []
     return [writer.unsure for writer in writers]
 
@@ -134,9 +151,8 @@ def test_no_acknowledged_write_is_lost(machine: Machine, rounds: int) -> None:
     revision = 0
     machine.must("seatrial", "up", "--nodes", "0", "--controllers", "none")
     for _ in range(rounds):
-        died = json.loads((home / "process.json").read_text())["pid"]
         unsure = write_and_die(home, held, rng)
-        wait_for("the end of the server", lambda died=died: not Path(f"/proc/{died}").exists())
+        wait_for("the end of the server", lambda: not Home(home).running)
         machine.must("seatrial", "up")
         known = check(home, held, unsure)
         assert known >= revision

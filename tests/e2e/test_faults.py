@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import DEADLINE_S, Machine, clean, wait_for
-from tests.e2e.test_addresses import status, twin
+from tests.e2e.conftest import DEADLINE_S, Machine, beside, clean, heard, wait_for
+from tests.e2e.test_addresses import SILENT, ready_pods, status, twin
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 WAIT = f"--timeout={DEADLINE_S:g}s"
-ON, REACH = "w1-k8s", ("--cluster", "reach")
-SILENT = ("-m", "2")
+ON, OTHER, REACH = "w1-k8s", "w2-k8s", ("--cluster", "reach")
 WORKLOADS = """
 apiVersion: v1
 kind: Service
@@ -70,8 +68,15 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 def settled(machine: Machine) -> None:
     """Both workloads are complete, one pod of each on each worker."""
-    for each in ("deployment/web", "statefulset/db"):
-        machine.kubectl("rollout", "status", each, WAIT)
+
+    def spread(app: str) -> bool:
+        nodes = sorted(ready_pods(machine, app).values())
+        if nodes in ([ON, ON], [OTHER, OTHER]):
+            machine.kubectl("delete", "pods", "-l", f"app={app}")  # they were made while a machine was away
+        return nodes == [ON, OTHER]
+
+    for each in ("web", "db"):
+        wait_for(f"a pod of {each} on each worker", lambda app=each: spread(app))  # type: ignore[misc]
 
 
 @contextmanager
@@ -104,7 +109,8 @@ def pods(machine: Machine, app: str) -> list[dict[str, Any]]:
 
 def at(machine: Machine, app: str, node: str = ON) -> dict[str, Any]:
     """A workload's pod on a node."""
-    return next(each for each in pods(machine, app) if each["spec"].get("nodeName") == node)
+    name = next(name for name, where in ready_pods(machine, app).items() if where == node)
+    return next(each for each in pods(machine, app) if each["metadata"]["name"] == name)
 
 
 def shown(machine: Machine, *arguments: str) -> str:
@@ -119,18 +125,18 @@ def ready_endpoints(machine: Machine) -> list[str]:
     return sorted(each["nodeName"] for each in piece["endpoints"] or () if each["conditions"]["ready"])
 
 
-def answers(machine: Machine, node: str) -> str:
-    return status(machine, *SILENT, f"http://{twin(machine, node, 30080)}/hostname")
+def answers(machine: Machine, node: str, *patience: str) -> str:
+    return status(machine, *patience, f"http://{twin(machine, node, 30080)}/hostname")
 
 
 def test_with_its_rules_flushed_a_node_reaches_no_service_while_pods_answer(machine: Machine) -> None:
     proxy = json.loads(machine.must("seatrial", "addresses", "reach", "-o", "json"))["proxy"]
     pod = at(machine, "web")["status"]["podIP"]
     with broken(machine, "kube-proxy-flushed", "--on", ON):
-        assert answers(machine, ON) == "000"
-        assert answers(machine, "w2-k8s") == "200"
+        assert answers(machine, ON, *SILENT) == "000"
+        assert answers(machine, OTHER) == "200"
         assert status(machine, "-x", proxy, f"http://{pod}:8080/hostname") == "200"
-    wait_for("the rules are there again", lambda: answers(machine, ON) == "200")
+    wait_for("the rules are there again", lambda: answers(machine, ON, *SILENT) == "200")
 
 
 def test_a_stopped_kube_proxy_keeps_the_rules_that_it_wrote(machine: Machine) -> None:
@@ -139,10 +145,10 @@ def test_a_stopped_kube_proxy_keeps_the_rules_that_it_wrote(machine: Machine) ->
         assert answers(machine, ON) == "200", "unchanged endpoints"
         machine.kubectl("delete", "pods", "-l", "app=web")
         settled(machine)
-        wait_for("the other node knows the new pods", lambda: answers(machine, "w2-k8s") == "200")
-        assert answers(machine, ON) == "000", "the rules lead to pods that are gone"
+        wait_for("the other node knows the new pods", lambda: answers(machine, OTHER, *SILENT) == "200")
+        assert answers(machine, ON, *SILENT) == "000", "the rules lead to pods that are gone"
         assert not before & {each["metadata"]["name"] for each in pods(machine, "web")}
-    wait_for("the rules follow again", lambda: answers(machine, ON) == "200")
+    wait_for("the rules follow again", lambda: answers(machine, ON, *SILENT) == "200")
 
 
 def test_without_a_kubelet_pods_stay_and_deletions_wait_for_it(machine: Machine) -> None:
@@ -162,30 +168,29 @@ def test_without_a_kubelet_pods_stay_and_deletions_wait_for_it(machine: Machine)
 
 
 def test_a_watch_ends_with_the_api_server_and_not_with_a_proper_end(machine: Machine) -> None:
-    command = ("kubectl", "get", "pods", "-l", "app=web", "--watch", "-v=1")
-    with subprocess.Popen(
-        command, env=machine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as watching:
-        assert watching.stdout is not None
-        assert watching.stdout.readline().startswith("NAME")
+    name = at(machine, "web")["metadata"]["name"]
+    with beside(machine, "kubectl", "get", "pods", "-l", "app=web", "--watch", "-v=1") as watching:
+        heard(watching, name)
+        machine.kubectl("label", "pod", name, "seen=yes")
+        heard(watching, name)  # That was the list; this is the watch.
         with broken(machine, "apiserver-down"):
-            _, said = watching.communicate(timeout=DEADLINE_S)
-            assert "unexpected EOF" in said
+            heard(watching, "unexpected EOF")
             assert machine.type("kubectl", "get", "pods").returncode == 1
     wait_for("the API server", lambda: machine.type("kubectl", "get", "pods").returncode == 0)
 
 
 def test_a_node_without_power_minute_by_minute(machine: Machine) -> None:
     advance(machine, "2m")  # Leaders lead again, after whatever came before.
+    settled(machine)
     lost, kept = at(machine, "web")["metadata"]["name"], at(machine, "db")["metadata"]["name"]
     with standing_still(machine):
         machine.must("seatrial", "fault", "add", "node-crash", "--on", ON, "--name", "it", *REACH)
         advance(machine, "39s")
         assert shown(machine, "node", ON) == "Ready"
-        assert ready_endpoints(machine) == [ON, "w2-k8s"]
+        assert ready_endpoints(machine) == [ON, OTHER]
         advance(machine, "22s")
         assert shown(machine, "node", ON) == "NotReady"
-        assert ready_endpoints(machine) == ["w2-k8s"]
+        assert ready_endpoints(machine) == [OTHER]
         assert shown(machine, "pod", lost) == "Running"
         advance(machine, "279s")
         assert shown(machine, "pod", lost) == "Running", "340 s after the crash"
@@ -196,10 +201,10 @@ def test_a_node_without_power_minute_by_minute(machine: Machine) -> None:
     assert shown(machine, "pod", kept) == "Terminating"
     assert len(pods(machine, "db")) == 2, "no second pod of the same name"
     assert [shown(machine, "pod", each["metadata"]["name"]) for each in pods(machine, "web")].count("Running") == 2
-    assert answers(machine, "w2-k8s") == "200"
+    assert answers(machine, OTHER) == "200"
     assert machine.type("curl", "-s", *SILENT, f"http://{twin(machine, ON, 30080)}/").returncode == 28, "no answer"
     machine.must("seatrial", "fault", "remove", "it", *REACH)
     machine.kubectl("wait", "--for=condition=Ready", f"node/{ON}", WAIT)
     wait_for("the pods are gone", lambda: lost not in machine.kubectl("get", "pods", "-o", "name"))
     settled(machine)
-    wait_for("the node serves again", lambda: answers(machine, ON) == "200")
+    wait_for("the node serves again", lambda: answers(machine, ON, *SILENT) == "200")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import DEADLINE_S, Machine, clean, wait_for
-from tests.e2e.test_addresses import CAREFUL, served, twin
+from tests.e2e.conftest import DEADLINE_S, Machine, beside, clean, heard, wait_for
+from tests.e2e.test_addresses import CAREFUL, GRACE_S, SILENT, roll, served, twin
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.xdist_group("prometheus")]
 WAIT = f"--timeout={DEADLINE_S:g}s"
@@ -27,6 +26,8 @@ rules:
 - {nonResourceURLs: [/metrics], verbs: [get]}
 """
 NODES = {"m-k8s": "192.168.1.10", "w1-k8s": "192.168.1.101"}
+SCRAPES = 4
+"""So many of each target have to go well."""
 SUFFIXES = ('counter metrics should have "_total" suffix', 'non-counter metrics should not have "_total" suffix')
 """What promtool has against names of upstream's."""
 
@@ -101,34 +102,28 @@ def test_prometheus_scrapes_everything_without_an_error(machine: Machine, tools:
     file = machine.root / "prometheus.yml"
     file.write_text(json.dumps(config))
     command = [str(tools / "prometheus"), f"--config.file={file}", f"--storage.tsdb.path={machine.root / 'data'}"]
-    log = (machine.root / "prometheus.log").open("w")
-    running = subprocess.Popen([*command, "--web.listen-address=127.0.0.1:19090"], stdout=log, stderr=log)
+    with beside(machine, *command, "--web.listen-address=127.0.0.1:0") as running:
+        server = f"http://{heard(running, 'Listening on').rpartition('address=')[2].strip()}"
 
-    def ask(path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:19090/api/v1/{path}", timeout=5) as answer:
-            return json.load(answer)["data"]
+        def page(path: str) -> bytes:
+            with urllib.request.urlopen(f"{server}/{path}", timeout=DEADLINE_S) as answer:
+                return bytes(answer.read())
 
-    def all_up() -> bool:
-        try:
-            found = ask("targets")["activeTargets"]
-        except OSError:
-            return False
-        return bool(found) and all(each["health"] == "up" for each in found)
+        def ask(path: str) -> Any:
+            return json.loads(page(f"api/v1/{path}"))["data"]
 
-    try:
-        wait_for("all targets are up", all_up, 60)
-        time.sleep(10)
-        assert all_up(), [each["lastError"] for each in ask("targets")["activeTargets"]]
+        def all_scraped() -> bool:
+            counts = ask("query?query=sum_over_time(up[1h])")["result"]
+            return len(counts) == targets and all(int(count["value"][1]) >= SCRAPES for count in counts)
+
+        targets = sum(len(each["static_configs"][0]["targets"]) for each in scrapes)
+        heard(running, "Server is ready to receive web requests")
+        wait_for("all targets are scraped", all_scraped)
         for query in ("scheduler_pending_pods", "kubelet_running_pods", "apiserver_request_total", "workqueue_depth"):
             assert ask(f"query?query={query}")["result"], query
         for dropped in ("duplicate_timestamp", "out_of_bounds", "out_of_order"):
             name = f"prometheus_target_scrapes_sample_{dropped}_total"
-            with urllib.request.urlopen("http://127.0.0.1:19090/metrics", timeout=5) as answer:
-                assert f"{name} 0" in answer.read().decode(), dropped
-    finally:
-        running.terminate()
-        running.wait()
-        log.close()
+            assert f"{name} 0" in page("metrics").decode(), dropped
 
 
 def test_promtool_finds_nothing_but_upstreams_names(machine: Machine, tools: Path) -> None:
@@ -136,7 +131,7 @@ def test_promtool_finds_nothing_but_upstreams_names(machine: Machine, tools: Pat
     for name, (scheme, path, targets) in jobs().items():
         header = f"Authorization: Bearer {token}"
         url = f"{scheme}://{targets[-1]}{path}"
-        page = machine.must("curl", "-sSfk", "-m", "20", "-x", proxy_of(machine), "-H", header, url)
+        page = machine.must("curl", "-sSfk", "-m", f"{DEADLINE_S:g}", "-x", proxy_of(machine), "-H", header, url)
         done = subprocess.run([str(tools / "promtool"), "check", "metrics"], input=page, capture_output=True, text=True)
         said = [line for line in (done.stdout + done.stderr).splitlines() if not line.endswith(SUFFIXES)]
         assert not said, (name, said)
@@ -148,18 +143,32 @@ def test_hey_during_a_rolling_update(machine: Machine) -> None:
     built = machine.type("env", f"GOBIN={machine.root}", "go", "install", "github.com/rakyll/hey@v0.1.5")
     if built.returncode:
         pytest.skip(f"hey cannot be had: {built.stderr.strip()[-200:]}")
-    failed = {}
-    for careful in (False, True):
+
+    def failures(careful: bool) -> int:
+        """How many requests fail while a Deployment goes over to another pod."""
         name, port = f"hey-{str(careful).lower()}", 30200 + careful
-        machine.kubectl("apply", "-f", "-", stdin=served(name, port, 10, **(CAREFUL if careful else {})))
+        machine.kubectl("apply", "-f", "-", stdin=served(name, port, GRACE_S, **(CAREFUL if careful else {})))
         machine.kubectl("rollout", "status", f"deployment/{name}", WAIT)
         url = f"http://{twin(machine, 'w1-k8s', port)}/hostname"
-        wait_for("the service answers", lambda at=url: machine.type("curl", "-sf", "-m", "2", at).returncode == 0)  # type: ignore[misc]
-        command = [str(machine.root / "hey"), "-z", "10s", "-c", "4", "-t", "1", "-disable-keepalive", url]
-        running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        machine.kubectl("rollout", "restart", f"deployment/{name}")
-        said, _ = running.communicate(timeout=DEADLINE_S)
-        errors = said.partition("Error distribution:")[2]
-        failed[careful] = sum(int(line.split("]")[0].strip(" \t[")) for line in errors.splitlines() if "[" in line)
+        wait_for("the service answers", lambda: machine.type("curl", "-sf", *SILENT, url).returncode == 0)
+        patience_s = DEADLINE_S if careful else 1
+        command = (
+            str(machine.root / "hey"),
+            "-z",
+            "20s",
+            "-c",
+            "4",
+            "-t",
+            f"{patience_s:g}",
+            "-disable-keepalive",
+            url,
+        )
+        with beside(machine, *command) as hey:
+            roll(machine, name)
+            said, _ = hey.communicate(timeout=DEADLINE_S)
         assert "[200]" in said, said
-    assert failed[False] > 0 and failed[True] == 0, failed
+        errors = said.partition("Error distribution:")[2]
+        return sum(int(line.split("]")[0].strip(" \t[")) for line in errors.splitlines() if "[" in line)
+
+    assert failures(careful=True) == 0
+    wait_for("a request that fails", lambda: failures(careful=False) > 0)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Machine, clean
+from tests.e2e.conftest import Machine
 from tests.e2e.keyboards import BACKSPACE, ENTER, INTERRUPT, TAB, keyboard, line, terminal
 
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture(scope="module")
-def learner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    with clean(tmp_path_factory.mktemp("learner")) as machine:
-        yield machine
+@pytest.fixture
+def learner(machine: Machine) -> Machine:
+    return machine
 
 
 def report(machine: Machine) -> Any:
     return json.loads(machine.type("seatrial", "scenario", "check", "-o", "json").stdout)
+
+
+def stand_still(machine: Machine, name: str) -> None:
+    """Time goes on by ``fly`` alone: a scenario has its limit, and the machine may be slow."""
+    machine.must("seatrial", "clock", "pause", "--cluster", name)
 
 
 def fly(machine: Machine, duration: str, name: str) -> None:
@@ -44,6 +46,7 @@ def test_without_a_scenario_check_says_what_to_do(learner: Machine) -> None:
 def test_shop_is_brought_back_and_the_run_is_replayed(learner: Machine) -> None:
     told = learner.must("seatrial", "scenario", "start", "net-01", "--lang", "ko")
     assert "아무도 접속할 수 없는 쇼핑몰" in told
+    stand_still(learner, "net-01")
     assert "under way" in learner.refused("seatrial", "scenario", "start", "pod-01", "--on", "net-01")
     fly(learner, "12s", "net-01")
     assert [each["met"] for each in report(learner)["goals"]] == [False, False]
@@ -139,15 +142,15 @@ def test_shop_is_brought_back_in_seatrials_own_shell_in_korean(learner: Machine)
 
 def test_scenario_is_where_it_was_after_its_cluster_was_halted_or_went_back(learner: Machine) -> None:
     learner.must("seatrial", "scenario", "start", "net-01", "--name", "shop")
+    stand_still(learner, "shop")
     fly(learner, "20s", "shop")
-    learner.must("seatrial", "clock", "pause", "--cluster", "shop")
     learner.must("seatrial", "scenario", "hint")
     before = report(learner)
     assert "Both go on with: seatrial up shop" in learner.must("seatrial", "halt", "shop")
     assert "both go on with: seatrial up shop" in learner.refused("seatrial", "scenario", "check")
     assert "seatrial up shop" in learner.refused("seatrial", "scenario", "start", "net-01", "--name", "shop")
     learner.must("seatrial", "up", "shop")
-    learner.must("seatrial", "clock", "pause", "--cluster", "shop")
+    stand_still(learner, "shop")
     after = report(learner)
     assert (after["hints"], [each["met"] for each in after["goals"]]) == (1, [False, False])
     assert after["timeline"][: len(before["timeline"])] == before["timeline"]
@@ -161,7 +164,7 @@ def test_scenario_is_where_it_was_after_its_cluster_was_halted_or_went_back(lear
     learner.must("seatrial", "destroy", "shop", "--yes")
 
 
-def test_scenario_of_ones_own_begins_as_one_that_works(learner: Machine, tmp_path: Path) -> None:
+def test_scenario_of_ones_own_begins_as_one_that_works(learner: Machine) -> None:
     learner.must("seatrial", "scenario", "new", "MY-01")
     assert "fine" in learner.must("seatrial", "scenario", "lint", "my-01.yaml", "--play")
     found = json.loads(learner.must("seatrial", "scenario", "solve", "my-01.yaml", "-o", "json"))

@@ -93,6 +93,7 @@ def test_the_first_workload(machine: Machine) -> None:
     assert images(machine) == {"nginx:1.26"}
     assert "unchanged" in machine.kubectl("apply", "-f", "-", stdin=MANIFEST)
 
+    wait_for("the end of the old pods", lambda: len(machine.read("pods", "-l", "app=web")["items"]) == 3)
     assert machine.kubectl("exec", "deployment/web", "--", "echo", "hello") == "hello\n"
     refused = machine.type("kubectl", "exec", "deployment/web", "--", "sh", "-c", "exit 3")
     assert refused.returncode == 3

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conformance.printed import DATA, read, same
-from e2e.conftest import Machine, wait_for
+from e2e.conftest import Machine, clean, wait_for
 from e2e.standins import StandIns
 
 TESTS = Path(__file__).parents[1]
@@ -34,14 +34,12 @@ def named_as_recorded(kubeconfig: Path) -> None:
 @pytest.fixture(scope="module")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A control plane without nodes, and three kubelets from outside."""
-    machine = Machine(tmp_path_factory.mktemp("transcripts"))
-    up = ("seatrial", "up", "k", "--control-plane-only", "--ephemeral", "--kubeconfig", str(machine.kubeconfig))
-    machine.must(*up)
-    named_as_recorded(machine.kubeconfig)
-    StandIns(machine.kubeconfig, ["w1", "w2", "w3"])
-    wait_for("nodes without taints", lambda: "NoSchedule" not in machine.kubectl("get", "nodes", "-o", "yaml"))
-    yield machine
-    machine.must("seatrial", "destroy", "k", "--yes")
+    with clean(tmp_path_factory.mktemp("transcripts")) as machine:
+        machine.must("seatrial", "up", "k", "--control-plane-only", "--ephemeral")
+        named_as_recorded(machine.kubeconfig)
+        StandIns(machine.kubeconfig, ["w1", "w2", "w3"])
+        wait_for("nodes without taints", lambda: "NoSchedule" not in machine.kubectl("get", "nodes", "-o", "yaml"))
+        yield machine
 
 
 def present(machine: Machine, *what: str) -> bool:

@@ -15,7 +15,7 @@ const until = (what, holds) =>
     const began = Date.now();
     const look = () => {
       if (holds()) return resolve();
-      if (Date.now() - began > 20_000) return reject(new Error(`${what}: told of ${JSON.stringify(told)}`));
+      if (Date.now() - began > 240_000) return reject(new Error(`${what}: told of ${JSON.stringify(told)}`));
       setTimeout(look, 20);
     };
     look();

@@ -23,7 +23,7 @@ assert pod.ready()
 assert pod.exec(["echo", "hi"]).stdout == b"hi\n"
 assert any("Configuration complete" in line for line in pod.logs(follow=True))
 with pod.portforward(80) as port:
-    assert httpx.get(f"http://localhost:{port}").status_code == 200
+    assert httpx.get(f"http://localhost:{port}", timeout=240).status_code == 200
 pod.label({"a": "b"})
 pod.annotate({"c": "d"})
 pod.refresh()
@@ -49,5 +49,9 @@ for event, found in api.watch("configmaps", namespace="default"):
     elif (event, found.name) == ("DELETED", "kr8s"):
         break
 
-pod.delete(grace_period=1)
+for event, found in api.watch("pods", namespace="default", field_selector="metadata.name=kr8s"):
+    if event == "ADDED":
+        found.delete(grace_period=1)
+    elif event == "DELETED":
+        break
 pod.wait("delete", timeout=240)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx2
 from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError
 from lightkube.models.apps_v1 import DeploymentSpec
@@ -13,7 +14,9 @@ from lightkube.types import PatchType
 
 NAMES = [f"lightkube-{number}" for number in range(4)]
 
-client = Client(config=KubeConfig.from_env(), namespace="default", field_manager="lightkube")
+client = Client(
+    config=KubeConfig.from_env(), namespace="default", field_manager="lightkube", timeout=httpx2.Timeout(240)
+)
 assert {node.metadata.name for node in client.list(Node)} >= {"m-k8s", "w1-k8s"}
 for name in NAMES:
     client.create(ConfigMap(metadata=ObjectMeta(name=name, labels={"of": "lightkube"}), data={"a": "1"}))
@@ -45,10 +48,13 @@ template = PodTemplateSpec(
 spec = DeploymentSpec(replicas=1, selector=LabelSelector(matchLabels=labels), template=template)
 client.create(Deployment(metadata=ObjectMeta(name="lightkube"), spec=spec))
 client.wait(Deployment, "lightkube", for_conditions=["Available"])
+begun = client.list(Pod, labels=labels)
+assert len(list(begun)) == 1
 scale = client.get(Deployment.Scale, "lightkube")
 scale.spec.replicas = 0
+scale.metadata.resourceVersion = None  # whatever the controller writes meanwhile
 client.replace(scale, "lightkube")
-for event, _ in client.watch(Pod, labels=labels):
+for event, _ in client.watch(Pod, labels=labels, resource_version=begun.resourceVersion):
     if event == "DELETED":
         break
 client.delete(Deployment, "lightkube")

@@ -63,7 +63,7 @@ def watched(v1: client.CoreV1Api) -> None:
     ):
         v1.patch_namespaced_config_map("w", NAMESPACE, body)
     v1.delete_namespaced_config_map("w", NAMESPACE)
-    follower.join(60)
+    follower.join(240)
     assert seen == [("MODIFIED", "2"), ("MODIFIED", "3"), ("DELETED", "3")], seen
     try:
         v1.read_namespaced_config_map("w", NAMESPACE)
@@ -106,6 +106,8 @@ def dynamically(api: client.ApiClient) -> None:
         ready = (event["object"].status or {}).get("readyReplicas")
         if ready == 2:
             break
+    else:
+        raise AssertionError("the watch ended before two pods were ready")
     deployments.delete(name="d", namespace=NAMESPACE)
 
 

@@ -22,7 +22,10 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-const namespace = "default"
+const (
+	namespace = "default"
+	patience  = 4 * time.Minute // on a machine that is several times slower than is usual
+)
 
 func must(what string, err error) {
 	if err != nil {
@@ -32,7 +35,7 @@ func must(what string, err error) {
 }
 
 func until(ctx context.Context, what string, holds func() bool) {
-	must(what, wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, 20*time.Second, true,
+	must(what, wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, patience, true,
 		func(context.Context) (bool, error) { return holds(), nil }))
 	fmt.Println(what)
 }
@@ -59,7 +62,7 @@ func lead(ctx context.Context, client kubernetes.Interface, led chan<- struct{})
 		LockConfig: resourcelock.ResourceLockConfig{Identity: "me"},
 	}
 	leaderelection.RunOrDie(ctx, leaderelection.LeaderElectionConfig{
-		Lock: lock, LeaseDuration: 6 * time.Second, RenewDeadline: 4 * time.Second, RetryPeriod: time.Second,
+		Lock: lock, LeaseDuration: time.Minute, RenewDeadline: 40 * time.Second, RetryPeriod: time.Second,
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) { close(led) },
@@ -69,7 +72,7 @@ func lead(ctx context.Context, client kubernetes.Interface, led chan<- struct{})
 }
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
 	must("kubeconfig", err)
@@ -107,6 +110,7 @@ func main() {
 	scale, err := apps.GetScale(ctx, "from-go", metav1.GetOptions{})
 	must("scale", err)
 	scale.Spec.Replicas = 0
+	scale.ResourceVersion = "" // whatever the controller writes meanwhile
 	_, err = apps.UpdateScale(ctx, "from-go", scale, metav1.UpdateOptions{})
 	must("scale", err)
 	config1 := applycorev1.ConfigMap("from-go", namespace).WithData(map[string]string{"a": "b"})

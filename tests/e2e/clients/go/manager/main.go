@@ -17,7 +17,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
-const label = "seatrial.dev/with-secret"
+const (
+	label    = "seatrial.dev/with-secret"
+	patience = 4 * time.Minute // on a machine that is several times slower than is usual
+)
 
 type reconciler struct{ client.Client }
 
@@ -65,14 +68,17 @@ func secretHas(ctx context.Context, reader client.Reader, want string) {
 }
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	ctrl.SetLogger(zap.New())
+	lease, deadline := time.Minute, 40*time.Second
 	manager, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
 		Metrics:                 server.Options{BindAddress: "0"},
 		LeaderElection:          true,
 		LeaderElectionID:        "managed.seatrial.dev",
 		LeaderElectionNamespace: "default",
+		LeaseDuration:           &lease,
+		RenewDeadline:           &deadline,
 	})
 	must("manager", err)
 	must("controller", ctrl.NewControllerManagedBy(manager).
