@@ -28,9 +28,10 @@ from wsproto.events import (
     TextMessage,
 )
 from wsproto.events import Request as Handshake
+from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError
 
-from seatrial.scenarios.kubectl.failures import Failure, error_of
+from seatrial.scenarios.kubectl.failures import BROKEN_OFF, Failure, error_of
 from seatrial.scenarios.kubectl.session import Object, Streams
 from seatrial.sim.apiserver.request import Request
 
@@ -77,7 +78,7 @@ class Channel:
             try:
                 content = self._socket.recv(PIECE)
             except OSError:
-                return
+                content = b""
             self._wire.receive_data(content or None)
             yield from self._wire.events()
             if not content:
@@ -106,7 +107,7 @@ class Channel:
         raise Failure("unable to upgrade connection: the server hung up")
 
     def messages(self) -> Iterator[bytes]:
-        """What the server sends, whole messages, until it closes."""
+        """What the server sends, whole messages, until it closes. Raises Failure when it is gone without a word."""
         for event in self._events:
             if isinstance(event, BytesMessage):
                 self._message += event.data
@@ -119,6 +120,8 @@ class Channel:
                 with self._lock:
                     self._socket.sendall(self._wire.send(event.response()))
             elif isinstance(event, CloseConnection):
+                if event.code == CloseReason.ABNORMAL_CLOSURE:
+                    raise Failure(BROKEN_OFF)
                 return
 
 
@@ -222,7 +225,7 @@ def _carry(session: HttpsSession, request: Request, client: socket.socket, port:
                 client.sendall(content)
             elif content:
                 session.stderr.write(f"an error occurred forwarding: {content.decode(errors='replace')}\n")
-    except OSError:
+    except (OSError, Failure):
         pass
     finally:
         channel.close()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from seatrial.api.server.driver import Driver
+from seatrial.api.server.message import Upgraded
 from seatrial.api.server.spdy import Malformed, Session
 from seatrial.api.server.websocket import WebSocket
 from seatrial.sim.apiserver.connecting import Connect
@@ -142,7 +143,7 @@ class Tunnel:
         self._forwards.hang_up()
 
 
-class Bare(asyncio.Protocol):
+class Bare(Upgraded):
     """SPDY on the connection itself, as older clients ask for it."""
 
     def __init__(self, forwards: Forwards) -> None:
@@ -163,3 +164,7 @@ class Bare(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forwards.hang_up()
+
+    def break_off(self) -> None:
+        self._forwards.hang_up()
+        self._transport.close()

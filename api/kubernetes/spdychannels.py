@@ -14,6 +14,7 @@ from typing import cast
 
 from seatrial.api.kubernetes.channels import OUTCOME, RESIZE, STDERR, STDIN, STDOUT, Attached, begin
 from seatrial.api.server.driver import Driver
+from seatrial.api.server.message import Upgraded
 from seatrial.api.server.spdy import Malformed, Session
 from seatrial.sim.apiserver.connecting import Connect
 
@@ -22,7 +23,7 @@ CHANNELS: Mapping[str, int] = {
 }  # fmt: skip
 
 
-class SpdyChannels(asyncio.Protocol):
+class SpdyChannels(Upgraded):
     """One session; it is both the connection's protocol and the user of its streams (``spdy.Streams``)."""
 
     def __init__(self, connect: Connect, driver: Driver) -> None:
@@ -46,6 +47,10 @@ class SpdyChannels(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._attached.hang_up()
+
+    def break_off(self) -> None:
+        self._attached.hang_up()
+        self._transport.close()
 
     # the streams
 

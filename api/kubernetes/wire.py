@@ -26,7 +26,7 @@ from seatrial.api.kubernetes.upgrading import upgrade
 from seatrial.api.kubernetes.watch import FrameBytes, LogBody, WatchBody
 from seatrial.api.kubernetes.wsstreams import Whole, streamed
 from seatrial.api.server.driver import Driver
-from seatrial.api.server.message import Answer, Headers, Incoming, Outgoing
+from seatrial.api.server.message import Answer, Headers, Incoming, Outgoing, Upgraded
 from seatrial.sim.apiserver.connecting import Connect
 from seatrial.sim.apiserver.context import Steps
 from seatrial.sim.apiserver.representation import PROTOBUF
@@ -111,6 +111,7 @@ class Kubernetes:
         self._date = (0, "")
         self._watches: WeakSet[WatchStream] = WeakSet()
         self._bodies: WeakSet[WatchBody | LogBody] = WeakSet()
+        self._upgraded: WeakSet[Upgraded] = WeakSet()
 
     def __call__(self, incoming: Incoming, answer: Answer) -> None:
         """Serves one request at the simulation's present; the answer goes out once its effects are durable."""
@@ -207,8 +208,11 @@ class Kubernetes:
             stream.fail(errors.expired(text))
 
     def hang_up(self) -> None:
-        """Ends all watches and followed logs as the end of the server's process does: in the middle of a sentence."""
+        """Ends all that clients hold open (watches, followed logs, connections into pods) as the end of the server's
+        process does: in the middle of a sentence."""
         self._driver.enter()
+        for upgraded in list(self._upgraded):
+            upgraded.break_off()
         for body in list(self._bodies):
             body.break_off()
 
@@ -253,6 +257,19 @@ class Kubernetes:
 
     def _streaming(self, incoming: Incoming, response: Response, headers: Headers) -> Outgoing:
         """Answers that go on: a watch, a followed log, a connection into a pod."""
+        outgoing = self._going_on(incoming, response, headers)
+        make = outgoing.upgrade
+        if make is not None:
+
+            def remembered(incoming: Incoming, /) -> Upgraded:
+                upgraded = make(incoming)
+                self._upgraded.add(upgraded)
+                return upgraded
+
+            outgoing.upgrade = remembered
+        return outgoing
+
+    def _going_on(self, incoming: Incoming, response: Response, headers: Headers) -> Outgoing:
         body, release = response.body, self._driver.stream
         if isinstance(body, WatchStream):
             self._watches.add(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -79,10 +80,18 @@ class Stream(Protocol):
         """The client is gone."""
 
 
+class Upgraded(asyncio.Protocol, ABC):
+    """What takes a connection over from HTTP."""
+
+    @abstractmethod
+    def break_off(self) -> None:
+        """Ends the connection in the middle of what was being said, as that of a process that is gone."""
+
+
 class UpgradeFactory(Protocol):
     """Makes the protocol that takes a connection over, and tells how the client asked for it."""
 
-    def __call__(self, incoming: Incoming, /) -> asyncio.Protocol: ...
+    def __call__(self, incoming: Incoming, /) -> Upgraded: ...
 
 
 Answer = Callable[[Outgoing], None]

@@ -10,7 +10,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Protocol, cast
 
-from seatrial.api.server.message import Headers, Incoming
+from seatrial.api.server.message import Headers, Incoming, Upgraded
 
 if TYPE_CHECKING:
     from wsproto.connection import Connection
@@ -44,7 +44,7 @@ class Messages(Protocol):
         """The other side has closed or is gone; called once."""
 
 
-class WebSocket(asyncio.Protocol):
+class WebSocket(Upgraded):
     """The server's end."""
 
     def __init__(self, speaker: Messages) -> None:
@@ -91,6 +91,10 @@ class WebSocket(asyncio.Protocol):
             self._speaker.message(whole)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
+
+    def break_off(self) -> None:
+        """Without a word, which clients call an abnormal closure (1006)."""
         self._end()
 
     def _end(self) -> None:

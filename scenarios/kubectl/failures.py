@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from seatrial.sim.machinery.errors import ApiError
 
 T = TypeVar("T")
+BROKEN_OFF = "error reading from error stream: next reader: websocket: close 1006 (abnormal closure): unexpected EOF"
+"""Of a connection into a pod whose API server is gone without a word."""
 
 
 class Failure(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, TextIO
 
 from seatrial.scenarios.kubectl.commands import Flags
-from seatrial.scenarios.kubectl.failures import Failure, error_of, refused, undiscovered
+from seatrial.scenarios.kubectl.failures import BROKEN_OFF, Failure, error_of, refused, undiscovered
 from seatrial.scenarios.kubectl.session import Files, MemoryFiles, Object, Streams
 from seatrial.sim.apiserver.connecting import Connect
 from seatrial.sim.apiserver.kubelets import ExecError
@@ -179,8 +179,11 @@ class ClusterSession:
             while piece := streams.read():
                 session.write_stdin(piece)
             session.close_stdin()
-        if not self._pass(lambda: bool(ended), self.now() + self.patience_us):
+        server = self.cluster.endpoint
+        if not self._pass(lambda: bool(ended) or not server.up, self.now() + self.patience_us) or not ended:
             session.close()
+            if not server.up:
+                raise Failure(BROKEN_OFF)
             return {"status": "Success"}
         return outcome(ended[0])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -176,6 +176,31 @@ def test_a_watch_ends_with_the_api_server_and_not_with_a_proper_end(machine: Mac
         with broken(machine, "apiserver-down"):
             heard(watching, "unexpected EOF")
             assert machine.type("kubectl", "get", "pods").returncode == 1
+    wait_for("the API server", lambda: machine.type("kubectl", "get", "pods").returncode == 0)
+
+
+@pytest.mark.parametrize("websockets", ["true", "false"])
+def test_what_is_held_open_into_a_pod_ends_with_the_api_server(machine: Machine, websockets: str) -> None:
+    """Over SPDY kubectl takes the end of its streams for the end of the process."""
+    name = at(machine, "web")["metadata"]["name"]
+    environment = {**machine.environment, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": websockets}
+    lost = "websocket: close 1006 (abnormal closure): unexpected EOF" if websockets == "true" else ""
+    commands = [
+        (["exec", name, "--", "sh", "-c", "echo on; sleep 1000"], lost),
+        (["logs", "-f", name], "unexpected EOF"),
+    ]
+    with ExitStack() as stack:
+        held: list[tuple[subprocess.Popen[str], str]] = []
+        for command, expected in commands:
+            opened = subprocess.Popen(
+                ["kubectl", *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            held.append((stack.enter_context(opened), expected))
+            assert opened.stdout is not None and opened.stdout.readline()
+        with broken(machine, "apiserver-down"):
+            for each, expected in held:
+                _, said = each.communicate(timeout=DEADLINE_S)
+                assert each.returncode == bool(expected) and expected in said, said
     wait_for("the API server", lambda: machine.type("kubectl", "get", "pods").returncode == 0)
 
 

@@ -99,3 +99,13 @@ def test_exit_codes_are_the_commands_own(seat: Seat) -> None:
 )
 def test_a_line_of_one_command_needs_no_shell(seat: Seat, line: str, words: list[str] | None) -> None:
     assert seat.desk.words(line) == words
+
+
+def test_a_process_in_a_container_is_lost_with_the_api_server(seat: Seat) -> None:
+    seat.cluster.add_fault({"kind": "apiserver-down"}, after="5s", lasts="30s")
+    before = seat.cluster.now
+    said = seat("kubectl exec deploy/web -- sleep 600")
+    assert said.endswith("next reader: websocket: close 1006 (abnormal closure): unexpected EOF\n")
+    assert seat.code == 1
+    assert seat.cluster.now - before < 6_000_000
+    seat.cluster.advance("60s")
