@@ -33,6 +33,7 @@ from seatrial.sim.nodes.spec import is_mirror
 from seatrial.sim.nodes.static import StaticPods
 from seatrial.sim.nodes.status import TERMINAL
 from seatrial.sim.nodes.statuses import Statuses
+from seatrial.sim.nodes.volumemanager import VolumeManager
 from seatrial.sim.nodes.worker import FINISHED, SYNC, PodWorker
 
 Object = Mapping[str, Any]
@@ -50,6 +51,8 @@ NODE_RESOLVER = "10.0.2.3"
 USER_AGENT = "kubelet/v1.37.2 (linux/amd64) kubernetes/2d9a1bd"
 
 
+ORPHAN_GRACE_US = 2_000_000
+"""How long the containers of a pod that nobody knows any more may take to end."""
 STATIC_PODS_ALONE_US = 500_000
 """How long static pods wait for the list of the other pods."""
 
@@ -88,6 +91,7 @@ class Kubelet:
         self.references = References(self, self.reference_changed)
         self.certificates = PodCertificates(self)
         self.resizes = Resizes(self)
+        self.volume_manager = VolumeManager(self)
         self.static_pods = StaticPods(self)
         self.shutting_down = False
         self.pressure: dict[str, tuple[str, str]] = {}
@@ -130,6 +134,7 @@ class Kubelet:
         self.runtime.on_change = self._container_changed
         self.recorder.start()
         self.statuses.start()
+        self.volume_manager.start()
         alone_us = self.settings.pods_after_us + STATIC_PODS_ALONE_US
         self._patience = self.clock.after(alone_us, self._static_pods, periodic=True)
         self._processes = [self.spawn(self._run(), self.name)]
@@ -193,6 +198,7 @@ class Kubelet:
             yield self.pod_informer.changed.wait(100_000, periodic=True)
         self._static_pods()
         self._orphans()
+        self.volume_manager.synced()
 
     def _static_pods(self) -> None:
         """Pods from files, which may be the API server itself, do not wait for it longer than a moment."""
@@ -204,6 +210,7 @@ class Kubelet:
     def registered(self, node: Object) -> None:
         """The node object, as last seen: pods are admitted against it."""
         self.node = node
+        self.volume_manager.seen(node)
         self.allocatable = (node.get("status") or {}).get("allocatable") or {}
 
     def service_environment(self, namespace: str, wanted: bool) -> Mapping[str, str]:
@@ -270,6 +277,7 @@ class Kubelet:
         """A pod that had ended when the kubelet first saw it."""
         worker.state = FINISHED
         worker.sent = worker.status
+        self.volume_manager.release(worker.uid)
         if worker.pod["metadata"].get("deletionTimestamp") is not None:
             self.statuses.changed(worker)
 
@@ -309,6 +317,7 @@ class Kubelet:
     def finished(self, worker: PodWorker) -> None:
         """Nothing of the pod runs any more."""
         self.references.release(worker.uid)
+        self.volume_manager.release(worker.uid)
         if worker.deleted:
             self._forget(worker)
         else:
@@ -328,8 +337,10 @@ class Kubelet:
         for uid in [uid for uid in self.runtime.pods if uid not in self.workers]:
             for container in self.runtime.record(uid).containers:
                 if container.state == "running":
-                    self.runtime.stop_container(container.id, 2_000_000)
+                    self.runtime.stop_container(container.id, ORPHAN_GRACE_US)
             self.runtime.stop_sandbox(uid)
+            if uid in self.runtime.attached:
+                self.clock.after(ORPHAN_GRACE_US, partial(self.volume_manager.release, uid))
 
     # The runtime
 
@@ -371,75 +382,6 @@ class Kubelet:
 
     def fetch(self, worker: PodWorker, names: list[tuple[str, str]]) -> Generator[Any, Any, None]:
         yield from self.references.fetch(worker.uid, worker.pod["metadata"]["namespace"], names)
-
-    def claimed(self, namespace: str, claim: str) -> Object | None:
-        """The volume bound to a claim; None while there is none."""
-        found = self.references.get("claim", namespace, claim)
-        if found is None or (found.get("status") or {}).get("phase") != "Bound":
-            return None
-        return self.references.get("volume", "", found["spec"]["volumeName"])
-
-    def is_attached(self, volume: Object) -> bool:
-        """Whether the node's status says so of a volume that has to be attached (VerifyControllerAttachedVolume)."""
-        csi = volume["spec"].get("csi")
-        driver = self.references.get("driver", "", csi["driver"]) if csi is not None else None
-        if csi is None or driver is None or driver["spec"].get("attachRequired") is False:
-            return True
-        node = self.references.get("node", "", self.node_name) or {}
-        name = f"kubernetes.io/csi/{csi['driver']}^{csi['volumeHandle']}"
-        return any(each["name"] == name for each in (node.get("status") or {}).get("volumesAttached") or ())
-
-    def mount(self, worker: PodWorker) -> Generator[Any, Any, bool]:
-        """Waits until every volume of the pod is mounted, but not for ever (WaitForAttachAndMount)."""
-        volumes, clock, settings = worker.volumes, self.clock, self.settings
-        deadline = clock.now + settings.mount_timeout_us
-        if not worker.mounted:
-            yield self.clock.sleep(self.settings.mount_us)
-        if not worker.fetched:
-            names = [*volumes.references()]
-            if names:
-                yield from self.fetch(worker, names)
-            yield from self._fetch_volumes(worker)
-            worker.fetched = True
-        problems: list[tuple[str, str]] = []
-        while True:
-            waiting = volumes.unattached()
-            if clock.now >= worker.mount_at_us:
-                problems = volumes.set_up(waiting)
-                worker.probes.stir()
-                if not problems and not waiting:
-                    worker.mounted = True
-                    worker.mount_at_us, worker.mount_delay_us = 0, settings.mount_retry_us
-                    return True
-                for name, message in problems:
-                    text = f'MountVolume.SetUp failed for volume "{name}" : {message}'
-                    worker.event(None, "Warning", "FailedMount", text)
-                worker.mount_at_us = clock.now + worker.mount_delay_us
-                worker.mount_delay_us = min(worker.mount_delay_us * 2, settings.mount_retry_max_us)
-            if worker.mount_at_us > deadline:
-                yield clock.sleep(deadline - clock.now)
-                failed = {name for name, _ in problems or volumes.set_up(waiting)}
-                missing, apart = " ".join(sorted({*failed, *waiting})), " ".join(waiting)
-                text = f"unmounted volumes=[{missing}], unattached volumes=[{apart}], failed to process volumes=[]"
-                text = f"Unable to attach or mount volumes: {text}: context deadline exceeded"
-                worker.event(None, "Warning", "FailedMount", text)
-                return False
-            yield clock.sleep(worker.mount_at_us - clock.now)
-            yield from self._fetch_volumes(worker)
-
-    def _fetch_volumes(self, worker: PodWorker) -> Generator[Any, Any, None]:
-        namespace = worker.pod["metadata"]["namespace"]
-        for name in worker.volumes.claims():
-            yield from self.references.fetch(worker.uid, namespace, [("claim", name)])
-            claim = self.references.get("claim", namespace, name)
-            volume = ((claim or {}).get("spec") or {}).get("volumeName")
-            if volume:
-                yield from self.references.fetch(worker.uid, "", [("volume", volume)])
-                found = self.references.get("volume", "", volume)
-                csi = found["spec"].get("csi") if found is not None else None
-                if csi is not None:
-                    asked = [("driver", csi["driver"]), ("node", self.node_name)]
-                    yield from self.references.fetch(worker.uid, "", asked)
 
     def reference_changed(self, uid: str) -> None:
         """Contents follow at the pod's next regular sync; which one that is needs no counting before."""

@@ -97,6 +97,7 @@ class Registration:
         self._beat: Beat | None = None
         self._standing = kubelet.wiring.endpoint.server.standing
         self._informer: Informer | None = None
+        kubelet.volume_manager.on_change = self.changed
 
     def rebooted(self) -> None:
         self.boot_id = uid_from(self._rng)
@@ -211,6 +212,7 @@ class Registration:
             "nodeInfo": self.info(),
             "images": kubelet.runtime.images.wire(),
             "declaredFeatures": list(FEATURES),
+            **kubelet.volume_manager.status(),
         }
 
     def info(self) -> dict[str, Any]:
@@ -335,6 +337,7 @@ class Registration:
                     )
                     last, last_us = status, now
                     self.conditions = {found["type"]: found for found in status["conditions"]}
+                    kubelet.volume_manager.reported(stored)
                     for reason in ready:
                         text = f"Node {self.spec.name} status is now: {reason}"
                         kubelet.recorder.event(self.about(), "Normal", reason, text)

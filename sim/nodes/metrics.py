@@ -117,7 +117,7 @@ def _claims(kubelet: Kubelet) -> dict[str, Rows | float]:
         namespace = worker.pod["metadata"]["namespace"]
         for volume in worker.pod["spec"].get("volumes") or ():
             name = (volume.get("persistentVolumeClaim") or {}).get("claimName", "")
-            found = kubelet.claimed(namespace, name) if name else None
+            found = kubelet.volume_manager.claimed(namespace, name) if name else None
             if found is not None:
                 sizes[namespace, name] = float(quantity.parse(found["spec"]["capacity"]["storage"]).value())
     inodes = {key: size // 16384 for key, size in sizes.items()}

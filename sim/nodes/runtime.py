@@ -118,6 +118,8 @@ class Runtime:
         self.pods: dict[str, PodRecord] = {}
         self.sandboxes: dict[str, Sandbox] = {}
         self.live: dict[str, Live] = {}
+        self.attached: dict[str, tuple[str, ...]] = {}
+        """Attached volumes that the machine uses, by the pod's uid: a kubelet finds them again when it starts."""
         self.on_change: Callable[[str], None] = _nobody
         self.on_operation: Callable[[str], None] = _nobody
         """Told of each thing that the runtime is asked for, by the name that the kubelet counts it under."""
@@ -294,6 +296,7 @@ class Runtime:
                 live.process.signal("KILL")
         for uid in list(self.pods):
             self.stop_sandbox(uid)
+        self.attached.clear()
 
     def power_on(self) -> None:
         """What ran has ended now, as far as is known. Upstream: containerd's internal/cri/server/restart.go."""

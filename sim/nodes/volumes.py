@@ -2,8 +2,7 @@
 
 Source: k8s.io/kubernetes/pkg/volume/{configmap,secret,projected,downwardapi,emptydir,hostpath,nfs} and
 …/pkg/kubelet/volumemanager. Contents of ConfigMaps and Secrets follow at the pod's next sync, as upstream. Not
-modelled: a CSI driver's part on the node (a volume that is attached is there), volumesInUse, fsGroup ownership, sizes
-of emptyDir.
+modelled: a CSI driver's part on the node (a volume that is attached is there), fsGroup ownership, sizes of emptyDir.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from seatrial.sim.apiserver.request import Request
 from seatrial.sim.nodes import podcertificates, trustbundles
 from seatrial.sim.nodes.cri import Mount, Volume
 from seatrial.sim.nodes.environment import ConfigError, expand, field_value, resource_value
+from seatrial.sim.nodes.volumemanager import claim_of
 
 Object = Mapping[str, Any]
 Files = dict[str, tuple[Any, int]]
@@ -54,24 +54,6 @@ class PodVolumes:
                     secret = source["secret"]
                     found["secret", secret.get("secretName") or secret.get("name", "")] = None
         return list(found)
-
-    def claims(self) -> list[str]:
-        return [
-            volume["persistentVolumeClaim"]["claimName"]
-            for volume in self.pod["spec"].get("volumes") or ()
-            if "persistentVolumeClaim" in volume
-        ]
-
-    def unattached(self) -> list[str]:
-        """Volumes that are not on this machine yet, though they have to be attached to it."""
-        found = []
-        for volume in self.pod["spec"].get("volumes") or ():
-            claim = volume.get("persistentVolumeClaim")
-            if claim is not None and volume["name"] not in self.mounted:
-                bound = self.kubelet.claimed(self.pod["metadata"]["namespace"], claim["claimName"])
-                if bound is not None and not self.kubelet.is_attached(bound):
-                    found.append(volume["name"])
-        return found
 
     def set_up(self, apart: Collection[str] = ()) -> list[tuple[str, str]]:
         """Mounts what is not mounted and refreshes contents, but for what is ``apart``; (volume, message) of what
@@ -110,13 +92,11 @@ class PodVolumes:
             return f"host/{self.kubelet.node_name}{volume['hostPath']['path']}"
         if "nfs" in volume:
             return f"nfs/{volume['nfs']['server']}{volume['nfs']['path']}"
-        claim = volume.get("persistentVolumeClaim")
-        if claim is not None:
-            return self._claimed(claim["claimName"])
-        return ""
+        claim = claim_of(self.pod, volume)
+        return self._claimed(claim) if claim else ""
 
     def _claimed(self, name: str) -> str:
-        found = self.kubelet.claimed(self.pod["metadata"]["namespace"], name)
+        found = self.kubelet.volume_manager.claimed(self.pod["metadata"]["namespace"], name)
         if found is None:
             raise MountError(f'PersistentVolumeClaim "{name}" is not bound')
         for kind in ("hostPath", "local", "nfs"):

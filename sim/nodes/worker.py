@@ -292,7 +292,7 @@ class PodWorker:
             self.state = TERMINATING
             return NEXT_TICK, False
         if not self.mounted or self.volumes.payloads:
-            if not (yield from kubelet.mount(self)):
+            if not (yield from kubelet.volume_manager.wait_for_attach_and_mount(self)):
                 return self._jitter(kubelet.settings.back_off_period_us), False
         self.probes.add()
         return (yield from self._converge())

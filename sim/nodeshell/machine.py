@@ -75,6 +75,7 @@ class Machine:
         self.node.on_power_off.append(self._dark)
         kubelet = self.node.kubelet
         kubelet.recorder.heard = self._heard
+        kubelet.volume_manager.on_timeout = self._gave_up
         kubelet.client.on_lost = self._lost
 
     @property
@@ -168,6 +169,9 @@ class Machine:
             self.say(severity, source, text)
         elif about.get("kind") == "Node" and reason == "Starting":
             self.say("I", "kubelet_node_status.go:78", f'"Successfully registered node" node="{self.name}"')
+
+    def _gave_up(self, about: Mapping[str, Any], missing: str) -> None:
+        self.say("E", *unitlog.of_failed_sync(about, missing))
 
     def _lost(self, request: Request, lost: Unreachable) -> None:
         right = f"{self.site.api_address}:6443"

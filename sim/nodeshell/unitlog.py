@@ -136,7 +136,12 @@ def of_event(node: str, reference: Mapping[str, Any], kind: str, reason: str, me
         name, _, pod = what.partition(" in pod ")
         failure = f'failed to "StartContainer" for "{name}" with CrashLoopBackOff: '
         failure += f'"back-off restarting failed container={name} pod={pod}"'
-    return "E", SYNC, f'"Error syncing pod, skipping" err={quoted(failure)} {about(reference)}'
+    return "E", *of_failed_sync(reference, failure)
+
+
+def of_failed_sync(reference: Mapping[str, Any], failure: str) -> tuple[str, str]:
+    """(source, text) of what the kubelet writes when a pod's sync has failed."""
+    return SYNC, f'"Error syncing pod, skipping" err={quoted(failure)} {about(reference)}'
 
 
 def of_lost_request(node: str, method: str, url: str, reason: str) -> tuple[str, str, str]:

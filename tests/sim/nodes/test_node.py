@@ -403,17 +403,30 @@ class TestWhatIsMissing:
         made.run(17 * S)  # backOffPeriod and half as much
         assert phase(made, "a") == "Running"
 
+    def test_a_claim_that_is_not_there_is_complained_of(self) -> None:
+        made = cluster()
+        volume = {"name": "s", "persistentVolumeClaim": {"claimName": "never"}}
+        made.apply(pod("a", "sleep 1000", volumes=[volume], nodeName="w1-k8s"))
+        made.run(5 * S)
+        (found,) = [e["message"] for e in made.store.list("events") if e["reason"] == "FailedMount"]
+        assert found == (
+            "Unable to attach or mount volumes: unmounted volumes=[s], unattached volumes=[], "
+            "failed to process volumes=[s]: error processing PVC default/never: failed to fetch PVC from API server: "
+            'persistentvolumeclaims "never" not found'
+        )
+
     def test_a_volume_that_does_not_come_is_complained_of(self) -> None:
         made = cluster()
         volume = {"name": "s", "secret": {"secretName": "never"}}
+        late: list[str] = []
+        node_of(made).kubelet.volume_manager.on_timeout = lambda about, missing: late.append(missing)
         made.apply(pod("a", "sleep 1000", volumes=[volume]))
         made.run(130 * S)
         found = [e["message"] for e in made.store.list("events") if e["reason"] == "FailedMount"]
-        assert 'MountVolume.SetUp failed for volume "s" : secret "never" not found' in found
-        assert (
-            "Unable to attach or mount volumes: unmounted volumes=[s], unattached volumes=[], "
-            "failed to process volumes=[]: context deadline exceeded"
-        ) in found
+        assert set(found) == {'MountVolume.SetUp failed for volume "s" : secret "never" not found'}
+        assert late == [
+            "unmounted volumes=[s], unattached volumes=[], failed to process volumes=[]: context deadline exceeded"
+        ], "of which there is no event"
         metadata = {"name": "never", "namespace": "default"}
         made.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
         made.run(150 * S)
