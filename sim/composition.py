@@ -88,14 +88,16 @@ def parts(wiring: Wiring, ca_certificate: str, signer: Sign) -> Parts:
         return Parts([], [])
     # A bare API server needs none of these, and they (numpy above all) take longest to import.
     from seatrial.sim.controllers.manager import ControllerManager
+    from seatrial.sim.controllers.volume_attacher import Attacher
     from seatrial.sim.scheduler.config import read_config
     from seatrial.sim.scheduler.scheduler import Scheduler
 
     manager = ControllerManager(wiring, CONTROL_PLANE, shared={"root_ca": ca_certificate, "signer": signer})
     given = wiring.spec.scheduler_config
     scheduler = Scheduler(wiring, CONTROL_PLANE, read_config(given) if given else None)
+    control_plane = [manager, scheduler, *([] if wiring.spec.control_plane_only else [Attacher(wiring, CONTROL_PLANE)])]
     if not workers(wiring.spec):
-        return Parts([manager, scheduler], [])
+        return Parts(control_plane, [])
     from seatrial.sim import networking
     from seatrial.sim.workloads.world import World
 
@@ -106,7 +108,7 @@ def parts(wiring: Wiring, ca_certificate: str, signer: Sign) -> Parts:
     if wiring.spec.addons:
         networking.put_static_pods(wiring, nodes[0])
     agents = network.components if wiring.spec.addons else []
-    return Parts([manager, scheduler, *nodes, *agents], nodes, network)
+    return Parts([*control_plane, *nodes, *agents], nodes, network)
 
 
 def shells(

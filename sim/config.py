@@ -112,6 +112,14 @@ class AutoscalingSpec(_Spec):
     """--horizontal-pod-autoscaler-sync-period."""
 
 
+class AttachDetachSpec(_Spec):
+    """The attach-detach controller's flags."""
+
+    disable_force_detach_on_timeout: bool = False
+    """--disable-force-detach-on-timeout: a volume in use stays attached to a node that is not ready for as long as the
+    node is not out of service."""
+
+
 class ProvisionStep(_Spec):
     """One thing to do with a cluster that has just been made: manifests to apply, or lines for a shell on machines. The
     command line does it; the simulation knows nothing of it."""
@@ -159,6 +167,7 @@ class ClusterSpec(_Spec):
     apiserver: ApiserverSpec = ApiserverSpec()
     client: ClientSpec = ClientSpec()
     autoscaling: AutoscalingSpec = AutoscalingSpec()
+    attach_detach: AttachDetachSpec = AttachDetachSpec()
     scheduler_config: str = ""
     """The text of the scheduler's KubeSchedulerConfiguration file (--config); empty for its defaults."""
     provision: tuple[ProvisionStep, ...] = ()

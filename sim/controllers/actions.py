@@ -165,6 +165,8 @@ class Turn:
     """Whether an object is as fresh as can be, whatever the view shows (``apiserver.standing``)."""
     seen_us: Callable[[str, Object], int | None] = lambda storage, obj: None
     """When a version that was computed late would have come; None of one that came when it was written."""
+    count: Callable[[str, tuple[str, ...]], None] = lambda family, labels: None
+    """Adds one to a counter of the process' metrics."""
 
     @property
     def stamp(self) -> str:

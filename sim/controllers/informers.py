@@ -91,9 +91,11 @@ INDEXERS: dict[str, dict[str, Indexer]] = {
 class Informers:
     """``of`` gives a kind's informer and creates it at the first call; ``start`` sets all going."""
 
-    def __init__(self, wiring: Wiring, host: str, user_agent: str = f"{USER_AGENT}/shared-informers") -> None:
+    def __init__(
+        self, wiring: Wiring, host: str, user_agent: str = f"{USER_AGENT}/shared-informers", user: User | None = None
+    ) -> None:
         self._wiring = wiring
-        user = User(MANAGER_USER, ("system:authenticated",))
+        user = user or User(MANAGER_USER, ("system:authenticated",))
         self._client = Client(wiring, host, user, user_agent)
         self._all: dict[str, Informer] = {}
         self._processes: dict[str, Process] = {}

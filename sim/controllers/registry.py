@@ -34,9 +34,9 @@ from seatrial.sim.controllers import (
     tokens,
     ttlafterfinished,
     volume_attach,
-    volume_attacher,
     volume_binder,
     volume_ephemeral,
+    volume_expand,
     volume_protection,
     volume_provisioner,
 )
@@ -72,8 +72,8 @@ CONTROLLERS: tuple[Controller, ...] = (
     tainteviction.CONTROLLER,
     clusterroles.CONTROLLER,
     volume_binder.CONTROLLER,
-    volume_attach.ATTACH,
-    volume_attach.EXPAND,
+    volume_attach.CONTROLLER,
+    volume_expand.CONTROLLER,
     volume_protection.CLAIM_CONTROLLER,
     volume_protection.VOLUME_CONTROLLER,
     volume_ephemeral.CONTROLLER,
@@ -83,5 +83,4 @@ CONTROLLERS: tuple[Controller, ...] = (
     policystatus.CONTROLLER,
     loadbalancer.CONTROLLER,
     volume_provisioner.CONTROLLER,
-    volume_attacher.CONTROLLER,
 )

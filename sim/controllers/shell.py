@@ -42,6 +42,7 @@ from seatrial.sim.controllers.informers import USER_AGENT, Informers
 from seatrial.sim.controllers.workqueue import WorkQueue
 from seatrial.sim.kernel.clock import Process
 from seatrial.sim.machinery.errors import ApiError
+from seatrial.sim.machinery.metrics import Labels
 from seatrial.sim.store.view import View
 
 Working = Generator[Any, Any, None]
@@ -296,7 +297,12 @@ class Shell:
             self._shared,
             fresh.is_parked,
             fresh.seen_us,
+            self._count,
         )
+
+    def _count(self, name: str, labels: Labels) -> None:
+        if self.client.meters is not None:
+            self.client.meters.count(name, labels)
 
     def _now(self) -> int:
         return self._clock.now

@@ -32,7 +32,8 @@ class ComponentStop(Fault):
     subject = "component"
     symptom = "What it does is not done: pods stay Pending without a scheduler, replicas missing without controllers."
     component: str = Field(
-        min_length=1, description="kube-scheduler, kube-controller-manager, kube-proxy/NODE, network-policies, speaker."
+        min_length=1,
+        description="kube-scheduler, kube-controller-manager, csi-attacher, kube-proxy/NODE, network-policies, speaker",
     )
 
     def start(self, seams: Seams) -> Heal:
@@ -54,7 +55,8 @@ class ComponentRestart(Fault):
 
 
 class ApiserverDown(Fault):
-    """The API server's process is gone: connections are refused, watches break."""
+    """The API server's process is gone: connections are refused, and what is held open through it breaks off: watches,
+    followed logs, exec, attach and port-forward."""
 
     kind = "apiserver-down"
     opposite = "The API server answers; components list and watch anew."

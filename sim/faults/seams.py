@@ -52,6 +52,7 @@ class Seams:
     _refused: dict[int, str] = field(default_factory=dict)
     _predicates: dict[str, dict[int, Callable[..., bool]]] = field(default_factory=dict)
     _registries: dict[int, Callable[[str], str]] = field(default_factory=dict)
+    _storages: dict[int, Callable[[str], str]] = field(default_factory=dict)
     _numbers: int = 0
     _external: External | None = None
 
@@ -211,6 +212,23 @@ class Seams:
 
     def _registry(self, reference: str) -> str:
         return next((said for answer in self._registries.values() if (said := answer(reference))), "")
+
+    def refuse_detaching(self, answer: Callable[[str], str]) -> Heal:
+        """Lets a fault answer in the place of drivers that are to detach a volume; the first that says something
+        counts. Raises NotThere."""
+        attacher = self.component("csi-attacher")
+        self._numbers += 1
+        number = self._numbers
+        self._storages[number] = answer
+        attacher.refusal = self._storage
+
+        def heal() -> None:
+            del self._storages[number]
+
+        return heal
+
+    def _storage(self, driver: str) -> str:
+        return next((said for answer in self._storages.values() if (said := answer(driver))), "")
 
     def node_names(self, name: str, selector: str) -> list[str]:
         """The machines that a fault means. Raises NotThere."""

@@ -39,6 +39,18 @@ MORE = {
     }
 }
 """Gauges that the sources lack; their labels are those of ``container_spec_cpu_period``."""
+UNSEEN = {
+    "kube-controller-manager": {
+        "attach_detach_controller_attachdetach_controller_forced_detaches": [
+            "counter",
+            "[ALPHA] Number of times the A/D Controller performed a forced detach",
+            ["reason"],
+            [],
+        ],
+    }
+}
+"""Families that neither the sections nor the recording have: a series shows when it is first counted. Source: the
+generated documentation of v1.37's metrics."""
 PROCESS = "prometheus_self"
 """The section that also knows what every Go process tells of itself."""
 DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -110,7 +122,7 @@ def compiled(folder: Path) -> dict[str, dict[str, list[Any]]]:
             }}  # fmt: skip
         for name, text in MORE.get(component, {}).items():
             made[name] = ["gauge", text, made["container_spec_cpu_period"][2], []]
-        found[component] = dict(sorted(made.items()))
+        found[component] = dict(sorted({**made, **UNSEEN.get(component, {})}.items()))
     states = yaml.safe_load((folder / "ksm_metrics.yaml").read_text())["metrics"]
     found["kube-state-metrics"] = {
         each["name"]: family({**each, "stability": None if each["stability"] == "EXPERIMENTAL" else each["stability"]})
