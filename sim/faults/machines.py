@@ -43,7 +43,10 @@ class NodeCrash(OnNodes):
 
     kind = "node-crash"
     opposite = "The machine is switched on and boots; its kubelet starts again what it finds."
-    symptom = "The node is NotReady after 40 to 60 s; its pods leave the endpoints then and are evicted after 300 s."
+    symptom = (
+        "The node is NotReady after 40 to 60 s; its pods leave the endpoints then and are evicted after 300 s. Volumes "
+        "attached to it stay so until its pods are deleted by force and 6 min longer, or it is tainted out of service."
+    )
 
     def start(self, seams: Seams) -> Heal:
         return together([power_off(seams, name) for name in seams.node_names(self.node, self.selector)])

@@ -13,6 +13,7 @@ from typing import Any
 from seatrial.sim.history import World, controller_uid
 from seatrial.sim.invariants.lives import LIVES
 from seatrial.sim.invariants.reading import (
+    ATTACHMENTS,
     BUDGETS,
     DAEMONS,
     DEPLOYMENTS,
@@ -25,6 +26,7 @@ from seatrial.sim.invariants.reading import (
     REPLICASETS,
     SCALERS,
     SETS,
+    VOLUMES,
     active,
     called,
     condition,
@@ -41,6 +43,8 @@ from seatrial.sim.store.log import Change
 
 Object = Mapping[str, Any]
 Wrong = Iterator[str]
+SHARED = ("ReadWriteMany", "ReadOnlyMany")
+"""Access modes of volumes that several nodes may have at a time."""
 COLLECTORS = ("orphan", "foregroundDeletion")
 """The garbage collector's finalizers."""
 
@@ -225,6 +229,27 @@ def daemon_node(pod: Object) -> str:
     return str(pod["spec"].get("nodeName", ""))
 
 
+# --- safety of volumes
+
+
+def volumes_have_one_node(change: Change, world: World) -> Wrong:
+    """A volume that one node may have at a time is attached to no second one."""
+    spec = change.obj["spec"]
+    name = (spec.get("source") or {}).get("persistentVolumeName", "")
+    volume = world.get(VOLUMES, "", name) if name else None
+    modes = volume["spec"].get("accessModes") or () if volume is not None else ()
+    if change.verb == "DELETED" or not attached(change.obj) or not modes or any(mode in SHARED for mode in modes):
+        return
+    for each in world.list(ATTACHMENTS):
+        same = (each["spec"].get("source") or {}).get("persistentVolumeName") == name
+        if same and attached(each) and each["spec"]["nodeName"] != spec["nodeName"]:
+            yield f"volume {name} is attached to {each['spec']['nodeName']} and {spec['nodeName']}"
+
+
+def attached(attachment: Object) -> bool:
+    return bool((attachment.get("status") or {}).get("attached"))
+
+
 # --- safety of what guards
 
 
@@ -313,6 +338,7 @@ SAFETY: tuple[Rule, ...] = (
     Rule("finished jobs make no pod", finished_job_makes_no_pod, (PODS,)),
     Rule("jobs keep their parallelism", job_keeps_its_parallelism, (PODS,)),
     Rule("one daemon per node", one_daemon_per_node, (PODS,)),
+    Rule("volumes have one node", volumes_have_one_node, (ATTACHMENTS,)),
     Rule("evictions keep budgets", evictions_keep_budgets, (PODS,)),
     Rule("only orphans are collected", only_orphans_are_collected),
     Rule("quotas are kept", quota_is_kept, (PODS,)),

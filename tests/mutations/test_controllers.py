@@ -30,6 +30,8 @@ from seatrial.sim.controllers import (
     replicaset,
     statefulset_plan,
     tainteviction,
+    volume_attach,
+    volume_attacher,
 )
 from seatrial.sim.controllers.hpa import Run
 from seatrial.sim.machinery import errors
@@ -231,6 +233,50 @@ def autoscalers_are_not_wound_up(writes: int) -> None:
     assert cluster.get("deployment", "a")["spec"]["replicas"] == 1
 
 
+def with_a_disk(writes: int) -> Cluster:
+    """A cluster with a pod that has a volume to itself, and whose manager is about to die."""
+    cluster = booted({"nodes": 2})
+    driver = {"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": "disk.example.com"}}
+    disk = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "disk"}}
+    cluster.apply([{**driver, "spec": {}}, {**disk, "provisioner": "disk.example.com"}])
+    made = manifests.workload("statefulset", "a", 1)
+    claim = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "disk",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    made["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "data"}, "spec": claim}]
+    made["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    cluster.apply(made)
+    cluster.advance("30s")
+    Faults(cluster).crash(MANAGER, writes)
+    return cluster
+
+
+def disks_have_one_node(writes: int) -> None:
+    """Whatever happens to the machine that has a volume, no other one has it, too, and at last another one has."""
+    cluster = with_a_disk(writes)
+    node = cluster.get("pod", "a-0")["spec"]["nodeName"]
+    Faults(cluster).add("node-crash", node=node)
+    cluster.advance("2m")
+    cluster.delete("pod", "a-0", options={"gracePeriodSeconds": 0})
+    cluster.advance("8m")
+    judge(cluster)
+    assert len(running(cluster, "a-0")) == 1
+
+
+def stuck_disks_have_one_node(writes: int) -> None:
+    """Storage that lets go of nothing keeps its volume from all others, and only for so long."""
+    cluster = with_a_disk(writes)
+    node = cluster.get("pod", "a-0")["spec"]["nodeName"]
+    cluster.patch("node", node, {"spec": {"unschedulable": True}})
+    Faults(cluster).add("volume-detach-stuck", lasts="4m")
+    cluster.delete("pod", "a-0")
+    cluster.advance("12m")
+    judge(cluster)
+    assert len(running(cluster, "a-0")) == 1
+
+
 # --- mutations
 
 
@@ -343,6 +389,19 @@ def scales_never(patch: Patch) -> None:
     patch.setattr(hpa_limits, "limit", lambda current, desired, bounds: hpa_limits.Limited(current, "", ""))
 
 
+def gives_to_many(patch: Patch) -> None:
+    patch.setattr(volume_attach, "is_shared", lambda sources: True)
+    gives_to_all(patch)
+
+
+def gives_to_all(patch: Patch) -> None:
+    patch.setattr(volume_attacher, "publish", lambda turn, attachment: "")
+
+
+def never_takes(patch: Patch) -> None:
+    patch.setattr(volume_attach, "_detach", nothing)
+
+
 class Promise(NamedTuple):
     """One controller's, with a mutation that does too much and one that does too little."""
 
@@ -363,6 +422,8 @@ PROMISES = (
     Promise(quotas_hold, lets_all_in, lets_nobody_in),
     Promise(autoscalers_stay_in_bounds, scales_without_bounds, scales_never),
     Promise(autoscalers_are_not_wound_up, counts_the_surge, scales_never),
+    Promise(disks_have_one_node, gives_to_many, never_takes),
+    Promise(stuck_disks_have_one_node, gives_to_all, never_takes),
     Promise(slices_show_who_is_ready, shows_all_as_ready, collects_nothing),
 )
 MUTANTS = [(each.keeps, mutate) for each in PROMISES for mutate in (each.too_much, each.too_little)]
