@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from seatrial.sim.apiserver.recorder import reference
 from seatrial.sim.kernel.clock import Signal
-from seatrial.sim.nodes.recorder import reference
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.kubelet import Kubelet
