@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -180,27 +180,24 @@ def test_a_watch_ends_with_the_api_server_and_not_with_a_proper_end(machine: Mac
 
 
 @pytest.mark.parametrize("websockets", ["true", "false"])
-def test_what_is_held_open_into_a_pod_ends_with_the_api_server(machine: Machine, websockets: str) -> None:
+def test_what_is_held_open_into_a_pod_ends_with_the_api_server(
+    machine: Machine, websockets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Over SPDY kubectl takes the end of its streams for the end of the process."""
+    monkeypatch.setitem(machine.environment, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS", websockets)
     name = at(machine, "web")["metadata"]["name"]
-    environment = {**machine.environment, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": websockets}
-    lost = "websocket: close 1006 (abnormal closure): unexpected EOF" if websockets == "true" else ""
-    commands = [
-        (["exec", name, "--", "sh", "-c", "echo on; sleep 1000"], lost),
-        (["logs", "-f", name], "unexpected EOF"),
-    ]
-    with ExitStack() as stack:
-        held: list[tuple[subprocess.Popen[str], str]] = []
-        for command, expected in commands:
-            opened = subprocess.Popen(
-                ["kubectl", *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-            held.append((stack.enter_context(opened), expected))
-            assert opened.stdout is not None and opened.stdout.readline()
+    script = ("sh", "-c", "echo begun; sleep 1000")
+    with (
+        beside(machine, "kubectl", "exec", name, "--", *script) as process,
+        beside(machine, "kubectl", "logs", "-f", name) as log,
+    ):
+        heard(process, "begun")
+        heard(log, "")
         with broken(machine, "apiserver-down"):
-            for each, expected in held:
-                _, said = each.communicate(timeout=DEADLINE_S)
-                assert each.returncode == bool(expected) and expected in said, said
+            heard(log, "unexpected EOF")
+            if websockets == "true":
+                heard(process, "websocket: close 1006 (abnormal closure): unexpected EOF")
+            assert process.wait(DEADLINE_S) == (websockets == "true")
     wait_for("the API server", lambda: machine.type("kubectl", "get", "pods").returncode == 0)
 
 
