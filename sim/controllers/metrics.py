@@ -1,7 +1,8 @@
 """What kube-controller-manager's ``/metrics`` tells: its queues, its requests, what its controllers look after.
 
 Source: k8s.io/component-base/metrics/prometheus/workqueue, k8s.io/kubernetes/pkg/controller/nodelifecycle/metrics.go,
-pkg/controller/volume/persistentvolume/metrics. Not modelled: the counters that single controllers keep beside these.
+pkg/controller/volume/persistentvolume/metrics. Not modelled: the counters that
+single controllers keep beside these, but for volumes detached by force.
 """
 
 from __future__ import annotations
