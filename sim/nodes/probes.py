@@ -1,9 +1,10 @@
-"""Startup, liveness and readiness probes: one process per probe, as upstream's probe workers.
+"""Startup, liveness and readiness probes: one process per probe, as upstream's probe workers. ``podprobes`` has what
+they come to.
 
 A probe over the network that passes, and will until something happens to its pod, rests: its requests are accounted for
 when somebody looks (``cri.Resting``), and it goes on at its rhythm as soon as the pod is stirred. Source:
-k8s.io/kubernetes/pkg/kubelet/prober/{worker,prober,prober_manager}.go and k8s.io/kubernetes/pkg/probe. Not modelled:
-the random wait before first probes after a kubelet's restart.
+k8s.io/kubernetes/pkg/kubelet/prober/{worker,prober}.go and k8s.io/kubernetes/pkg/probe. Not modelled: the random wait
+before first probes after a kubelet's restart.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from seatrial.sim.kernel.clock import TIMEOUT, Clock, Process, Signal
 from seatrial.sim.nodes import metrics
 from seatrial.sim.nodes.consumption import is_limited
 from seatrial.sim.nodes.cri import RUNNING, ContainerRecord, Resting
-from seatrial.sim.nodes.spec import NOT_FOUND, is_sidecar
-from seatrial.sim.nodes.status import TERMINAL, Probed
+from seatrial.sim.nodes.spec import NOT_FOUND
+from seatrial.sim.nodes.status import TERMINAL
 
 if TYPE_CHECKING:
     from seatrial.sim.nodes.worker import PodWorker
@@ -28,6 +29,10 @@ Object = Mapping[str, Any]
 FIELDS = {"startup": "startupProbe", "liveness": "livenessProbe", "readiness": "readinessProbe"}
 TITLES = {"startup": "Startup", "liveness": "Liveness", "readiness": "Readiness"}
 INITIAL = {"startup": "unknown", "liveness": "success", "readiness": "failure"}
+NONE = ""
+"""No result, of a container that ran before its kubelet started."""
+RESTART_GRACE_US = 10 * S
+"""How long before its kubelet a container must have started to be one of those (kubeletRestartGracePeriod)."""
 RETRIES = 3
 START_US = 60 * S
 """Age up to which a container that is not ready is taken for one that will be."""
@@ -61,6 +66,11 @@ class Quiet:
         self._process = None
         if self.resting is not None:
             self.resting.leave()
+
+
+def outlived(worker: PodWorker, record: ContainerRecord) -> bool:
+    """Whether a container ran before its kubelet started, and was known to the one before it."""
+    return record.started_us < worker.kubelet.begun_us - RESTART_GRACE_US
 
 
 class Errored(Exception):
@@ -137,7 +147,7 @@ class Probe:
                 metrics.probed(kubelet.meters, self.worker, name, self.kind, "success", times)
 
     def poke(self) -> None:
-        """Probes at once: the container is started and not known to be ready."""
+        """Probes at once, and from then on at its period: the container is started and not known to be ready."""
         self.triggered = True
         self.trigger.fire()
 
@@ -146,8 +156,9 @@ class Probe:
         period = int(self.spec.get("periodSeconds") or 10) * S
         due = clock.now
         while True:
-            if self._begun_us is None:
+            if self._begun_us is None and self.triggered:
                 self.triggered = False
+                due = clock.now + period
             if not (yield from self._once()):
                 break
             if self.triggered:
@@ -240,8 +251,11 @@ class Probe:
         if record.id != self.container_id:
             self.container_id = record.id
             self.on_hold = False
-            self.result = INITIAL[self.kind]
+            self.result = NONE if outlived(self.worker, record) else INITIAL[self.kind]
             self.run = 0
+            if self.kind != "liveness" and self.result != NONE:
+                # A container's first result is news whatever it is, and leads to a sync.
+                self.worker.probe_changed(self.kind)
         if self.on_hold:
             return True
         if record.state != RUNNING:
@@ -413,88 +427,3 @@ def port_number(container: Object, port: Any) -> int:
     if str(port).isdigit():
         return int(port)
     raise Errored(f"couldn't find port: {port}")
-
-
-class Probes:
-    """The probes of one pod (prober.Manager's part for it)."""
-
-    __slots__ = ("by_container", "worker")
-
-    def __init__(self, worker: PodWorker) -> None:
-        self.worker = worker
-        self.by_container: dict[str, dict[str, Probe]] = {}
-
-    def add(self) -> None:
-        """Starts a process per probe of the spec, once."""
-        spec = self.worker.pod["spec"]
-        sidecars = (c for c in spec.get("initContainers") or () if is_sidecar(c))
-        for container in (*spec["containers"], *sidecars):
-            name = container["name"]
-            if name in self.by_container:
-                continue
-            kinds = [kind for kind, field in FIELDS.items() if container.get(field)]
-            self.by_container[name] = {kind: Probe(self.worker, container, kind) for kind in kinds}
-
-    def stop(self, kinds: tuple[str, ...] = ("startup", "liveness", "readiness")) -> None:
-        for probes in self.by_container.values():
-            for kind in kinds:
-                probe = probes.pop(kind, None)
-                if probe is not None:
-                    probe.stop()
-
-    def stir(self) -> None:
-        """Something about the pod may be different from now on."""
-        for probes in self.by_container.values():
-            for probe in probes.values():
-                probe.stir()
-
-    def go_on(self) -> None:
-        """All rests of the pod are over. Those who ask at one instant next do it in the order in which they asked
-        last."""
-        every = [probe for probes in self.by_container.values() for probe in probes.values()]
-        for probe in sorted(every, key=lambda each: each.asked_us):
-            probe.go_on()
-
-    def settle(self) -> None:
-        """Counts what would have been asked by now."""
-        for probes in self.by_container.values():
-            for probe in probes.values():
-                probe.settle()
-
-    def started(self, name: str, record: ContainerRecord) -> bool:
-        """Whether a running container is past its startup probe."""
-        probe = self.by_container.get(name, {}).get("startup")
-        return probe is None or (probe.container_id == record.id and probe.result == "success")
-
-    def probed(self, poke: bool) -> dict[str, Probed]:
-        """What the probes say of the running containers; ``poke``: those not known to be ready are probed at once."""
-        found: dict[str, Probed] = {}
-        for name, probes in self.by_container.items():
-            if not probes:
-                continue
-            record = self.worker.record.latest(name)
-            if record is None or record.state != RUNNING:
-                continue
-            started = self.started(name, record)
-            readiness = probes.get("readiness")
-            ready = started
-            if started and readiness is not None:
-                ready = readiness.container_id == record.id and readiness.result == "success"
-                if poke and not ready:
-                    readiness.poke()
-            found[name] = Probed(started, ready)
-        return found
-
-    def failed(self) -> dict[str, str]:
-        """Running containers that a probe wants restarted → the probe."""
-        found: dict[str, str] = {}
-        for name, probes in self.by_container.items():
-            record = self.worker.record.latest(name)
-            for kind in ("liveness", "startup"):
-                probe = probes.get(kind)
-                if probe is None or record is None or record.state != RUNNING:
-                    continue
-                if probe.container_id == record.id and probe.result == "failure":
-                    found[name] = kind
-                    break
-        return found

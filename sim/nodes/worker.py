@@ -8,6 +8,7 @@ that would change nothing is not executed: a running pod whose containers are qu
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.apiserver.recorder import reference
@@ -20,7 +21,7 @@ from seatrial.sim.nodes.backoff import jitter
 from seatrial.sim.nodes.conditions import condition, timed
 from seatrial.sim.nodes.cri import NOTHING, RUNNING, ContainerRecord, PodRecord, Sandbox
 from seatrial.sim.nodes.environment import dns_of, hostname_of, hosts_file, port_mappings_of, sysctls_of
-from seatrial.sim.nodes.probes import Probes
+from seatrial.sim.nodes.podprobes import Probes
 from seatrial.sim.nodes.report import DEADLINE, Amounts, Facts, amounts_of, mergeable, report
 from seatrial.sim.nodes.runtime import Unavailable
 from seatrial.sim.nodes.spec import STATUS_FIELDS, find_container, key_of
@@ -162,8 +163,8 @@ class PodWorker:
         return self.probes.started(container["name"], record)
 
     def probe_changed(self, kind: str) -> None:
-        """A probe's result changed: readiness is said at once, the rest is for a sync."""
-        if kind != "liveness" and self._process is None and self.state == SYNC:
+        """A probe's result changed: readiness is said at once, whatever the worker is at; the rest is for a sync."""
+        if kind != "liveness" and self.state == SYNC:
             self.publish(poke=False)
         self.wake()
 
@@ -187,12 +188,14 @@ class PodWorker:
 
     def earlier_restarts(self, name: str) -> int:
         """The restart count of a container that the runtime knows nothing of any more."""
-        for field in STATUS_FIELDS.values():
-            for status in self.status.get(field) or ():
-                if status["name"] == name:
-                    count = int(status.get("restartCount", 0))
-                    return count + 1 if "containerID" in status else count
-        return 0
+        status = self.reported(name)
+        count = int(status.get("restartCount", 0))
+        return count + 1 if "containerID" in status else count
+
+    def reported(self, name: str) -> Object:
+        """What was last reported of a container; empty if nothing was."""
+        every = chain.from_iterable(self.status.get(field) or () for field in STATUS_FIELDS.values())
+        return next((status for status in every if status["name"] == name), {})
 
     def fetch_references(self, container: Object) -> Generator[Any, Any, None]:
         """Reads the ConfigMaps and Secrets that a container's variables mention."""

@@ -125,6 +125,15 @@ def events(changes: tuple[Change, ...]) -> set[Event]:
     return found
 
 
+def moments(changes: tuple[Change, ...], reason: str) -> dict[str, list[float]]:
+    """Per pod: when events of a reason were recorded about it, each time that they were."""
+    found: dict[str, list[float]] = {}
+    for change in changes:
+        if change.kind == "Event" and change.obj["reason"] == reason and change.verb != "DELETED":
+            found.setdefault(change.obj["involvedObject"]["name"], []).append(change.at)
+    return found
+
+
 class Player:
     """Does on a simulated cluster what a recording's steps say, at the same distances of time."""
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import pytest
 
-from tests.sim.nodes.lives import Change, Player, durations, events, lives, names, recording
+from tests.sim.nodes.lives import Change, Player, durations, events, lives, moments, names, recording
 
 DRAWN = {
     "crash-completed": "how many restarts fit into the scenario depends on the jitter of each retry",
@@ -69,3 +69,44 @@ def test_what_happens_takes_as_long() -> None:
     assert total > 150
     # Two real clusters disagree about as many.
     assert len(far) / total <= 0.1, far
+
+
+SOURCES = ("recorded", "played")
+
+
+def changes_of(name: str, source: str) -> tuple[Change, ...]:
+    return recording(name)[0] if source == "recorded" else played(name)
+
+
+def in_rhythm(seconds: float, period: float = 2) -> bool:
+    """Whether a time is a multiple of a probe's period, as far as a busy machine keeps it."""
+    return abs((seconds + period / 2) % period - period / 2) < 0.2
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_container_not_ready_when_it_starts_is_asked_again_with_the_next_relist(source: str) -> None:
+    """Every one of them; and that begins the rhythm of its probes anew, of most of them for good."""
+    changes = changes_of("rolling-with-readiness", source)
+    asked, started = moments(changes, "Unhealthy"), moments(changes, "Started")
+    at_once = [times for pod, times in asked.items() if times[0] - started[pod][0] < 0.3]
+    assert len(at_once) >= 4
+    assert all(second - first < 1.1 for first, second, *_ in at_once)
+    assert sum(in_rhythm(later[0] - second) for _, second, *later in at_once if later) >= 3
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_container_that_is_ready_when_it_starts_is_called_so_at_once(source: str) -> None:
+    changes = changes_of("readiness-toggle", source)
+    ((started,),) = moments(changes, "Started").values()
+    assert next(at for at, now in lives(changes)["a"] if "ready" in now) - started < 0.3
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_probe_out_of_turn_begins_the_rhythm_anew(source: str) -> None:
+    """The container was asked when it started, and when it was found not to be ready any more."""
+    changes = changes_of("readiness-toggle", source)
+    ((started,),) = moments(changes, "Started").values()
+    ((before, lost, again, *later),) = moments(changes, "Unhealthy").values()
+    assert in_rhythm(before - started) and in_rhythm(lost - before)
+    assert again - lost < 1.1
+    assert later and all(in_rhythm(each - again) for each in later)

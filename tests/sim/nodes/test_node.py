@@ -136,6 +136,27 @@ class TestNodes:
         made.run(5 * S)
         assert phase(made, "b") == "Running"
 
+    @pytest.mark.parametrize("script", ["touch /tmp/ok; sleep 600", "sleep 600"], ids=["ready", "not ready"])
+    def test_what_was_known_of_a_container_stays_when_its_kubelet_starts_again(self, script: str) -> None:
+        made = cluster()
+        probe = {"exec": {"command": ["cat", "/tmp/ok"]}}
+        manifest = pod("a", script)
+        manifest["spec"]["containers"][0] |= {"readinessProbe": probe, "startupProbe": {"exec": {"command": ["true"]}}}
+        made.apply(manifest)
+        made.run(30 * S)
+        before = made.store.get("pods", "default", "a")["status"]  # type: ignore[index]
+        ready = {each["type"]: each["status"] for each in before["conditions"]}["Ready"]
+        assert ready == ("True" if "touch" in script else "False")
+        since = made.store.revision
+        node_of(made).stop()
+        made.run(S)
+        node_of(made).start()
+        made.run(20 * S)
+        for change in made.store.watch("pods", since).read(1000):
+            status = change.obj["status"]
+            assert {each["type"]: each["status"] for each in status["conditions"]}["Ready"] == ready
+            assert status["containerStatuses"][0]["started"]
+
     def test_a_machine_that_lost_power_starts_its_pods_again(self) -> None:
         made = cluster()
         made.apply(pod("a", "sleep 600"))
