@@ -8,7 +8,7 @@ from the beginning, and fail while their containers do not run.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import orjson
 
@@ -59,11 +59,34 @@ class Component(Protocol):
     def stop(self) -> None: ...
 
 
+@runtime_checkable
+class Retiring(Protocol):
+    """A component that has something to do yet when it is asked to end."""
+
+    def retire(self) -> Steps: ...
+
+
 def heed(proc: Proc, after_us: int = 0) -> None:
     """TERM and INT end the process, ``after_us`` later."""
 
     def stop(_: str) -> None:
         proc.clock.after(after_us, lambda: proc.kill(0))
+
+    proc.caught.update({"TERM": stop, "INT": stop})
+
+
+def heed_as(proc: Proc, component: Component) -> None:
+    """TERM and INT end the process as its component ends."""
+    if not isinstance(component, Retiring):
+        heed(proc)
+        return
+
+    def end(retiring: Retiring) -> Steps:
+        yield from retiring.retire()
+        proc.kill(0)
+
+    def stop(_: str) -> None:
+        proc.clock.spawn(end(component), f"{proc.argv[0]}/end")
 
     proc.caught.update({"TERM": stop, "INT": stop})
 
@@ -100,7 +123,7 @@ def served(make: Callable[[Proc], Served], port: int) -> Program:
             when = f"{at[5:7]}{at[8:10]} {at[11:26]}"
             proc.err(f'E{when}       1 run.go:72] "command failed" err={orjson.dumps(text).decode()}\n')
             return 1
-        heed(proc)
+        heed_as(proc, component)
         component.start()
         proc.on_exit.append(lambda _: component.stop())
         if answer is not None:

@@ -3,8 +3,8 @@
 Source: k8s.io/client-go/tools/leaderelection (leaderelection.go, resourcelock/leaselock.go) and the defaults of
 k8s.io/component-base/config/v1alpha1.
 
-*Not modelled*: a component that is stopped never gives its lease back, as none of them is stopped gracefully; a standby
-takes over when the lease has run out.
+A component that is killed leaves its lease to run out. Of those that are asked to end the scheduler gives it back, and
+the controller manager does not (ControllerManagerReleaseLeaderElectionLockOnExit is off).
 """
 
 from __future__ import annotations
@@ -91,6 +91,18 @@ class Elector:
                 self.lease = beat.stored
                 self._seen, self._seen_at = self.lease["spec"], beat.answered_us()
                 renewed_at, pause = beat.answered_us(), beat.left_us()
+
+    def release(self) -> Steps:
+        """Gives the lease back if it is still held, so that the next leader need not wait (ReleaseOnCancel)."""
+        try:
+            lease = yield from self._client.get(self._resource, self._election.namespace, self._election.name)
+            if lease["spec"].get("holderIdentity") != self.identity:
+                return
+            now = self._clock.micro_stamp()
+            given = {"holderIdentity": "", "leaseDurationSeconds": 1, "acquireTime": now, "renewTime": now}
+            yield from self._client.update(self._resource, {**lease, "spec": {**lease["spec"], **given}})
+        except (ApiError, Unreachable):
+            return
 
     def announce(self) -> Steps:
         """Tells of the victory in an event about the lease; one that cannot be written is lost."""

@@ -35,6 +35,8 @@ class StaticPods:
         """File name → pod, as ``/etc/kubernetes/manifests`` holds them."""
         self._mirrors: dict[str, str] = {}
         """namespace/name → uid of the mirror that is in the API server."""
+        self._seen: dict[str, int] = {}
+        """Pods' uid → when their manifest appeared, if that was after the kubelet's start."""
         self._processes: dict[str, Process] = {}
 
     def put(self, file: str, pod: Object) -> None:
@@ -42,6 +44,7 @@ class StaticPods:
         before = self.manifests.get(file)
         self.manifests[file] = pod
         if self.kubelet.running:
+            self._seen[self._uid(pod)] = self.kubelet.clock.now
             if before is not None:
                 self._end(self.made(before))
             self._run(self.made(pod))
@@ -51,16 +54,18 @@ class StaticPods:
         if pod is not None and self.kubelet.running:
             self._end(self.made(pod))
 
+    def _uid(self, pod: Object) -> str:
+        text = orjson.dumps(pod, option=orjson.OPT_SORT_KEYS) + self.kubelet.node_name.encode()
+        return hashlib.md5(text, usedforsecurity=False).hexdigest()
+
     def made(self, pod: Object) -> Object:
         """The pod that a manifest stands for: named after the node, known by its hash."""
-        node = self.kubelet.node_name
-        digest = hashlib.md5(orjson.dumps(pod, option=orjson.OPT_SORT_KEYS) + node.encode(), usedforsecurity=False)
-        uid = digest.hexdigest()
+        node, uid = self.kubelet.node_name, self._uid(pod)
         metadata = pod["metadata"]
         annotations = {
             **(metadata.get("annotations") or {}),
             f"{PREFIX}.hash": uid,
-            f"{PREFIX}.seen": self.kubelet.clock.stamp(self.kubelet.begun_us),
+            f"{PREFIX}.seen": self.kubelet.clock.stamp(self._seen.get(uid, self.kubelet.begun_us)),
             f"{PREFIX}.source": "file",
         }
         named = {
@@ -75,6 +80,7 @@ class StaticPods:
 
     def start(self) -> None:
         self._mirrors.clear()
+        self._seen.clear()
         for pod in self.manifests.values():
             self._run(self.made(pod))
 

@@ -173,6 +173,15 @@ class Scheduler:
             main.kill()
             self._end()
 
+    def retire(self) -> Steps:
+        """Asked to end, it decides nothing any more and gives its lease back."""
+        main, self._main, held = self._main, None, self._elector if self.leads else None
+        if main is not None:
+            main.kill()
+            self._end()
+        if held is not None:
+            yield from held.release()
+
     def _end(self) -> None:
         self.leads, self._elector = False, None
         for process in (*self._processes, *self.binder.processes):

@@ -31,6 +31,14 @@ def test_files_and_standard_input_are_the_machines(cluster: Cluster) -> None:
     assert cluster.get("configmap", "a")["data"] == {"x": "z"}
 
 
+def test_a_static_pods_description_has_the_events_of_what_runs(cluster: Cluster) -> None:
+    manifest = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+    cluster.ssh("m-k8s", f"sed -i 's/scheduler:v1/scheduler:vl/' {manifest}; sleep 5")
+    described = cluster.ssh("m-k8s", "kubectl describe pod -n kube-system kube-scheduler-m-k8s").stdout
+    cluster.ssh("m-k8s", f"sed -i 's/scheduler:vl/scheduler:v1/' {manifest}; sleep 5")
+    assert "Error: ErrImagePull" in described
+
+
 def test_a_worker_has_no_kubeconfig(cluster: Cluster) -> None:
     ran = cluster.ssh("w1-k8s", "kubectl get nodes")
     assert ran.code == 1

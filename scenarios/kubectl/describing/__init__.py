@@ -14,6 +14,7 @@ from seatrial.scenarios.kubectl.call import Call
 from seatrial.scenarios.kubectl.describing import configuration, generic, network, nodes, scaling, storage, workloads
 from seatrial.scenarios.kubectl.describing.workloads import Describe
 from seatrial.scenarios.kubectl.describing.writer import Writer
+from seatrial.scenarios.kubectl.draining import MIRROR
 from seatrial.scenarios.kubectl.failures import Failure, finish
 from seatrial.sim.machinery.errors import ApiError
 
@@ -41,6 +42,8 @@ class Described:
             terms.append(f"involvedObject.namespace={metadata['namespace']}")
         terms.append(f"involvedObject.kind={kind.kind}")
         uid = metadata["name"] if kind.resource == "nodes" else metadata.get("uid", "")
+        # A static pod's events are about the pod of the file, which its mirror names.
+        uid = (metadata.get("annotations") or {}).get(MIRROR, uid)
         found = self._events(metadata.get("namespace", ""), [*terms, f"involvedObject.uid={uid}"])
         if kind.resource == "nodes":
             found += self._events("", [*terms, f"involvedObject.uid={metadata.get('uid', '')}"])

@@ -471,6 +471,7 @@ class TestStaticPods:
         assert mirror["status"]["phase"] == "Running"
         assert mirror["metadata"]["ownerReferences"][0]["name"] == "w1-k8s"
         assert "kubernetes.io/config.mirror" in mirror["metadata"]["annotations"]
+        assert mirror["metadata"]["annotations"]["kubernetes.io/config.seen"] == "2026-01-01T00:00:03Z"
         delete(made, "web-w1-k8s", "kube-system")
         made.run(5 * S)
         again = made.store.get("pods", "kube-system", "web-w1-k8s")

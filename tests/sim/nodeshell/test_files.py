@@ -55,6 +55,7 @@ class TestStaticPods:
         cluster.ssh("m-k8s", f"mv {MANIFESTS}/kube-scheduler.yaml /tmp/")
         cluster.settle()
         assert "kube-scheduler-m-k8s" not in names(cluster)
+        assert cluster.get("lease", "kube-scheduler", "kube-system")["spec"]["holderIdentity"] == ""
         cluster.apply(POD)
         cluster.advance("30s")
         assert cluster.get("pod", "web")["spec"].get("nodeName") is None

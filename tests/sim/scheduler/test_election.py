@@ -45,6 +45,17 @@ def test_the_standby_takes_over_when_the_lease_has_run_out() -> None:
     assert told == [f"{lease['holderIdentity']} became leader", f"{after['holderIdentity']} became leader"]
 
 
+def test_a_leader_that_is_asked_to_end_gives_its_lease_back() -> None:
+    stage, standby = with_standby()
+    stage.cluster.clock.spawn(stage.scheduler.retire(), "end")
+    stage.cluster.run(S // 2)
+    lease = stage.cluster.get("lease", "kube-scheduler", "kube-system")["spec"]
+    assert (lease["holderIdentity"], lease["leaseDurationSeconds"], lease["leaseTransitions"]) == ("", 1, 0)
+    assert not stage.scheduler.running
+    stage.cluster.run(5 * S)
+    assert standby.leads
+
+
 def test_a_leader_that_cannot_renew_gives_up_before_the_other_begins() -> None:
     stage, standby = with_standby()
     endpoint = stage.cluster.endpoint
