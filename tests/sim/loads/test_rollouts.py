@@ -43,7 +43,9 @@ def errors(more: dict[str, Any]) -> dict[str, int]:
     cluster.settle()
     cluster.advance("10s")
     name = cluster.add_load({"kind": "constant", "url": "http://192.168.1.101:30080", "level": 200})
-    cluster.advance("2s")
+    # Half a second off the rhythm of the kubelets' relists: the first new pod is ready, and the first old one gone,
+    # while kube-proxy pauses after it has heard of the new one.
+    cluster.advance("2500ms")
     cluster.apply(web(more, "2"))
     cluster.advance("60s")
     status = cluster.get("deployment", "web")["status"]
