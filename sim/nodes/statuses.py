@@ -228,8 +228,8 @@ class Statuses:
         """Sends a pod's report and deletes the pod when it has ended; returns whether that succeeded."""
         kubelet = self.kubelet
         status = worker.status
-        if worker.deleted and not worker.static:
-            return True  # upstream's read before the patch finds nothing
+        if worker.deleted:
+            return True  # upstream's read before the patch finds nothing, or the mirror of what the file says now
         if worker.static and worker.mirror is None:
             worker.sent = worker.status = {**status}
             return True

@@ -72,6 +72,8 @@ class Machine:
         self._failing = False
         self.node.on_kubelet = self._kubelet
         self.node.configure = self._configure
+        self._stopped: dict[tuple[str, str], str] = {}
+        """What systemctl stopped: the seam → the fault's kind."""
         self.node.on_power_off.append(self._dark)
         kubelet = self.node.kubelet
         kubelet.recorder.heard = self._heard
@@ -229,12 +231,14 @@ class Machine:
 
     def _break(self, key: tuple[str, str], fault: Fault) -> None:
         if not self.site.seams.holds(key):
+            self._stopped[key] = fault.kind
             name, taken = f"{fault.kind}-{self.name}", [each["name"] for each in self.site.faults.list()]
             while name in taken:
                 name += "-again"
             self.site.faults.add(fault, name)
 
     def _mend(self, key: tuple[str, str], kind: str) -> None:
+        self._stopped.pop(key, None)
         for each in self.site.faults.list():
             if each["fault"]["kind"] == kind and each["fault"].get("node") == self.name and each["started"]:
                 self.site.faults.remove(each["name"])
@@ -265,8 +269,11 @@ class Machine:
     # Power
 
     def _dark(self) -> None:
-        """The machine lost its power: the journal is on disk, everything else begins anew."""
+        """The machine lost its power: the journal is on disk, everything else begins anew, what is enabled with it."""
         self.systemd.power_off()
+        for key, kind in list(self._stopped.items()):
+            if (self.kubelet if kind == KubeletStop.kind else self.containerd).enabled:
+                self._mend(key, kind)
         self._pids.clear()
         if self._userland is not None:
             self._userland.power_off()

@@ -561,9 +561,16 @@ def test_mirror_of_a_manifest_that_was_wrong_for_a_while_shows_what_it_says_now(
     file, right = next((file, pod) for file, pod in static.manifests.items() if "scheduler" in file)
     (container,) = right["spec"]["containers"]
     wrong = {**right, "spec": {**right["spec"], "containers": [{**container, "image": "registry.k8s.io/none:none"}]}}
+    since = cluster.store.revision
     for manifest in (wrong, right):
         static.put(file, manifest)
         cluster.advance("1m")
+    phases: dict[str, list[str]] = {}
+    for change in cluster.store.watch("pods", since).read(1000):
+        if change.obj["metadata"]["name"] == "kube-scheduler-m-k8s":
+            phases.setdefault(change.obj["metadata"]["uid"], []).append(change.obj["status"]["phase"])
+    told = [list(dict.fromkeys(each)) for each in phases.values()]
+    assert told == [["Running"], ["Pending"], ["Pending", "Running"]], "each mirror tells of its own pod alone"
     mirror = cluster.get("pod", "kube-scheduler-m-k8s", "kube-system")
     ready = next(each["status"] for each in mirror["status"]["conditions"] if each["type"] == "Ready")
     assert (mirror["spec"]["containers"][0]["image"], ready) == (container["image"], "True")

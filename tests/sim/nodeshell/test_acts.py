@@ -66,6 +66,16 @@ class TestKubelet:
         cluster.settle()
         assert ready(cluster) == "True"
 
+    def test_stopped_it_comes_back_with_the_machine(self) -> None:
+        cluster = made()
+        cluster.ssh("w1-k8s", "systemctl stop kubelet")
+        cluster.advance("70s")
+        cluster.ssh("w1-k8s", "reboot")
+        cluster.advance("60s")
+        assert cluster.ssh("w1-k8s", "systemctl is-active kubelet").stdout == "active\n"
+        cluster.settle()
+        assert (ready(cluster), kinds(cluster)) == ("True", [])
+
     def test_its_journal_tells_of_an_api_server_that_is_away(self) -> None:
         cluster = made()
         cluster.add_fault({"kind": "apiserver-down"}, name="down")
