@@ -63,7 +63,7 @@ class Component(Protocol):
 class Retiring(Protocol):
     """A component that has something to do yet when it is asked to end."""
 
-    def retire(self) -> Steps: ...
+    def retire(self) -> Generator[Any, Any, None]: ...
 
 
 def heed(proc: Proc, after_us: int = 0) -> None:
@@ -81,7 +81,7 @@ def heed_as(proc: Proc, component: Component) -> None:
         heed(proc)
         return
 
-    def end(retiring: Retiring) -> Steps:
+    def end(retiring: Retiring) -> Generator[Any, Any, None]:
         yield from retiring.retire()
         proc.kill(0)
 
