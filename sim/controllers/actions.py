@@ -22,6 +22,7 @@ Key = Any
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 
 
 class Create(NamedTuple):
@@ -50,6 +51,8 @@ class Patch(NamedTuple):
     patch: Any
     content_type: str = STRATEGIC_PATCH
     subresource: str = ""
+    field_manager: str = ""
+    """Who applies; a controller takes over by force what others own."""
 
 
 class Delete(NamedTuple):

@@ -1,4 +1,4 @@
-"""Aggregated ClusterRoles: the union of the rules of all roles that their selectors match.
+"""Aggregated ClusterRoles: the union of the rules of all roles that their selectors match, applied on the server.
 
 Source: k8s.io/kubernetes/pkg/controller/clusterroleaggregation/clusterroleaggregation_controller.go.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from seatrial.sim.controllers.actions import Patch, Steps, Turn
+from seatrial.sim.controllers.actions import APPLY_PATCH, Patch, Steps, Turn
 from seatrial.sim.controllers.controller import Controller, Seen
 from seatrial.sim.controllers.ownership import labels_of
 from seatrial.sim.machinery import selectors
 
 ROLES = "clusterroles.rbac.authorization.k8s.io"
+NAME = "clusterrole-aggregation-controller"
+"""Also the manager of the rules' field."""
 
 
 def reconcile(turn: Turn) -> Steps:
@@ -29,7 +31,10 @@ def reconcile(turn: Turn) -> Steps:
         for each in sorted(found, key=lambda each: str(each["metadata"]["name"])):
             rules += [rule for rule in each.get("rules") or () if rule not in rules]
     if rules != (role.get("rules") or []):
-        yield Patch(ROLES, "", name, {"rules": rules}, "application/merge-patch+json")
+        applied = {"apiVersion": role["apiVersion"], "kind": role["kind"], "metadata": {"name": name}}
+        if rules:
+            applied["rules"] = rules
+        yield Patch(ROLES, "", name, applied, APPLY_PATCH, field_manager=NAME)
     return None
 
 
@@ -45,7 +50,7 @@ def role_keys(seen: Seen) -> Iterable[tuple[str, str]]:
 
 
 CONTROLLER = Controller(
-    name="clusterrole-aggregation-controller",
+    name=NAME,
     reconcile=reconcile,
     watches=((ROLES, role_keys),),
 )

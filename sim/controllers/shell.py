@@ -383,10 +383,9 @@ class Shell:
         return self.client.update(self._resource(action.resource), action.obj, action.subresource, cause)
 
     def _patch(self, action: Patch, cause: Any) -> Generator[Any, Any, Any]:
-        resource = self._resource(action.resource)
-        return self.client.patch(
-            resource, action.namespace, action.name, action.patch, action.content_type, action.subresource, cause
-        )
+        resource, name, kind = self._resource(action.resource), action.name, action.content_type
+        query = {"fieldManager": (action.field_manager,), "force": ("true",)} if action.field_manager else None
+        return self.client.patch(resource, action.namespace, name, action.patch, kind, action.subresource, cause, query)
 
     def _delete(self, action: Delete, cause: Any) -> Generator[Any, Any, Any]:
         options = dict(action.options or {})

@@ -4,14 +4,12 @@ Both leave what they do not change as it is: the result shares every untouched p
 that value when there was nothing to do.
 
 Source: k8s.io/apiextensions-apiserver/pkg/apiserver/schema/{pruning,defaulting,objectmeta}.
-
-Not modelled: unknown fields in the metadata of embedded resources are dropped without a warning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from seatrial.sim.machinery.custom.schema import META, Node
 from seatrial.sim.machinery.schema import Type, type_named
@@ -22,21 +20,28 @@ NOTHING = Node({})
 """A schema that knows no field."""
 
 
+class Unknown(NamedTuple):
+    """Paths of what goes. The metadata of embedded resources is read after all else was pruned, and named after it."""
+
+    fields: list[str]
+    metadata: list[str]
+
+
 def prune(obj: Mapping[str, Any], root: Node) -> tuple[Any, list[str]]:
-    """An object without what its schema does not know, and the paths of what went, sorted.
+    """An object without what its schema does not know, and the sorted paths of what went.
 
     kind, apiVersion and metadata are left alone. Nulls where neither null nor a default is allowed go as well,
     silently. Raises Mistyped for the metadata of an embedded resource that cannot be read.
     """
-    unknown: list[str] = []
+    unknown = Unknown([], [])
     pruned = _members(obj, root, "", unknown, True)
-    return pruned, sorted(unknown)
+    return pruned, [*sorted(unknown.fields), *sorted(unknown.metadata)]
 
 
-def _prune(value: Any, node: Node | None, path: str, unknown: list[str]) -> Any:
+def _prune(value: Any, node: Node | None, path: str, unknown: Unknown) -> Any:
     if isinstance(value, dict):
         if node is None:
-            unknown.extend(f"{path}.{name}" for name in value)
+            unknown.fields.extend(f"{path}.{name}" for name in value)
             return {} if value else value
         return _members(value, node, path, unknown, node.embedded)
     if isinstance(value, list):
@@ -48,18 +53,18 @@ def _prune(value: Any, node: Node | None, path: str, unknown: list[str]) -> Any:
     return value
 
 
-def _members(value: Mapping[str, Any], node: Node, path: str, unknown: list[str], is_object: bool) -> Any:
+def _members(value: Mapping[str, Any], node: Node, path: str, unknown: Unknown, is_object: bool) -> Any:
     changed: dict[str, Any] = {}
     gone: list[str] = []
     for name, item in value.items():
         if is_object and name in META:
             if path and name == "metadata":
-                changed[name] = _metadata(item)
+                changed[name] = _metadata(item, f"{path}.{name}", unknown)
             continue
         inner = node.field(name)
         if inner is None and node.values is None and not node.takes_any:
             if not node.preserves:
-                unknown.append(f"{path}.{name}" if path else name)
+                unknown.fields.append(f"{path}.{name}" if path else name)
                 gone.append(name)
             continue
         inner = inner or node.values
@@ -75,13 +80,14 @@ def _members(value: Mapping[str, Any], node: Node, path: str, unknown: list[str]
     return {name: changed.get(name, item) for name, item in value.items() if name not in gone}
 
 
-def _metadata(value: Any) -> Any:
+def _metadata(value: Any, path: str, unknown: Unknown) -> Any:
     """The metadata of an embedded resource: typed, without what no object has."""
     type: Type = type_named(OBJECT_META)
     reading = Reading(type)
     obj = struct_decoder(type)(value, reading, ()) if value is not None else {}
     if reading.error:
         raise Mistyped(reading.error)
+    unknown.metadata.extend(f"{path}.{field}" for field in reading.unknown)
     return obj
 
 

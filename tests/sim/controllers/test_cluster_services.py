@@ -208,6 +208,21 @@ class TestAccounts:
         found = stage.cluster.store.get("clusterroles.rbac.authorization.k8s.io", "", "sum")
         assert found is not None
         assert found["rules"] == rules
+        owners = [(each["manager"], each["operation"]) for each in found["metadata"]["managedFields"]]
+        assert ("clusterrole-aggregation-controller", "Apply") in owners
+
+    def test_gathered_rules_go_with_their_roles(self, stage: Stage) -> None:
+        role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
+        rules = [{"apiGroups": ["x.io"], "resources": ["foos"], "verbs": ["get"]}]
+        selector = {"clusterRoleSelectors": [{"matchLabels": {"into": "sum"}}]}
+        stage.cluster.apply({**role, "metadata": {"name": "part", "labels": {"into": "sum"}}, "rules": rules})
+        stage.cluster.apply({**role, "metadata": {"name": "sum"}, "aggregationRule": selector})
+        stage.sleep(1)
+        stage.request("DELETE", "/apis/rbac.authorization.k8s.io/v1/clusterroles/part")
+        stage.sleep(1)
+        found = stage.cluster.store.get("clusterroles.rbac.authorization.k8s.io", "", "sum")
+        assert found is not None
+        assert not found.get("rules")
 
 
 class TestNodes:

@@ -59,7 +59,7 @@ def test_an_embedded_resource_keeps_its_identity_and_loses_what_no_metadata_has(
     assert (template["apiVersion"], template["kind"], template["spec"]) == ("v1", "Pod", {"a": "x"})
     assert template["metadata"]["name"] == "x"
     assert "junk" not in template["metadata"]
-    assert gone == ["template.spec.b"]
+    assert gone == ["template.spec.b", "template.metadata.junk"]
 
 
 @pytest.mark.parametrize(
