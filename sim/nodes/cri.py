@@ -154,6 +154,8 @@ class Mount(NamedTuple):
     volume: Volume
     read_only: bool = False
     sub_path: str = ""
+    origin: str = ""
+    """Where the machine has it."""
 
 
 class PortMapping(NamedTuple):
@@ -272,7 +274,9 @@ class Workloads(Protocol):
         """What is inside an image, to be mounted."""
 
     def start(self, config: ContainerConfig, on_exit: Callable[[Exit], None]) -> Process:
-        """Starts a container's main process. Raises FileNotFoundError(argv[0])."""
+        """Starts a container's main process. Raises FileNotFoundError(argv[0]), and OSError for a mount that cannot be:
+        ``filename`` is its path, ``filename2`` what is in the way.
+        """
 
     def on_memory(self, host: str, call: Callable[[], None]) -> None:
         """Calls back whenever what runs on a host uses much more or less memory."""

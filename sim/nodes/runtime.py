@@ -6,6 +6,7 @@ modelled: cgroup drivers, snapshotters, runtime classes other than the default.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -236,11 +237,10 @@ class Runtime:
         live.ended = Signal(self.clock)
         try:
             live.process = self.workloads.start(live.config, partial(self._ended, container_id))
-        except FileNotFoundError as error:
+        except OSError as error:
             message = (
                 "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create "
-                f'failed: unable to start container process: exec: "{error.args[0]}": executable file not found in '
-                "$PATH: unknown"
+                f"failed: unable to start container process: {_why(error, container_id, live.config)}: unknown"
             )
             self._change(
                 container_id,
@@ -349,3 +349,17 @@ def _end_of(log: LogSource) -> str:
 
 def _nobody(uid: str) -> None:
     return None
+
+
+def _why(error: OSError, container_id: str, config: ContainerConfig) -> str:
+    """runc's words for a program that is not there, or a mount that cannot be (rootfs_linux.go)."""
+    path, obstacle = error.filename, error.filename2
+    if path is None:
+        return f'exec: "{error.args[0]}": executable file not found in $PATH'
+    origin = next((mount.origin for mount in config.mounts if mount.path == path), "")
+    at = f"/run/containerd/io.containerd.runtime.v2.task/k8s.io/{container_id}/rootfs{obstacle}"
+    made = f'cannot create subdirectories in "{at}"' if error.errno == errno.ENOTDIR else f"mkdirat {at}"
+    return (
+        f'error during container init: error mounting "{origin}" to rootfs at "{path}": create mountpoint for {path} '
+        f"mount: {made}: {(error.strerror or '').lower()}"
+    )

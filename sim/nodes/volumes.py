@@ -125,14 +125,33 @@ class PodVolumes:
         """The mounts of one container."""
         made = []
         images = [volume["name"] for volume in self.pod["spec"].get("volumes") or () if "image" in volume]
-        for mount in container.get("volumeMounts") or ():
+        for index, mount in enumerate(container.get("volumeMounts") or ()):
             volume = self.mounted.get(mount["name"])
             if volume is None:
                 raise ConfigError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
             sub_path = _sub_path(mount, variables)
             read_only = bool(mount.get("readOnly")) or mount["name"] in images
-            made.append(Mount(mount["mountPath"], volume, read_only, sub_path))
+            origin = self._origin(mount["name"], f"{container['name']}/{index}" if sub_path else "")
+            made.append(Mount(mount["mountPath"], volume, read_only, sub_path, origin))
         return made
+
+    def _origin(self, name: str, below: str) -> str:
+        """Where the machine has a volume, or the part of it that one mount of a container shows."""
+        pod = f"/var/lib/kubelet/pods/{self.pod['metadata']['uid']}"
+        if below:
+            return f"{pod}/volume-subpaths/{name}/{below}"
+        volume: Object = next((each for each in self.pod["spec"].get("volumes") or () if each["name"] == name), {})
+        if "hostPath" in volume:
+            return str(volume["hostPath"]["path"])
+        kind = next((PLUGINS[kind] for kind in volume if kind in PLUGINS), "csi")
+        return f"{pod}/volumes/kubernetes.io~{kind}/{name}"
+
+
+PLUGINS = {
+    "configMap": "configmap", "secret": "secret", "projected": "projected", "downwardAPI": "downward-api",
+    "emptyDir": "empty-dir", "nfs": "nfs",
+}  # fmt: skip
+"""Directories of the kubelet by kind of volume."""
 
 
 def _sub_path(mount: Object, variables: Mapping[str, str]) -> str:

@@ -163,7 +163,7 @@ class Catalogue:
         row = self.images.get(repository)
         self._refuse(reference, repository, tag, row)
         if row is None:
-            row = {"base": "debian", "cmd": ["/app"], "programs": {"/app": "generic"}, "known": False}
+            row = {"base": "debian", "cmd": ["app"], "programs": {"/usr/local/bin/app": "generic"}, "known": False}
         return self.built(reference, row, row.get("base", "scratch"))
 
     def built(self, reference: str, row: Mapping[str, Any], base: str) -> Image:

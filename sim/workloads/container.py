@@ -130,7 +130,11 @@ class Container:
         for mount in self.config.mounts:
             volume = mount.volume
             node = volume.below(mount.sub_path) if mount.sub_path else volume.tree
-            fs.mount(mount.path, Mounted(node, mount.read_only, volume.source, volume.kind, volume.changed))
+            mounted = Mounted(node, mount.read_only, volume.source, volume.kind, volume.changed)
+            try:
+                fs.mount(mount.path, mounted)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, mount.path, None, error.filename) from None
         if cgroup.PLACE not in fs.mounts:
             fs.mounts[cgroup.PLACE] = Mounted(self._cgroup, not self.config.privileged, "cgroup", "cgroup2")
         for path in etc.FILES:

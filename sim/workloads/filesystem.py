@@ -404,11 +404,17 @@ class FileSystem:
         )
 
     def mount(self, path: str, mounted: Mounted) -> None:
-        """Mounts a tree or file; the mount point is made when it is not there."""
+        """Mounts a tree or file; the mount point is made when it is not there. Raises OSError, with the path of what is
+        in the way: a file where a directory is needed or the other way round, or a read-only mount.
+        """
         at = "/" + "/".join(_split(path, "/"))
         parent = at.rpartition("/")[0]
         if parent and not self.exists(parent):
             self.make_dir(parent, parents=True)
+        if parent and not isinstance(self.find(parent), Dir):
+            raise failure(errno.ENOTDIR, parent)
+        if mounted.looked_at and self.exists(at) and isinstance(self.find(at), Dir) != isinstance(mounted.node, Dir):
+            raise failure(errno.ENOTDIR, at)
         self.mounts[at] = mounted
         self.changes += 1
 

@@ -201,7 +201,9 @@ class World:
         return ImageTree(image.root)
 
     def start(self, config: Any, on_exit: Callable[[Ended], None]) -> Container:
-        """Starts a container's main process. Raises FileNotFoundError(argv[0])."""
+        """Starts a container's main process. Raises FileNotFoundError(argv[0]), and OSError for a mount that cannot be:
+        ``filename`` is its path, ``filename2`` what is in the way.
+        """
         sandbox = config.sandbox
         self._named[sandbox.namespace, sandbox.name] = sandbox
         if sandbox.host_network:

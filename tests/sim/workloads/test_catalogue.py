@@ -218,7 +218,10 @@ class TestFilesOfAnUndescribedImage:
         return bench.ends[0][0].code, output_of(container)
 
     def test_a_program_is_copied_and_runs_elsewhere(self) -> None:
-        assert self.ran("mkdir /tools && cp --update=none /usr/local/bin/app /tools/ && test -x /tools/app") == (0, "")
+        assert self.ran("mkdir /tools && cp --update=none /usr/local/bin/tool /tools/ && test -x /tools/tool") == (
+            0,
+            "",
+        )
 
     def test_directories_and_unknown_names(self) -> None:
         assert self.ran("mkdir /t && cp -r /plugins /t && cp -a /libs/. /t && cp /more/* /t && ls /t") == (
@@ -231,7 +234,7 @@ class TestFilesOfAnUndescribedImage:
         assert self.ran(f"cp {place} /x") == (1, f"cp: can't stat '{place}': No such file or directory\n")
 
     def test_nor_is_what_others_look_for(self) -> None:
-        assert self.ran("test -e /usr/local/bin/app")[0] == 1
+        assert self.ran("test -e /usr/local/bin/tool")[0] == 1
 
     def test_a_client_asks_truly(self) -> None:
         line = "until nc -z 127.0.0.1 9; do sleep 1; [ $((i += 1)) = 2 ] && break; done; curl -s http://127.0.0.1:9/"
