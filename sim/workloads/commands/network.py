@@ -83,10 +83,11 @@ def _follow(proc: Proc, listener: Listener, request: HttpRequest, host: str) -> 
 def wget(proc: Proc) -> Steps:
     options, urls = parsed(
         proc,
-        "qScv",
+        "qScvs",
         "OTtUYPd",
         {
-            "spider": "S",
+            "spider": "s",
+            "server-response": "S",
             "timeout": "T",
             "quiet": "q",
             "tries": "t",
@@ -118,12 +119,14 @@ def wget(proc: Proc) -> Steps:
         }[problem.kind]
         say(proc, text)
         return 1
+    head = wire_bytes(response).split(b"\r\n\r\n", 1)[0].decode(errors="replace").split("\r\n")
+    if "S" in options:
+        proc.err("".join(f"  {line}\n" for line in head))
     if response.code >= 400:
-        line = wire_bytes(response).split(b"\r\n", 1)[0].decode()
-        say(proc, f"server returned error: {line}")
+        say(proc, f"server returned error: {head[0]}")
         return 1
     name = options.get("O") or path.rstrip("/").rpartition("/")[2] or "index.html"
-    if "S" in options:
+    if "s" in options:
         return 0
     if name == "-":
         proc.out(response.body)
@@ -339,6 +342,24 @@ def listen(proc: Proc, port: int, listener: Listener, protocol: str = "TCP") -> 
     proc.container.changed.fire()
 
 
+def pg_isready(proc: Proc) -> Steps:
+    """pg_isready: whether somebody serves at PostgreSQL's port."""
+    options, _ = parsed(
+        proc, "q", "hpUdt", {"host": "h", "port": "p", "username": "U", "dbname": "d", "timeout": "t", "quiet": "q"}
+    )
+    host, port = options.get("h", "127.0.0.1"), options.get("p", "5432")
+    timeout_us = int(float(options.get("t", "3")) * 1_000_000)
+    answers = True
+    try:
+        yield from reach(proc, host, int(port), timeout_us)
+    except Failed:
+        answers = False
+    if "q" not in options:
+        at = f"{options.get('h', '/var/run/postgresql')}:{port}"
+        proc.out(f"{at} - {'accepting connections' if answers else 'no response'}\n")
+    return 0 if answers else 2
+
+
 def ping(proc: Proc) -> Steps:
     options, operands = parsed(proc, "qn46", "cwWis")
     host = operands[0]
@@ -419,5 +440,5 @@ def netstat(proc: Proc) -> int:
 
 COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "wget": wget, "curl": curl, "nc": nc, "ncat": nc, "netcat": nc,
-    "ping": ping, "ip": ip, "ifconfig": ifconfig, "netstat": netstat, "ss": netstat,
+    "pg_isready": pg_isready, "ping": ping, "ip": ip, "ifconfig": ifconfig, "netstat": netstat, "ss": netstat,
 }  # fmt: skip

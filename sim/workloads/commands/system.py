@@ -173,12 +173,19 @@ def id_(proc: Proc) -> int:
 
 
 def sysctl(proc: Proc) -> int:
-    """sysctl [-n] NAME...: the pod's own kernel parameters. Setting one is not allowed, as without privileges."""
+    """sysctl [-n] NAME...: the pod's kernel parameters. Setting one takes privileges.
+
+    Not modelled: what a privileged container sets is not seen afterwards.
+    """
     options, names = parsed(proc, "newqa")
     known = {**SYSCTLS, **proc.container.sandbox.sysctls}
     status = 0
     for name in sorted(known) if "a" in options else names:
-        name, writes, _ = name.replace("/", ".").partition("=")
+        name, writes, value = name.replace("/", ".").partition("=")
+        if writes and proc.container.config.privileged:
+            if "q" not in options:
+                proc.out(f"{name} = {value}\n")
+            continue
         if writes:
             proc.err(f"sysctl: error setting key '{name}': Read-only file system\n")
         elif name not in known:

@@ -40,6 +40,7 @@ class Bench:
             hosts="127.0.0.1\tlocalhost\n172.16.0.2\tp\n",
             annotations={},
             shared=None,
+            sysctls={},
         )
         self.ends: list[tuple[Any, float]] = []
 

@@ -111,6 +111,35 @@ class TestServices:
         with pytest.raises(OSError, match=r"dial tcp 172\.16\.0\.2:80: connect: connection refused"):
             bench.world.connect(bench.sandbox, "172.16.0.2", 80)
 
+    def test_a_database_says_when_it_is_ready(self) -> None:
+        bench = Bench()
+        container = bench.start(image="docker.io/library/postgres:16", env={"POSTGRES_PASSWORD": "x"})
+        seen: list[tuple[bytes, int]] = []
+        for wait in (0, 10):
+            bench.run(wait)
+            told: list[bytes] = []
+            container.exec(
+                ["pg_isready", "-U", "postgres"],
+                lambda _, data, told=told: told.append(data),
+                lambda code, told=told: seen.append((b"".join(told), code)),
+            )
+            bench.run(1)
+        assert seen[-1] == (b"/var/run/postgresql:5432 - accepting connections\n", 0)
+
+    def test_the_header_of_an_answer(self) -> None:
+        bench = Bench()
+        bench.start(image="docker.io/library/nginx:1.27")
+        bench.run(1)
+        asks = bench.start(["wget", "--server-response", "-qO-", "http://172.16.0.2/"])
+        bench.run(1)
+        assert output_of(asks).startswith("  HTTP/1.1 200 OK\n  ")
+
+    def test_a_privileged_container_sets_kernel_parameters(self) -> None:
+        bench = Bench()
+        container = bench.start(["sysctl", "-w", "vm.max_map_count=262144"], privileged=True)
+        bench.run(1)
+        assert (bench.ends[0][0].code, output_of(container)) == (0, "vm.max_map_count = 262144\n")
+
     @pytest.mark.parametrize(
         ("annotation", "value", "status", "seconds"),
         [("exit-after", "30s", 0, 30.5), ("leak-per-second", "10Mi", 137, 18.5)],
