@@ -41,7 +41,7 @@ def test_an_operator_gets_ready() -> None:
 
 @pytest.mark.parametrize(
     ("path", "obstacle"),
-    [("/etc/passwd", "/etc/passwd"), ("/etc/passwd/d", "/etc/passwd"), ("/sealed/d/e", "/sealed/d")],
+    [("/etc/passwd/d", "/etc/passwd"), ("/sealed/d/e", "/sealed/d")],
 )
 def test_a_volume_where_it_cannot_be_mounted_fails_the_container(path: str, obstacle: str) -> None:
     """And nothing else: runc refuses, the kubelet tries again."""
@@ -51,7 +51,7 @@ def test_a_volume_where_it_cannot_be_mounted_fails_the_container(path: str, obst
     container = {"name": "c", "image": IMAGE, "volumeMounts": mounts}
     spec = {"containers": [container], "volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {}}]}
     cluster.apply([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}])
-    cluster.advance("10s")
+    cluster.advance("30s")
     (status,) = cluster.get("pods", "p")["status"]["containerStatuses"]
     ended = status["state"].get("terminated") or status["lastState"]["terminated"]
     assert (ended["reason"], ended["exitCode"]) == ("StartError", 128)
@@ -65,6 +65,6 @@ def test_such_an_image_has_room_for_volumes() -> None:
     container = {"name": "c", "image": IMAGE, "volumeMounts": [{"name": "a", "mountPath": "/app/config"}]}
     spec = {"containers": [container], "volumes": [{"name": "a", "emptyDir": {}}]}
     cluster.apply([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}])
-    cluster.advance("10s")
+    cluster.advance("30s")
     (status,) = cluster.get("pods", "p")["status"]["containerStatuses"]
     assert status["ready"]
