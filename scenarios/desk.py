@@ -23,6 +23,7 @@ from seatrial.sim.cluster import Cluster, duration_us
 from seatrial.sim.config import EPOCH_US
 from seatrial.sim.kernel.clock import Clock
 from seatrial.sim.network.hosts import timed_out
+from seatrial.sim.nodes.capabilities import DEFAULT
 from seatrial.sim.workloads.container import Container
 from seatrial.sim.workloads.filesystem import FileSystem
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
@@ -111,14 +112,15 @@ class Desk:
         sandbox = SimpleNamespace(
             name="desk", namespace="", uid="desk", host="desk", ip="192.168.1.1", host_network=False, hostname="desk",
             domain="", dns={"servers": [], "searches": [], "options": []}, hosts="127.0.0.1\tlocalhost\n",
-            annotations={}, shared=None,
+            annotations={}, share_processes=False, shared=None,
         )  # fmt: skip
         image = world.catalogue.built("seatrial.local/desk", row, BASE)
         config = SimpleNamespace(
             name="desk", image=image, argv=None, args=None, env={}, working_dir="/root", mounts=[],
             sandbox=sandbox, user="", stdin=False, stdin_once=False, tty=False, memory_limit=None, cpu_limit=None,
             machine_cpu=4_000_000_000, read_only_root=False, termination_message_path="/dev/termination-log", ports=(),
-            target="", privileged=False, fallback_to_logs=False,
+            target="", privileged=False, fallback_to_logs=False, no_new_privs=False, groups=(),
+            capabilities=DEFAULT,
         )  # fmt: skip
         self._container = Container(world, cast(Any, config), lambda _: None)
 

@@ -82,10 +82,13 @@ class Attached:
 
     def end_input(self) -> None:
         """The client will send no more input."""
-        if self._session is not None:
-            self._driver.enter()
-            self._session.close_stdin()
-            self._driver.look()
+        session = self._session
+        if session is None:
+            return
+        # The process may end while the simulation catches up with the client.
+        self._driver.enter()
+        session.close_stdin()
+        self._driver.look()
 
     def hang_up(self) -> None:
         """The client is gone."""

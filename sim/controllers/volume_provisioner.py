@@ -19,7 +19,12 @@ from seatrial.sim.controllers.podstate import is_terminating, phase
 from seatrial.sim.controllers.volume_attach_state import DRIVERS
 from seatrial.sim.controllers.volume_binder import CLAIMS, CLASSES, VOLUMES
 
-NAMES = ("k8s-sigs.io/nfs-subdir-external-provisioner", "rancher.io/local-path", "seatrial.io/dynamic")
+NAMES = (
+    "k8s-sigs.io/nfs-subdir-external-provisioner",
+    "k8s.io/minikube-hostpath",
+    "rancher.io/local-path",
+    "seatrial.io/dynamic",
+)
 """Provisioners that the add-on answers for, beside every driver of which there is a CSIDriver."""
 FSTYPE = "csi.storage.k8s.io/fstype"
 """A storage class' parameter."""

@@ -70,7 +70,7 @@ class ContainerOom(OnContainers):
 
     def start(self, seams: Seams) -> Heal:
         for process, _ in self.running(seams):
-            main = next(iter(process.processes.values()))
+            main = process.main
             seams.wiring.clock.spawn(process.exhaust(main), "fault/oom")
         return nothing
 
@@ -85,7 +85,7 @@ class ContainerExit(OnContainers):
 
     def start(self, seams: Seams) -> Heal:
         for process, _ in self.running(seams):
-            process.processes[1].kill(self.code)
+            process.main.kill(self.code)
         return nothing
 
 
@@ -121,7 +121,7 @@ class ContainerLeak(OnContainers):
 
 
 def _leak(seams: Seams, process: Any, step: int) -> Heal:
-    clock, main, taken = seams.wiring.clock, process.processes[1], [0]
+    clock, main, taken = seams.wiring.clock, process.main, [0]
 
     def steps() -> Generator[Any, Any, None]:
         while main.exit_status is None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from seatrial.sim.nodes.capabilities import DEFAULT as DEFAULT_CAPABILITIES
+
 CREATED, RUNNING, EXITED = "created", "running", "exited"
 ONE_CORE = 1_000_000_000
 """Nanocores."""
@@ -89,6 +91,12 @@ class Volume(Protocol):
 
     def written(self) -> tuple[int, int]:
         """Bytes and inodes."""
+
+    def read(self, path: str) -> bytes:
+        """A file's contents. Raises OSError."""
+
+    def give(self, group: int) -> None:
+        """To a group, as an fsGroup has it; the kubelet gives no part of a machine's disk away."""
 
 
 class Session(Protocol):
@@ -237,6 +245,10 @@ class ContainerConfig:
     """Whether the pod waits for the container's end, for programs that nobody described."""
     target: str = ""
     """The container whose processes this one sees."""
+    groups: tuple[int, ...] = ()
+    """Groups that its processes are in besides their own."""
+    capabilities: int = DEFAULT_CAPABILITIES
+    """What root may do in it, a bit for each capability (linux/capability.h)."""
     no_new_privs: bool = False
     """Set-uid programs run as whoever starts them."""
     privileged: bool = False

@@ -1,7 +1,7 @@
 """A container's environment, its downward API, and /etc/hosts and resolv.conf of its pod.
 
 Source: k8s.io/kubernetes/pkg/kubelet/{kubelet_pods.go,envvars,network/dns}, k8s.io/kubernetes/third_party/forked/
-golang/expansion. Not modelled: fileKeyRef.
+golang/expansion.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from typing import Any
 
 from seatrial.sim.machinery.quantity import Quantity, parse
 from seatrial.sim.nodes.cri import PortMapping
+from seatrial.sim.nodes.envfile import value_in
 from seatrial.sim.nodes.spec import find_container
 
 Object = Mapping[str, Any]
 Find = Callable[[str, str], Object | None]
 """(kind, name) → a ConfigMap or Secret of the pod's namespace."""
+Read = Callable[[str, str], bytes]
+"""(volume, path in it) → a file's contents. Raises LookupError for no such volume, OSError for no such file."""
 
 REFERENCE = re.compile(r"\$(\$|\(([^()]*)\))")
 VALID_NAME = re.compile(r"[ -<>-~]+")
@@ -143,13 +146,14 @@ def _of_service(name: str, address: str, ports: Iterable[Object]) -> dict[str, s
 
 
 class Environment:
-    """Makes the variables of one container; ``find`` and ``facts`` come from the kubelet."""
+    """Makes the variables of one container; ``find``, ``facts`` and ``read`` come from the kubelet."""
 
-    def __init__(self, pod: Object, container: Object, find: Find, facts: Mapping[str, str]) -> None:
+    def __init__(self, pod: Object, container: Object, find: Find, facts: Mapping[str, str], read: Read) -> None:
         self.pod = pod
         self.container = container
         self.find = find
         self.facts = facts
+        self.read = read
 
     def make(self, services: Mapping[str, str], allocatable: Mapping[str, str]) -> dict[str, str]:
         """All variables. Raises ConfigError (makeEnvironmentVariables)."""
@@ -196,7 +200,27 @@ class Environment:
             reference = source.get(field)
             if reference is not None:
                 return self._key(reference, kind, title)
+        if "fileKeyRef" in source:
+            return self._in_file(source["fileKeyRef"])
         return ""
+
+    def _in_file(self, reference: Object) -> str | None:
+        volume, path, key = reference["volumeName"], reference["path"], reference["key"]
+        try:
+            found = value_in(self.read(volume, path).decode(errors="replace"), key)
+        except LookupError:
+            raise ConfigError(f'cannot find the volume "{volume}" referenced by FileKeyRef') from None
+        except OSError as error:
+            if reference.get("optional"):
+                return None
+            raise ConfigError(f'failed to open environment variable file "{path}": {error.strerror}') from None
+        except ValueError as problem:
+            raise ConfigError(f'couldn\'t parse env file "{path}": {problem}') from None
+        if not found and reference.get("optional"):
+            return None
+        if not found:
+            raise ConfigError(f'environment variable key "{key}" not found in file "{path}"')
+        return found
 
     def _key(self, reference: Object, kind: str, title: str) -> str | None:
         name, key = reference["name"], reference["key"]

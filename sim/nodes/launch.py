@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import TIMEOUT, Signal
 from seatrial.sim.machinery.quantity import parse
+from seatrial.sim.nodes.capabilities import capabilities_of
 from seatrial.sim.nodes.cri import EXITED, ONE_CORE, RUNNING, ContainerConfig, ContainerRecord, Image, PodRecord
 from seatrial.sim.nodes.environment import ConfigError, Environment, expand
 from seatrial.sim.nodes.images import InvalidName, normalise
@@ -220,7 +221,9 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
     }
     services = kubelet.service_environment(namespace, pod["spec"].get("enableServiceLinks", True))
     try:
-        environment = Environment(pod, container, lambda kind, name: kubelet.referenced(kind, namespace, name), facts)
+        environment = Environment(
+            pod, container, lambda kind, name: kubelet.referenced(kind, namespace, name), facts, worker.volumes.read
+        )
         variables = environment.make(services, kubelet.allocatable)
         mounts = worker.volumes.mounts(container, variables)
         _check_user(container, pod, launch.image)
@@ -254,6 +257,8 @@ def configure(launch: Launch) -> Generator[Any, Any, None]:
         ports=ports_of(container),
         ends=is_to_end(container, pod),
         target=container.get("targetContainerName", ""),
+        groups=_groups(pod),
+        capabilities=capabilities_of(container),
         no_new_privs=(container.get("securityContext") or {}).get("allowPrivilegeEscalation") is False,
         privileged=_privileged(container),
     )
@@ -275,6 +280,13 @@ def _user(container: Object, pod: Object, image: Image) -> str:
     if user is None:
         return "" if image.known or not _context(container, pod, "runAsNonRoot") else str(NONROOT)
     return str(user) if group is None else f"{user}:{group}"
+
+
+def _groups(pod: Object) -> tuple[int, ...]:
+    """Not modelled: groups that the image's own /etc/group puts its user into."""
+    context = pod["spec"].get("securityContext") or {}
+    of_volumes = context.get("fsGroup")
+    return (*(context.get("supplementalGroups") or ()), *(() if of_volumes is None else (of_volumes,)))
 
 
 def _check_user(container: Object, pod: Object, image: Image | None) -> None:

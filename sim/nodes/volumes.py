@@ -2,7 +2,7 @@
 
 Source: k8s.io/kubernetes/pkg/volume/{configmap,secret,projected,downwardapi,emptydir,hostpath,nfs} and
 …/pkg/kubelet/volumemanager. Contents of ConfigMaps and Secrets follow at the pod's next sync, as upstream. Not
-modelled: a CSI driver's part on the node (a volume that is attached is there), fsGroup ownership, sizes of emptyDir.
+modelled: a CSI driver's part on the node (a volume that is attached is there), sizes of emptyDir.
 """
 
 from __future__ import annotations
@@ -85,6 +85,13 @@ class PodVolumes:
             self.mounted[name] = self.kubelet.runtime.workloads.volume(self._key(volume), kind)
         except ValueError as problem:
             raise MountError(str(problem)) from None
+        group = self._group()
+        if group is not None and not self._key(volume).startswith(("host/", "nfs/")):
+            self.mounted[name].give(group)
+
+    def _group(self) -> int | None:
+        group: int | None = (self.pod["spec"].get("securityContext") or {}).get("fsGroup")
+        return group
 
     def _key(self, volume: Object) -> str:
         """What tells a directory that others share; empty for one of the pod's own."""
@@ -109,7 +116,7 @@ class PodVolumes:
 
     def _owned(self, files: Files) -> Files:
         """With an fsGroup its members may read what they could not otherwise (SetVolumeOwnership)."""
-        if (self.pod["spec"].get("securityContext") or {}).get("fsGroup") is None:
+        if self._group() is None:
             return files
         return {path: (content, mode | GROUP_READS) for path, (content, mode) in files.items()}
 
@@ -120,6 +127,10 @@ class PodVolumes:
             self.mounted[name] = self.kubelet.runtime.workloads.volume("")
         self.payloads[name] = files
         self.mounted[name].publish(files, self.kubelet.clock.now)
+
+    def read(self, name: str, path: str) -> bytes:
+        """A file of a volume. Raises LookupError for no such volume, OSError for no such file."""
+        return self.mounted[name].read(path)
 
     def mounts(self, container: Object, variables: Mapping[str, str]) -> list[Mount]:
         """The mounts of one container."""

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.network.resolver import is_address
+from seatrial.sim.nodes.capabilities import ALL as ALL_CAPABILITIES
 from seatrial.sim.nodeshell import files
 from seatrial.sim.nodeshell.commands import PROGRAMS
 from seatrial.sim.nodeshell.processes import processes
@@ -18,6 +19,7 @@ from seatrial.sim.workloads.catalogue import Image
 from seatrial.sim.workloads.container import WRITTEN_BYTES, Container
 from seatrial.sim.workloads.filesystem import Link
 from seatrial.sim.workloads.net import Ports
+from seatrial.sim.workloads.pids import Namespace
 from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.world import COMMANDS, World
 
@@ -92,6 +94,9 @@ class HostWorld:
         found = self._programs.get(name) or PROGRAMS.get(name) or COMMANDS.get(name)
         return found if found is not None else self._world.program(name, image)
 
+    def namespace(self, config: Any) -> Namespace:
+        return Namespace()
+
     def usage(self, container: Container) -> tuple[int, int]:
         return 0, sum(proc.memory for proc in container.processes.values())
 
@@ -112,11 +117,11 @@ class Userland(Container):
             name="", image=image_of(site.world, site.programs), argv=None, args=None, env={}, working_dir="/root",
             mounts=[], sandbox=network, user="0", stdin=False, tty=False, ports=(), memory_limit=None,
             read_only_root=False, termination_message_path="/dev/termination-log", fallback_to_logs=False,
-            no_new_privs=False,
+            no_new_privs=False, target="", groups=(), capabilities=ALL_CAPABILITIES,
         )  # fmt: skip
         super().__init__(world, config, lambda _: None)  # type: ignore[arg-type]
         self.name = machine.name
-        self._next_pid = 20_000
+        self.namespace.next_pid = 20_000
         self._looking = False
         self._written = False
         self._watched: list[tuple[Callable[[], Any], Callable[[], None], list[Any]]] = []

@@ -50,7 +50,9 @@ class Image:
 
     def __init__(self, reference: str, row: Mapping[str, Any], base: Mapping[str, Any], programs: Dir) -> None:
         self.reference = reference
-        repository = reference.partition("@")[0].rpartition(":")[0] or reference
+        bare = reference.partition("@")[0]
+        repository = bare.rpartition(":")[0] or reference
+        self.tag: str = bare.rpartition(":")[2] if ":" in bare.rpartition("/")[2] else "latest"
         salt = f"{row.get('build', repository)}:{row.get('size_mb', 0)}:{reference if not row.get('shared') else ''}"
         self.image_id = f"sha256:{hashlib.sha256(salt.encode()).hexdigest()}"
         self.size_bytes = int(row.get("size_bytes") or row.get("size_mb", 50) * MI)
@@ -140,6 +142,7 @@ class Catalogue:
         self.bases: dict[str, Any] = {**data["bases"], **more.get("bases", {})}
         self.images: dict[str, Any] = {**data["images"], **more.get("images", {})}
         self.services: dict[str, Any] = {**data["services"], **more.get("services", {})}
+        self.packages: dict[str, list[str]] = {**data["packages"], **more.get("packages", {})}
         self.official: frozenset[str] = frozenset(data["official"])
         self._made: dict[str, Image] = {}
         self._programs: dict[str, Dir] = {}

@@ -14,11 +14,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.sim.kernel.clock import Signal
-from seatrial.sim.workloads import cgroup, etc
+from seatrial.sim.workloads import cgroup, etc, procfs
 from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure, space_of
 from seatrial.sim.workloads.log import Log
 from seatrial.sim.workloads.net import ports_of
-from seatrial.sim.workloads.process import NULL, Null, Pipe, Proc, Sink, Stream
+from seatrial.sim.workloads.pids import MAIN_IDS, Namespace
+from seatrial.sim.workloads.process import NULL, SET_UID, Null, Pipe, Proc, Sink, Stream, running_as
 from seatrial.sim.workloads.queueing import Queue, Taken
 from seatrial.sim.workloads.session import Attachment, Session, Terminal, interrupt
 from seatrial.sim.workloads.undescribed import main_program
@@ -26,28 +27,16 @@ from seatrial.sim.workloads.undescribed import main_program
 if TYPE_CHECKING:
     from seatrial.sim.workloads.world import World
 
-MAIN_IDS, EXEC_IDS = 7, 6
-"""Process ids that runc's threads use up when it starts the first process, and each further one."""
+EXEC_IDS = 6
+"""Process ids that runc's threads use up when it starts a further process."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROGRAM_ROOTS = ("/usr/", "/sbin/", "/bin/")
 EXHAUST_BYTES_PER_S = 400 * 1024 * 1024
 """How fast a program fills memory that reads without end."""
 NODE_MEMORY = 4 * 1024**3
-SET_UID = 0o4000
-"""The bit of a file's mode."""
 OOM_STATUS, ERROR_STATUS = 137, 126
 NOTABLE_BYTES = WRITTEN_BYTES = 1024 * 1024
 """A change of memory that the kubelet is told of."""
-
-
-def _as(uid: int, program: Callable[[Proc], Any]) -> Callable[[Proc], Any]:
-    """A set-uid program: it runs as its owner."""
-
-    def run(proc: Proc) -> Any:
-        proc.uid = uid
-        return program(proc)
-
-    return run
 
 
 class Ended(NamedTuple):
@@ -61,9 +50,9 @@ class Container:
     """One container (cri.Process)."""
 
     __slots__ = (
-        "_attached", "_covered", "_measured", "_next_pid", "_on_exit", "_out", "_queue", "_rest", "_rng",
-        "behaviour_memory", "changed", "clock", "config", "domain", "ended_us", "fs", "gid",
-        "hostname", "image", "log", "name", "oom", "processes", "request_bytes", "requests", "sandbox", "started_us",
+        "_attached", "_covered", "_measured", "_on_exit", "_out", "_queue", "_rest", "_rng", "behaviour_memory",
+        "changed", "clock", "config", "domain", "ended_us", "fs", "gid", "hostname", "image", "log", "main", "name",
+        "namespace", "oom", "processes", "request_bytes", "requests", "sandbox", "started_us",
         "stdin", "terminal", "uid", "user", "users", "world",
     )  # fmt: skip
 
@@ -81,7 +70,12 @@ class Container:
         self.users: dict[int, str] = self.image.users
         self.behaviour_memory: int = self.image.memory
         self.uid, self.gid, self.user = self._identity(config.user or self.image.user)
+        self.fs.owner = self.uid, self.gid
         self.processes: dict[int, Proc] = {}
+        """The container's own, by number."""
+        self.main: Proc | None = None
+        self.namespace: Namespace = world.namespace(config)
+        """Where its processes are numbered, and seen by others."""
         self._measured = (-1, (0, 0))
         """What was in the own layer after so many changes."""
         self.changed = Signal(self.clock)
@@ -97,7 +91,6 @@ class Container:
         self.request_bytes = 0
         """Memory that each request under way takes."""
         self._queue: Queue | None = None
-        self._next_pid = 1
         self._rng: Random | None = None
         self._on_exit = on_exit
         self._attached: list[Attachment] = []
@@ -135,6 +128,7 @@ class Container:
                 fs.mount(mount.path, mounted)
             except OSError as error:
                 raise OSError(error.errno, error.strerror, mount.path, None, error.filename) from None
+        fs.mounts.setdefault(procfs.PLACE, Mounted(partial(procfs.Processes, self), True, "proc", "proc"))
         if cgroup.PLACE not in fs.mounts:
             fs.mounts[cgroup.PLACE] = Mounted(self._cgroup, not self.config.privileged, "cgroup", "cgroup2")
         for path in etc.FILES:
@@ -167,9 +161,13 @@ class Container:
             self.fs.make_dir(cwd, parents=True)
         program = main_program(self, argv, env, cwd)
         fds = self._main_fds()
-        proc = self._spawn(argv, env, cwd, fds, None)
-        self._next_pid = 1 + MAIN_IDS
+        if self.sandbox.share_processes:
+            self.namespace.begin_with_pause(self)
+        proc = self.main = self._spawn(argv, env, cwd, fds, None)
+        self.namespace.next_pid = proc.pid + (MAIN_IDS if proc.pid == 1 else EXEC_IDS)
         proc.on_exit.append(self._main_ended)
+        for mount in config.mounts:
+            mount.volume.followers.append(self.changed)
         self.fs.read_only = config.read_only_root
         if self.terminal is not None:
             self.terminal.interrupted = partial(interrupt, proc)
@@ -233,7 +231,7 @@ class Container:
         assert isinstance(node, File)
         if node.program:
             program = self.world.program(node.program, self.image)
-            return _as(node.uid, program) if node.mode & SET_UID and not self.config.no_new_privs else program
+            return running_as(node.uid, program) if node.mode & SET_UID and not self.config.no_new_privs else program
         return self._script(node.read(), at)
 
     def _script(self, data: bytes, path: str) -> Callable[[Proc], Any]:
@@ -257,8 +255,9 @@ class Container:
     def _spawn(
         self, argv: list[str], env: dict[str, str], cwd: str, fds: dict[int, Stream], parent: Proc | None
     ) -> Proc:
-        proc = Proc(self, self._next_pid, parent, argv, env, cwd, fds)
-        self._next_pid += 1
+        self.namespace.join(self)
+        proc = Proc(self, self.namespace.next_pid, parent, argv, env, cwd, fds)
+        self.namespace.next_pid += 1
         self.processes[proc.pid] = proc
         return proc
 
@@ -285,9 +284,8 @@ class Container:
         if name == "KILL":
             self._kill_all(OOM_STATUS)
             return
-        main = self.processes.get(1)
-        if main is not None:
-            main.signal(name)
+        if self.main is not None:
+            self.main.signal(name)
 
     def _kill_all(self, status: int) -> None:
         for pid in sorted(self.processes, reverse=True):
@@ -295,9 +293,13 @@ class Container:
             if proc is not None:
                 proc.kill(status)
 
+    def groups_of(self, proc: Proc) -> list[int]:
+        """The groups of a process, its own among them."""
+        return sorted({proc.gid, *self.config.groups})
+
     def process(self, pid: int) -> Any:
         """What can be signalled under a number; None when there is no such process."""
-        return self.processes.get(pid)
+        return self.namespace.process(pid)
 
     def reap(self, proc: Proc) -> None:
         """A process ended."""
@@ -305,6 +307,9 @@ class Container:
 
     def _main_ended(self, status: int) -> None:
         self._kill_all(OOM_STATUS)
+        self.namespace.leave(self)
+        for mount in self.config.mounts:
+            mount.volume.followers.remove(self.changed)
         self.log.finish()
         self.ended_us = self.clock.now
         for attachment in self._attached:
@@ -354,10 +359,10 @@ class Container:
         """Starts a process beside the main one. Raises FileNotFoundError(argv[0])."""
         env = {"PATH": PATH, "HOSTNAME": self.hostname, **self.image.env, **self.config.env, "HOME": self._home()}
         cwd = self.config.working_dir or self.image.working_dir
-        pid = self._next_pid
-        self._next_pid += EXEC_IDS
+        pid = self.namespace.next_pid
+        self.namespace.next_pid += EXEC_IDS
         program = self._program_or_missing(argv[0], env, cwd)
-        after, self._next_pid = self._next_pid, pid
+        after, self.namespace.next_pid = self.namespace.next_pid, pid
         terminal = Terminal(self.clock, on_output, stdin) if tty else None
         if tty:
             env.setdefault("TERM", "xterm")
@@ -374,7 +379,7 @@ class Container:
         if source is not None:
             source.opened(True)
         proc = self._spawn(argv, env, cwd, fds, None)
-        self._next_pid = after
+        self.namespace.next_pid = after
         proc.on_exit.append(on_exit)
         session = Session(proc, source, terminal)
         proc.run_later(program)

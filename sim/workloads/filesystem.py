@@ -10,9 +10,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 DIR_MODE, FILE_MODE, EXEC_MODE = 0o755, 0o644, 0o755
+SET_GID = 0o2000
+"""The bit of a directory's mode that hands on its group."""
 LINKS_MAX = 40
 BLOCK = 4096
 
@@ -129,6 +131,9 @@ def space_of(node: Node) -> tuple[int, int]:
     return (-(-node.size // BLOCK) * BLOCK if isinstance(node, File) else 0), 1
 
 
+New = TypeVar("New", bound=Node)
+
+
 def failure(number: int, path: str) -> OSError:
     """The OSError of an errno; Python picks the class."""
     return OSError(number, os.strerror(number), path)
@@ -176,6 +181,8 @@ class FileSystem:
         self.root: Dir = image
         self.now = now
         self.mounts: dict[str, Mounted] = {}
+        self.owner = (0, 0)
+        """User and group of what is made here; in a directory that hands on its group, that one."""
         self.read_only = False
         """Nothing outside the mounts may be written."""
         self.is_full: Callable[[], bool] = _has_room
@@ -328,8 +335,7 @@ class FileSystem:
         if node is None:
             if not create:
                 raise failure(errno.ENOENT, path)
-            node = parent.entries[name] = File(b"", FILE_MODE, self.now())
-            parent.mtime_us = self.now()
+            node = self._made(parent, name, File(b"", FILE_MODE, self.now()))
         assert isinstance(node, File)
         if truncate and not node.device:
             node.data = b""
@@ -358,15 +364,23 @@ class FileSystem:
         there, parent, name = self._target(path, cwd)
         if there is not None:
             raise failure(errno.EEXIST, path)
-        parent.entries[name] = Dir(mode, self.now())
+        self._made(parent, name, Dir(mode, self.now()))
+
+    def _made(self, parent: Dir, name: str, node: New) -> New:
+        node.uid, node.gid = self.owner
+        if parent.mode & SET_GID:
+            node.gid = parent.gid
+            node.mode |= SET_GID * isinstance(node, Dir)
+        parent.entries[name] = node
         parent.mtime_us = self.now()
+        return node
 
     def link(self, target: str, path: str, cwd: str = "/") -> None:
         """A symbolic link at ``path``."""
         node, parent, name = self._target(path, cwd, follow=False)
         if node is not None:
             raise failure(errno.EEXIST, path)
-        parent.entries[name] = Link(target, self.now())
+        self._made(parent, name, Link(target, self.now()))
 
     def put(self, path: str, node: Node, cwd: str = "/") -> None:
         """Places a node, replacing what is there."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+from seatrial.sim.kernel.clock import Signal
 from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Node
 
 
@@ -61,6 +62,8 @@ class HostPath:
         self, machine: Machine, path: str, kind: str = "", source: str = "/dev/vda1", type_: str = "ext4"
     ) -> None:
         self._machine, self._path, self._kind = machine, path, kind
+        self.followers: list[Signal] = []
+        """Not modelled: that another container writes to the machine's file is seen at the next change of one's own."""
         self.source, self.kind = source, type_
         if kind and kind not in MADE:
             self._check(self._found())

@@ -22,6 +22,8 @@ SIGNALS = {
     "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15, "CHLD": 17, "CONT": 18, "STOP": 19, "TSTP": 20,
     "WINCH": 28,
 }  # fmt: skip
+SET_UID = 0o4000
+"""The bit of a file's mode that has a program run as its owner."""
 HARMLESS = ("CHLD", "CONT", "WINCH")
 PIPE_BYTES = 65536
 
@@ -374,6 +376,16 @@ class Proc:
         while self.exit_status is None:
             yield self.ended.wait()
         return self.exit_status
+
+
+def running_as(uid: int, program: Callable[[Proc], Any]) -> Callable[[Proc], Any]:
+    """A set-uid program: it runs as its owner."""
+
+    def run(proc: Proc) -> Any:
+        proc.uid = uid
+        return program(proc)
+
+    return run
 
 
 NULL: Stream = Null()

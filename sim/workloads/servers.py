@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Mapping
+from copy import copy
+from http import HTTPStatus
 from typing import Any
 
 from seatrial.sim.kernel.clock import Signal, stamp_of
@@ -17,8 +19,13 @@ from seatrial.sim.workloads.commands.options import parsed, say
 from seatrial.sim.workloads.cost import ANNOTATION, Cost, charged, mebibytes
 from seatrial.sim.workloads.filesystem import Dir
 from seatrial.sim.workloads.http import HttpConnection
-from seatrial.sim.workloads.net import HttpRequest, HttpResponse
-from seatrial.sim.workloads.process import SIGNALS, Proc
+from seatrial.sim.workloads.net import HttpRequest, HttpResponse, ports_of
+from seatrial.sim.workloads.nginx.configuration import Refused
+from seatrial.sim.workloads.nginx.control import aside
+from seatrial.sim.workloads.nginx.site import Site, plain_root
+from seatrial.sim.workloads.process import SIGNALS, Exited, Proc
+from seatrial.sim.workloads.redis import server as redis
+from seatrial.sim.workloads.redis.cli import redis_cli
 from seatrial.sim.workloads.resting import Trace
 from seatrial.sim.workloads.undescribed import WORK_US, said
 
@@ -116,6 +123,12 @@ class Server:
         self.proc = proc
         self.service = service
         self._answer = answer
+        self.certificate: Callable[[str], tuple[str, str]] | None = None
+        """(certificate, key) for a host, of one that speaks TLS."""
+
+    def become(self, service: Service, answer: Answer) -> None:
+        """Answers otherwise from now on."""
+        self.service, self._answer = service, answer
 
     def http(self, request: HttpRequest) -> HttpResponse:
         if self._answer is None:
@@ -133,7 +146,7 @@ class Server:
         cost_ns = service.cost.cpu_us * 1000
         if self._answer is None or not container.is_swift(cost_ns):
             return None
-        if service.kind == "static" and not proc.fs.is_private(service.root):
+        if service.kind == "nginx" or (service.kind == "static" and not proc.fs.is_private(service.root)):
             return None
         if service.access_log and not container.logs(proc):
             return None
@@ -181,8 +194,11 @@ def static(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
     return HttpResponse(200, {**base, "Content-Type": kind}, data)
 
 
+PHRASES = {**{status.value: status.phrase for status in HTTPStatus}, 301: "Moved Permanently", 302: "Found"}
+
+
 def _error_page(code: int, server: str) -> bytes:
-    text = {403: "403 Forbidden", 404: "404 Not Found"}.get(code, str(code))
+    text = f"{code} {PHRASES.get(code, '')}".strip()
     foot = f"<hr><center>{server}</center>\r\n" if server else ""
     return (
         f"<html>\r\n<head><title>{text}</title></head>\r\n<body>\r\n<center><h1>{text}</h1></center>\r\n{foot}"
@@ -190,29 +206,37 @@ def _error_page(code: int, server: str) -> bytes:
     ).encode()
 
 
-def templated(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
-    """A text in which ``{hostname}``, ``{ip}``, ``{path}``, ``{client}``, ``{method}``, ``{headers}`` and
-    ``{env:NAME}`` stand for what they say."""
+def filled(proc: Proc, text: str) -> str:
+    """A text in which ``{hostname}``, ``{ip}``, ``{node}``, ``{namespace}``, ``{time}``, ``{tag}`` and ``{env:NAME}``
+    stand for what they say; the tag is the image's, without a leading v."""
     container = proc.container
-    headers = "\n".join(f"{name.lower()}={value}" for name, value in sorted(request.headers.items()))
-    text = service.body
     for name, value in {
         "{hostname}": container.hostname,
         "{ip}": container.sandbox.ip,
-        "{path}": request.path,
-        "{client}": request.client,
-        "{method}": request.method,
-        "{headers}": headers,
         "{node}": container.sandbox.host,
         "{namespace}": container.sandbox.namespace,
         "{time}": stamp_of(proc.clock.now),
+        "{tag}": container.image.tag.removeprefix("v"),
     }.items():
         text = text.replace(name, value)
     while "{env:" in text:
         before, _, rest = text.partition("{env:")
         name, _, after = rest.partition("}")
         text = before + proc.env.get(name, "") + after
-    return HttpResponse(200, {"Content-Type": "text/plain"}, text.encode())
+    return text
+
+
+def templated(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
+    """A text in which ``{path}``, ``{client}``, ``{method}`` and ``{headers}`` stand for what they say, too."""
+    text = service.body
+    for name, value in {
+        "{path}": request.path,
+        "{client}": request.client,
+        "{method}": request.method,
+        "{headers}": "\n".join(f"{name.lower()}={value}" for name, value in sorted(request.headers.items())),
+    }.items():
+        text = text.replace(name, value)
+    return HttpResponse(200, {"Content-Type": "text/plain"}, filled(proc, text).encode())
 
 
 def generic(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
@@ -231,6 +255,8 @@ KINDS: Mapping[str, Answer | None] = {
     "generic": generic,
     "tcp": None,
     "idle": None,
+    "redis": None,
+    "nginx": None,
 }
 
 
@@ -246,9 +272,77 @@ def _size(proc: Proc, service: Service) -> None:
     proc.cpu_nano = round(service.cpu_m * 1_000_000)
 
 
+def _listeners(proc: Proc, service: Service) -> Mapping[int, Any]:
+    """What listens, by port. Raises Exited for a program that does not come so far."""
+    own = LISTENERS.get(service.kind)
+    if own is not None:
+        return own(proc, service)
+    server = Server(proc, service, KINDS[service.kind])
+    ports = service.ports
+    if not ports and service.kind == "generic":
+        ports = list(proc.container.config.ports) or [80, 8080]
+    return dict.fromkeys(ports, server)
+
+
+def _redis(proc: Proc, service: Service) -> Mapping[int, Any]:
+    server = redis.Server(proc)
+    return {server.port: server}
+
+
+def _nginx(proc: Proc, service: Service) -> Mapping[int, Any]:
+    """By its configuration; where that says nothing but which files to serve, as any server of files."""
+    made: dict[int, Server] = {}
+
+    def page(code: int) -> HttpResponse:
+        headers = {"Server": service.name, "Content-Type": "text/html"}
+        return HttpResponse(code, headers, _error_page(code, service.name))
+
+    def follow(port: int, root: str | None, credentials: tuple[str, str] | None) -> None:
+        server = made.setdefault(port, Server(proc, service, static))
+        server.certificate = None if credentials is None else lambda host: credentials
+        server.become(service, lambda _, __, request: site.answer(port, request))
+        if root is not None:
+            plain = copy(service)
+            plain.kind, plain.root = "static", root
+            server.become(plain, static)
+
+    def settle() -> Mapping[int, Any]:
+        root = plain_root(site.configuration)
+        for port, credentials in (dict.fromkeys(service.ports) if root is not None else site.ports()).items():
+            follow(port, root, credentials)
+        return made
+
+    def reload(_: str) -> None:
+        known = list(made)
+        try:
+            site.reload()
+            for port, server in settle().items():
+                if port not in known:
+                    listen(proc, port, server)
+        except Refused as refusal:
+            proc.err(f"nginx: [emerg] {refusal}\n")
+        ports_of(proc.container.sandbox).rest.stir()
+
+    try:
+        site = Site(proc, page, TYPES)
+        proc.caught["HUP"] = reload
+        return settle()
+    except Refused as refusal:
+        proc.err(f"nginx: [emerg] {refusal}\n")
+        raise Exited(1) from None
+
+
+LISTENERS: Mapping[str, Callable[[Proc, Service], Mapping[int, Any]]] = {"redis": _redis, "nginx": _nginx}
+"""Kinds that say themselves where they listen."""
+ASIDE: Mapping[str, Callable[[Proc, str], int | None]] = {"nginx": aside}
+"""What a kind's program does instead, as its arguments have it."""
+
+
 def serve(proc: Proc, service: Service) -> Steps:
     """Runs a service until it is told to stop."""
     container = proc.container
+    if service.kind in ASIDE and (status := ASIDE[service.kind](proc, service.name)) is not None:
+        return status
     if container.sandbox.annotations:
         service = service.annotated(container.sandbox.annotations, container.config.name)
     for group in service.requires:
@@ -260,13 +354,9 @@ def serve(proc: Proc, service: Service) -> Steps:
         _heed(proc, service)
     yield proc.clock.sleep(service.start_ms * MS)
     for line in service.log:
-        proc.out(line + "\n")
-    server = Server(proc, service, KINDS[service.kind])
-    ports = service.ports
-    if not ports and service.kind == "generic":
-        ports = list(container.config.ports) or [80, 8080]
-    for port in ports:
-        listen(proc, port, server)
+        proc.out(filled(proc, line) + "\n")
+    for port, listener in _listeners(proc, service).items():
+        listen(proc, port, listener)
     container.world.memory_changed(container)
     limit = container.config.memory_limit
     if limit is not None and proc.memory > limit:
@@ -327,18 +417,20 @@ def httpd(proc: Proc) -> Steps | int:
 
 
 def stress(proc: Proc) -> Steps:
-    """stress and stress-ng: --cpu n, --vm n --vm-bytes size, --timeout t"""
+    """stress and stress-ng: --cpu n, --vm n --vm-bytes size, --timeout t; vish/stress: -cpus n, -mem-total size"""
     from seatrial.sim.workloads.commands.system import duration_us
     from seatrial.sim.workloads.commands.text import size_of
 
     words = " ".join(proc.argv[1:]).replace("=", " ").split()
     values = dict(zip(words, [*words[1:], ""], strict=True))
-    workers = int(values.get("--cpu") or values.get("-c") or 0)
-    vms = int(values.get("--vm") or values.get("-m") or 0)
-    size = size_of(values.get("--vm-bytes", "256M")) if vms else 0
+    workers = int(values.get("--cpu") or values.get("-c") or values.get("-cpus") or 0)
+    vms = int(values.get("--vm") or values.get("-m") or "-mem-total" in values)
+    size = size_of(values.get("--vm-bytes") or values.get("-mem-total", "256M").removesuffix("i")) if vms else 0
     limit_us = duration_us(values.get("--timeout") or values.get("-t") or "")
     proc.out(f"stress: info: [{proc.pid}] dispatching hogs: {workers} cpu, 0 io, {vms} vm, 0 hdd\n")
-    proc.cpu_nano = (workers + vms) * 1_000_000_000
+    # Who allocates once, and holds it, works no more.
+    resting = "-mem-total" in values or "--vm-hang" in values
+    proc.cpu_nano = (workers + (0 if resting else vms)) * 1_000_000_000
     proc.memory += vms * size
     proc.container.world.memory_changed(proc.container)
     limit = proc.container.config.memory_limit
@@ -357,4 +449,5 @@ COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "stress": stress,
     "stress-ng": stress,
     "agnhost": agnhost,
+    "redis-cli": redis_cli,
 }

@@ -7,10 +7,11 @@ the terminal into raw mode.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from seatrial.sim.workloads.process import Pipe, Proc, Sink
+from seatrial.sim.workloads.process import BrokenPipe, Pipe, Proc, Sink
 
 if TYPE_CHECKING:
     from seatrial.sim.workloads.container import Container
@@ -94,10 +95,12 @@ class Session:
             terminal.interrupted = partial(interrupt, proc)
 
     def write_stdin(self, data: bytes) -> None:
-        if self._terminal is not None:
-            self._terminal.typed(data)
-        elif self._source is not None:
-            self._source.write(data)
+        # What comes when nobody reads any more is lost, as it is on its way to a process that has ended.
+        with suppress(BrokenPipe):
+            if self._terminal is not None:
+                self._terminal.typed(data)
+            elif self._source is not None:
+                self._source.write(data)
 
     def close_stdin(self) -> None:
         if self._closed:

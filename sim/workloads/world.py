@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from seatrial.sim.apiserver.wiring import Wiring
-from seatrial.sim.kernel.clock import stamp_of
+from seatrial.sim.kernel.clock import Signal, stamp_of
 from seatrial.sim.workloads import servers
 from seatrial.sim.workloads.catalogue import Catalogue, Image, NoSuchImage
 from seatrial.sim.workloads.commands import (
@@ -24,19 +24,26 @@ from seatrial.sim.workloads.commands import (
     grep,
     listing,
     network,
+    packages,
+    perl,
+    processes,
     resolving,
     sed,
     system,
     text,
 )
 from seatrial.sim.workloads.container import Container, Ended
-from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Link, Node, space_of
+from seatrial.sim.workloads.filesystem import SET_GID, Dir, File, FileSystem, Link, Node, space_of
 from seatrial.sim.workloads.hostpath import HostPath, Machine
 from seatrial.sim.workloads.net import Direct, HttpRequest, Listener, Network, Ports, dialled, ports_of
+from seatrial.sim.workloads.pids import Namespace, namespace_of
 from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.resting import Resting, Trace
 
-MODULES = (text, expressions, grep, files, listing, finding, archives, system, network, resolving, servers, sed, awk)
+MODULES = (
+    text, expressions, grep, files, listing, finding, archives, system, network, packages, perl, processes,
+    resolving, servers, sed, awk,
+)  # fmt: skip
 COMMANDS: Mapping[str, Callable[[Proc], Any]] = {
     name: command for module in MODULES for name, command in module.COMMANDS.items()
 }
@@ -48,17 +55,27 @@ TIMEOUT_US = 1_000_000
 EXCEEDED = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
 
+def _give(node: Node, group: int) -> None:
+    node.gid = group
+    if isinstance(node, Dir):
+        node.mode |= SET_GID | 0o770
+        for below in node.entries.values():
+            _give(below, group)
+    elif isinstance(node, File):
+        node.mode |= 0o660
+
+
 class Directory:
     """A volume: a directory that outlives containers (cri.Volume). What is published is written once somebody looks."""
 
-    __slots__ = ("_node", "_published", "kind", "source")
-    changed = None
-    """Nobody has to be told of what is written here."""
+    __slots__ = ("_node", "_published", "followers", "kind", "source")
 
     def __init__(self, now: int, key: str) -> None:
         self._node = Dir(0o777 if not key else 0o755, now)
         self._published: list[tuple[Mapping[str, tuple[Any, int]], int]] | None = []
         """None once somebody has looked."""
+        self.followers: list[Signal] = []
+        """Fired when something is written: who follows a file may be in another container than who writes it."""
         self.source = key or "tmpfs"
         self.kind = "nfs4" if key.startswith("nfs/") else "tmpfs" if not key else "ext4"
 
@@ -68,6 +85,16 @@ class Directory:
         for contents, now in published or ():
             self._write(contents, now)
         return self._node
+
+    def give(self, group: int) -> None:
+        """To a group, whose members may then write here and own what is made (SetVolumeOwnership)."""
+        if self._node.gid != group:
+            _give(self.tree(), group)
+
+    def changed(self) -> None:
+        """Something was written to it."""
+        for signal in self.followers:
+            signal.fire()
 
     def publish(self, contents: Mapping[str, tuple[Any, int]], now: int) -> None:
         """Replaces the contents at once."""
@@ -101,10 +128,15 @@ class Directory:
         for top in tops:
             if top not in entries:
                 entries[top] = Link(f"..data/{top}", now)
+        self.changed()
 
     def written(self) -> tuple[int, int]:
         """Bytes and inodes."""
         return space_of(self.tree())
+
+    def read(self, path: str) -> bytes:
+        """A file's contents. Raises OSError."""
+        return FileSystem(self.tree(), lambda: 0).read(f"/{path}")
 
     def below(self, path: str) -> Node:
         """What a subPath means: a file or directory inside, made when it is not there."""
@@ -127,6 +159,7 @@ class ImageTree:
     source = kind = "overlay"
 
     def __init__(self, root: Dir) -> None:
+        self.followers: list[Signal] = []
         self._root = root
         self._files = FileSystem(root, lambda: 0)
 
@@ -166,6 +199,8 @@ class World:
         self.programs: dict[str, Callable[[Proc], Any]] = {}
         """Programs that the composition root brings along; they come before the catalogue's."""
         self._named: dict[tuple[str, str], Any] = {}
+        self._namespaces: dict[str, dict[str, Namespace]] = {}
+        """PID namespaces, by pod and the container that began them."""
         self._machines: dict[str, Ports] = {}
         """What pods on the machines' own network listen on, by machine."""
 
@@ -214,6 +249,10 @@ class World:
         container.start()
         return container
 
+    def namespace(self, config: Any) -> Namespace:
+        """The PID namespace in which a container is to start."""
+        return namespace_of(self._namespaces.setdefault(config.sandbox.uid, {}), config)
+
     def on_memory(self, host: str, call: Callable[[], None]) -> None:
         """Calls back whenever what runs on a host uses much more or less memory."""
         self._memory[host] = call
@@ -241,6 +280,7 @@ class World:
             del self._named[key]
         if self.sandboxes.get(address) is sandbox:
             del self.sandboxes[address]
+        self._namespaces.pop(sandbox.uid, None)
         sandbox.shared = None
 
     def program(self, name: str, image: Image) -> Callable[[Proc], Any]:
@@ -257,6 +297,10 @@ class World:
         if service is None:
             service = self._services[name] = servers.Service(self.catalogue.services[name])
         return lambda proc: servers.serve(proc, service)
+
+    def has_program(self, name: str) -> bool:
+        """Whether anything is known under a program's name."""
+        return name in self.programs or name in COMMANDS or name in self.catalogue.services
 
     def usage(self, container: Container) -> tuple[int, int]:
         """(nanocores, bytes) that a container uses now."""

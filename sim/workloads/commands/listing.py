@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from seatrial.sim.kernel.clock import stamp_of
+from seatrial.sim.workloads import procfs
 from seatrial.sim.workloads.commands.options import each, parsed, say
-from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
+from seatrial.sim.workloads.filesystem import SET_GID, Dir, File, Link, Node
 from seatrial.sim.workloads.process import Proc
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -16,7 +17,10 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 BITS = "rwxrwxrwx"
 
 
-WITHOUT_BLOCKS = ("cgroup2",)
+WITHOUT_BLOCKS = (
+    "proc",
+    "cgroup2",
+)
 """File systems that df does not show."""
 ROOT_BLOCKS = 51_290_592
 """1K blocks of a node's disk, as df shows it."""
@@ -33,7 +37,10 @@ def mode_text(node: Node) -> str:
     if isinstance(node, File) and node.device:
         kind = "c"
     text = "".join(bit if node.mode >> (8 - at) & 1 else "-" for at, bit in enumerate(BITS))
-    return kind + (text[:-1] + "t" if node.mode & 0o1000 else text)
+    for bit, at, mark in ((0o4000, 2, "s"), (SET_GID, 5, "s"), (0o1000, 8, "t")):
+        if node.mode & bit:
+            text = text[:at] + (mark if text[at] == "x" else mark.upper()) + text[at + 1 :]
+    return kind + text
 
 
 def size(node: Node) -> int:
@@ -78,8 +85,7 @@ def _directory(proc: Proc, path: str, options: Mapping[str, str]) -> None:
     entries = proc.fs.directory(path, proc.cwd)
     shown = [(name, node) for name, node in entries.items() if "a" in options or "A" in options or name[0] != "."]
     if "a" in options:
-        own = proc.fs.find(path, proc.cwd)
-        shown += [(".", own), ("..", own)]
+        shown += [(name, proc.fs.find(f"{path}/{name}", proc.cwd)) for name in (".", "..")]
     if "t" in options:
         shown.sort(key=lambda entry: (-entry[1].mtime_us, entry[0]))
     elif "S" in options:
@@ -194,6 +200,8 @@ def mount(proc: Proc) -> int:
         ("proc", "/proc", "proc", "rw,nosuid,nodev,noexec,relatime"),
     ]
     for at, mounted in proc.fs.mounts.items():
+        if at == procfs.PLACE:
+            continue
         rows.append((mounted.source, at, mounted.kind, f"{'ro' if mounted.read_only else 'rw'},relatime"))
     kinds = options["t"].split(",") if "t" in options else [kind for _, _, kind, _ in rows]
     proc.out("".join(f"{source} on {at} type {kind} ({how})\n" for source, at, kind, how in rows if kind in kinds))

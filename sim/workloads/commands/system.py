@@ -9,8 +9,7 @@ from typing import Any
 
 from seatrial.sim.kernel.clock import TIMEOUT
 from seatrial.sim.workloads.commands.options import parsed, say
-from seatrial.sim.workloads.process import SIGNALS, Proc
-from seatrial.sim.workloads.shell.builtins import kill as send_signal
+from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.shell.conditions import TestProblem, evaluate
 from seatrial.sim.workloads.shell.interpreter import Shell
 from seatrial.sim.workloads.shell.parser import is_incomplete
@@ -78,55 +77,6 @@ def printenv(proc: Proc) -> int:
     return missing
 
 
-def ps(proc: Proc) -> int:
-    proc.out("PID   USER     COMMAND\n")
-    for pid, other in sorted(proc.container.processes.items()):
-        proc.out(f"{pid:5d} {other.user:<8} {' '.join(other.argv)}\n")
-    return 0
-
-
-def pgrep(proc: Proc) -> int:
-    options, operands = parsed(proc, "fxlov")
-    found = [
-        (pid, other)
-        for pid, other in sorted(proc.container.processes.items())
-        if other is not proc
-        and operands
-        and re.search(operands[0], " ".join(other.argv) if "f" in options else other.argv[0])
-    ]
-    for pid, _ in found:
-        proc.out(f"{pid}\n")
-    return int(not found)
-
-
-def pidof(proc: Proc) -> int:
-    found = [
-        str(pid)
-        for pid, other in sorted(proc.container.processes.items(), reverse=True)
-        if other.argv and other.argv[0].rpartition("/")[2] in proc.argv[1:]
-    ]
-    if found:
-        proc.out(" ".join(found) + "\n")
-    return int(not found)
-
-
-def kill(proc: Proc) -> int:
-    return send_signal(proc, proc.argv, lambda text: proc.err(text + "\n"))
-
-
-def killall(proc: Proc) -> int:
-    """killall and pkill"""
-    words = [word for word in proc.argv[1:] if not word.startswith("-")]
-    signal = next((word[1:].removeprefix("SIG") for word in proc.argv[1:] if word.startswith("-")), "TERM")
-    name = next((name for name, number in SIGNALS.items() if signal in (name, str(number))), "TERM")
-    hit = False
-    for other in list(proc.container.processes.values()):
-        if other is not proc and any(word in " ".join(other.argv) for word in words):
-            other.signal(name)
-            hit = True
-    return int(not hit)
-
-
 def date(proc: Proc) -> int:
     options, operands = parsed(proc, "uRI", "ds")
     seconds = proc.clock.now / 1_000_000
@@ -164,12 +114,19 @@ def id_(proc: Proc) -> int:
     user, group = users.get(proc.uid, ""), users.get(proc.gid, "")
     if "u" in options:
         proc.out(f"{(user or proc.uid) if 'n' in options else proc.uid}\n")
-    elif "g" in options or "G" in options:
+    elif "g" in options:
         proc.out(f"{(group or proc.gid) if 'n' in options else proc.gid}\n")
+    elif "G" in options:
+        numbers = proc.container.groups_of(proc)
+        proc.out(" ".join(users.get(each, str(each)) if "n" in options else str(each) for each in numbers) + "\n")
     else:
-        shown = f"gid={proc.gid}" + (f"({group})" if group else "")
-        proc.out(f"uid={proc.uid}" + (f"({user})" if user else "") + f" {shown} {shown.replace('gid', 'groups')}\n")
+        groups = ",".join(_named(each, users.get(each, "")) for each in proc.container.groups_of(proc))
+        proc.out(f"uid={_named(proc.uid, user)} gid={_named(proc.gid, group)} groups={groups}\n")
     return 0
+
+
+def _named(number: int, name: str) -> str:
+    return f"{number}({name})" if name else str(number)
 
 
 def sysctl(proc: Proc) -> int:
@@ -425,8 +382,7 @@ SYSCTLS = {
 }
 """Kernel parameters of a pod that sets none."""
 COMMANDS: dict[str, Callable[[Proc], Any]] = {
-    "sleep": sleep, "env": env, "printenv": printenv, "ps": ps, "pgrep": pgrep, "pidof": pidof, "kill": kill,
-    "killall": killall, "pkill": killall, "date": date, "hostname": hostname, "id": id_, "whoami": whoami,
+    "sleep": sleep, "env": env, "printenv": printenv, "date": date, "hostname": hostname, "id": id_, "whoami": whoami,
     "uname": uname, "free": free, "uptime": uptime, "nproc": nproc, "timeout": timeout, "which": which, "true": true,
     "false": false, "test": test, "[": test, "pwd": pwd, "tty": tty, "nohup": nohup, "setsid": nohup, "watch": watch,
     "clear": clear, "effective-uid": effective_uid, "sh": shell, "ash": shell, "bash": shell, "dash": shell,

@@ -146,7 +146,9 @@ def tail(proc: Proc) -> Steps:
         if len(found) > 1 and "q" not in options:
             proc.out(("\n" if index else "") + f"==> {path} <==\n")
         yield from proc.pour(_tail_of(data, options))
-    if ("f" in options or "F" in options) and paths and found:
+    if "F" in options and paths:
+        return (yield from _follow(proc, paths))
+    if "f" in options and paths and found:
         return (yield from _follow(proc, [path for path, _ in found]))
     return status
 
@@ -164,14 +166,16 @@ def _tail_of(data: bytes, options: Mapping[str, str]) -> bytes:
 
 
 def _follow(proc: Proc, paths: list[str]) -> Steps:
-    """Waits for more, looking once a second as busybox does, whenever the file system changed."""
-    sizes: dict[str, int] = {}
-    for path in paths:
-        sizes[path] = len(proc.fs.read(path, proc.cwd)) if proc.fs.exists(path, proc.cwd) else 0
+    """Waits for more, looking once a second as busybox does, whenever the file system changed; what is not there may
+    come."""
+    sizes = {path: len(proc.fs.read(path, proc.cwd)) for path in paths if proc.fs.exists(path, proc.cwd)}
     while True:
         for path in paths:
             if not proc.fs.exists(path, proc.cwd):
                 continue
+            if path not in sizes:
+                say(proc, f"{path} has appeared; following end of new file")
+                sizes[path] = 0
             data = proc.fs.read(path, proc.cwd)
             if len(data) < sizes[path]:
                 sizes[path] = 0

@@ -138,6 +138,7 @@ def _unset(shell: Shell, words: list[str]) -> int:
             shell.functions.pop(name, None)
         else:
             shell.variables.pop(name, None)
+            shell.arrays.pop(name, None)
             shell.exported.pop(name, None)
     return 0
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 from typing import Any
 
+from seatrial.sim.workloads.shell import arrays
 from seatrial.sim.workloads.shell.conditions import evaluate as holds
 from seatrial.sim.workloads.shell.interpreter import Loop, Shell, steps
 from seatrial.sim.workloads.shell.patterns import matches
@@ -107,11 +109,13 @@ def test(shell: Shell, command: Test, tail: bool) -> Steps:
     words: list[str] = []
     for word in command.words:
         after_match = words and words[-1] in ("==", "=", "!=")
-        if len(word) == 1 and type(word[0]) is Literal and not word[0].quoted:
+        if words and words[-1] == "=~":
+            words.append((yield from shell.expansion.pattern(word, re.escape)))
+        elif len(word) == 1 and type(word[0]) is Literal and not word[0].quoted:
             words.append(word[0].text)
         else:
             words.append((yield from (shell.expansion.pattern(word) if after_match else shell.expansion.text(word))))
-    return 0 if holds(shell.proc, words, patterns=True) else 1
+    return 0 if holds(shell.proc, words, lambda found: arrays.keep(shell, arrays.MATCH, found)) else 1
 
 
 def evaluate(shell: Shell, command: Evaluate, tail: bool) -> Steps:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from seatrial.sim.workloads.commands.grep import extended
 from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
 from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.shell import patterns as shell_patterns
+
+Matched = Callable[[list[str]], None]
 
 
 class TestProblem(Exception):
@@ -80,13 +83,14 @@ PATTERNS: dict[str, Callable[[str, str], bool]] = {
     "=": shell_patterns.matches,
     "==": shell_patterns.matches,
     "!=": lambda text, pattern: not shell_patterns.matches(text, pattern),
-    "=~": lambda text, pattern: re.search(pattern, text) is not None,
 }
 
 
 class _Expression:
-    def __init__(self, proc: Proc, words: list[str], patterns: bool) -> None:
+    def __init__(self, proc: Proc, words: list[str], matched: Matched | None) -> None:
         self._proc = proc
+        self._matched = matched
+        patterns = matched is not None
         self._words = words
         self._at = 0
         self._patterns = patterns
@@ -127,6 +131,9 @@ class _Expression:
         if first is None:
             raise TestProblem("argument expected")
         if operator is not None and second is not None:
+            if operator == "=~" and self._matched is not None:
+                self._at += 3
+                return self._matches(first, second, self._matched)
             if self._patterns and operator in PATTERNS:
                 self._at += 3
                 return PATTERNS[operator](first, second)
@@ -146,7 +153,17 @@ class _Expression:
         self._at += 1
         return bool(first)
 
+    @staticmethod
+    def _matches(text: str, pattern: str, matched: Matched) -> bool:
+        try:
+            found = re.search(extended(pattern), text)
+        except re.error:
+            raise TestProblem(f"{pattern}: bad regular expression") from None
+        matched([] if found is None else [found.group(), *(group or "" for group in found.groups())])
+        return found is not None
 
-def evaluate(proc: Proc, words: list[str], patterns: bool = False) -> bool:
-    """The value of an expression. Raises TestProblem."""
-    return bool(words) and _Expression(proc, words, patterns).whole()
+
+def evaluate(proc: Proc, words: list[str], matched: Matched | None = None) -> bool:
+    """The value of an expression. ``matched``: the expression is one of ``[[``, whose patterns and regular expressions
+    count; it is told what a regular expression matched, with its groups. Raises TestProblem."""
+    return bool(words) and _Expression(proc, words, matched).whole()

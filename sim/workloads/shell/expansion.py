@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from seatrial.sim.workloads.shell import patterns
+from seatrial.sim.workloads.shell import arrays, patterns
 from seatrial.sim.workloads.shell.arithmetic import ArithmeticProblem, Evaluator
 from seatrial.sim.workloads.shell.syntax import Arithmetic, Literal, Parameter, Substitution, Word
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 Steps = Generator[Any, Any, Any]
 Field = list[tuple[str, bool]]
 """Pieces of text, each quoted or not."""
+CASES: dict[str, Callable[[str], str]] = {
+    "^^": str.upper,
+    ",,": str.lower,
+    "^": lambda text: text[:1].upper() + text[1:],
+    ",": lambda text: text[:1].lower() + text[1:],
+}
 
 
 class ShellProblem(Exception):
@@ -71,17 +77,17 @@ class Expansion:
                 parts.append(" ".join(values))
         return "".join(parts)
 
-    def pattern(self, word: Word) -> Steps:
+    def pattern(self, word: Word, escape: Callable[[str], str] = patterns.escape) -> Steps:
         """One word as a pattern: quoted text stands for itself."""
         parts: list[str] = []
         for index, part in enumerate(word):
             if type(part) is Literal:
                 text = self._tilde(part, index)
-                parts.append(patterns.escape(text) if part.quoted else text)
+                parts.append(escape(text) if part.quoted else text)
             else:
                 values = yield from self._values(part)
                 text = " ".join(values)
-                parts.append(patterns.escape(text) if part.quoted else text)
+                parts.append(escape(text) if part.quoted else text)
         return "".join(parts)
 
     def arithmetic(self, word: Word) -> Steps:
@@ -113,6 +119,8 @@ class Expansion:
 
     def _parameter(self, part: Parameter) -> Steps:
         shell, name, operator = self.shell, part.name, part.operator
+        if part.at is not None or operator == "keys":
+            return (yield from self._element(part))
         if name in ("@", "*") and not operator:
             if name == "*" and part.quoted:
                 separator = shell.get("IFS")
@@ -128,6 +136,28 @@ class Expansion:
         if operator == "length":
             return [str(len(shell.arguments) if name in ("@", "*") else len(value or ""))]
         return (yield from self._operated(part, value))
+
+    def _element(self, part: Parameter) -> Steps:
+        """An element of an array, or each; ``${!name}`` without an index is the variable of that name."""
+        shell, operator = self.shell, part.operator
+        if part.at is None:
+            return [shell.parameter(shell.get(part.name) or "") or ""]
+        found = yield from arrays.values_of(shell, part)
+        if not isinstance(found, list):
+            if operator == "length":
+                return [str(len(found or ""))]
+            return [found or ""] if operator in ("", "keys") else (yield from self._operated(part, found))
+        if operator == "length":
+            return [str(len(found))]
+        if operator == ":":
+            begin, _, length = (yield from self.text(part.word)).partition(":")
+            found = found[int(begin or 0) :][: int(length) if length else None]
+        elif operator not in ("", "keys"):
+            if operator[-1] in "-=?+":
+                return found or (yield from self._operated(part, None))
+            for at, value in enumerate(found):
+                found[at] = yield from self._changed(part, value)
+        return [" ".join(found)] if part.quoted and part.at[0].text == "*" else found
 
     def _operated(self, part: Parameter, value: str | None) -> Steps:
         operator = part.operator
@@ -159,6 +189,8 @@ class Expansion:
             pattern, _, replacement = whole.partition("/")
             regex = re.compile(patterns.compiled(pattern).pattern, re.DOTALL)
             return regex.sub(lambda _: replacement, value, count=0 if operator == "//" else 1)
+        if operator in CASES:
+            return CASES[operator](value)
         text = yield from self.text(part.word)
         offset, _, length = text.partition(":")
         try:
@@ -173,7 +205,7 @@ class Expansion:
 
     @staticmethod
     def _join_quoted(made: list[Field], current: Field | None, values: list[str], part: Any) -> Field | None:
-        if type(part) is Parameter and part.name == "@" and not part.operator:
+        if arrays.spreads(part):
             for index, value in enumerate(values):
                 if index and current is not None:
                     made.append(current)

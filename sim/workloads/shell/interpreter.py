@@ -14,7 +14,7 @@ from typing import Any
 
 from seatrial.sim.kernel.clock import Signal
 from seatrial.sim.workloads.process import Exited, Pipe, Proc, Sink, Stream
-from seatrial.sim.workloads.shell import redirection
+from seatrial.sim.workloads.shell import arrays, redirection
 from seatrial.sim.workloads.shell.expansion import Expansion, ShellProblem
 from seatrial.sim.workloads.shell.parser import parse
 from seatrial.sim.workloads.shell.syntax import (
@@ -22,6 +22,7 @@ from seatrial.sim.workloads.shell.syntax import (
     Function,
     Group,
     Pipeline,
+    Redirection,
     Sequence,
     Simple,
     SyntaxProblem,
@@ -58,6 +59,7 @@ class Shell:
         self.name = name
         self.arguments: list[str] = arguments or []
         self.variables: dict[str, str] = dict(proc.env)
+        self.arrays: dict[str, dict[int, str]] = {}
         self.exported: dict[str, None] = dict.fromkeys(proc.env)
         self.read_only: dict[str, None] = {}
         self.functions: dict[str, Any] = {}
@@ -85,6 +87,8 @@ class Shell:
         if name in self.read_only:
             raise ShellProblem(f"{name}: is read only")
         self.variables[name] = value
+        if name in self.arrays:
+            self.arrays[name][0] = value
         if self.options.get("a"):
             self.exported[name] = None
 
@@ -243,6 +247,7 @@ class Shell:
         )
         made = Shell(proc, self.name, list(self.arguments))
         made.variables = dict(self.variables)
+        made.arrays = {name: dict(values) for name, values in self.arrays.items()}
         made.pid = self.pid
         made.exported = dict(self.exported)
         made.read_only = dict(self.read_only)
@@ -264,11 +269,26 @@ class Shell:
 
     def captured(self, body: Sequence) -> Generator[Any, Any, bytes]:
         """The output of a command substitution; its status becomes ``$?``."""
+        file = redirection.only_read(body)
+        if file is not None:
+            return (yield from self._contents(file))
         parts: list[bytes] = []
         child = self.fork({**self.proc.fds, 1: Sink(parts.append)})
         child.proc.run(steps(child.alone(Group(body))))
         self.status = yield from child.proc.wait()
         return b"".join(parts)
+
+    def _contents(self, file: Redirection) -> Generator[Any, Any, bytes]:
+        """``$(< file)``."""
+        try:
+            fds = yield from redirection.redirected(self, (file,))
+        except OSError as error:
+            redirection.complain(self, error)
+            self.status = 1
+            return b""
+        self.status = 0
+        found: bytes = yield from fds[file.fd].read()
+        return found
 
     # Commands
 
@@ -311,8 +331,11 @@ class Shell:
     def _simple(self, command: Simple, tail: bool) -> Steps:
         words = yield from self.expansion.words(command.words)
         values = []
-        for name, word in command.assignments:
-            values.append((name, (yield from self.expansion.text(word))))
+        for given in command.assignments:
+            if given.is_plain:
+                values.append((given.name, (yield from self.expansion.text(given.value))))
+            else:
+                yield from arrays.assign(self, given)
         if self.options.get("x") and words:
             self.proc.err("+ " + " ".join(words) + "\n")
         if not words:
@@ -339,7 +362,9 @@ class Shell:
         return (yield from self._external(words, values, fds, tail))
 
     def _assigned(self, command: Simple, values: list[tuple[str, str]]) -> Steps:
-        substituted = any(type(part).__name__ == "Substitution" for _, word in command.assignments for part in word)
+        substituted = any(
+            type(part).__name__ == "Substitution" for given in command.assignments for part in given.value
+        )
         for name, value in values:
             self.put(name, value)
         if command.redirections:

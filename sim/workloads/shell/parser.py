@@ -1,6 +1,6 @@
 """Parses shell scripts by recursive descent: characters straight to syntax, as the grammar's quoting demands.
 
-Not modelled: aliases, ``select``, arrays, process substitution and extended patterns.
+Not modelled: aliases, ``select``, process substitution and extended patterns.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from functools import lru_cache
 
 from seatrial.sim.workloads.shell.syntax import (
     AndOr,
+    Assignment,
     Case,
     Evaluate,
     For,
     Function,
     Group,
     If,
+    Items,
     Literal,
+    Part,
     Pipeline,
     Redirection,
     Sequence,
@@ -29,8 +32,9 @@ from seatrial.sim.workloads.shell.syntax import (
 from seatrial.sim.workloads.shell.words import NAME, Words, is_name
 
 BLANK = " \t"
+DECLARING = ("declare", "typeset", "local", "readonly", "export")
 OPERATORS = ("&&", "||", ";;", "<<-", "<<", ">>", "<&", ">&", "<>", ">|", "&>", "&", "|", ";", "<", ">", "(", ")", "\n")
-REDIRECTS = ("<<-", "<<", ">>", "<&", ">&", "<>", ">|", "&>", "<", ">")
+REDIRECTS = ("<<<", "<<-", "<<", ">>", "<&", ">&", "<>", ">|", "&>", "<", ">")
 RESERVED = frozenset(
     ["if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "while", "until", "for", "{", "}", "!", "in"]
 )
@@ -293,6 +297,9 @@ class Parser(Words):
             if self._plain() == "]]":
                 self.at += 2
                 return Test(tuple(words), self._redirections())
+            if words and words[-1] == (Literal("=~", False),) and self._peek() not in ("", "\n"):
+                words.append(self._regular_expression())
+                continue
             operator = self._operator()
             if operator in ("&&", "||", "<", ">", "(", ")"):
                 self.at += len(operator)
@@ -301,6 +308,18 @@ class Parser(Words):
                 raise self._problem()
             else:
                 words.append(self._word())
+
+    def _regular_expression(self) -> Word:
+        """A word in which parentheses and bars stand for themselves."""
+        parts: list[Part] = []
+        while self._peek() not in ("", " ", "\t", "\n"):
+            char = self._peek()
+            if char in "'\"\\$`" and (char != "$" or self._peek(1) in ("{", "(") or self._peek(1) in NAME):
+                self._special(parts, char)
+            else:
+                parts.append(Literal(char, False))
+                self.at += 1
+        return tuple(parts)
 
     def _function(self) -> Function | None:
         begin = self.at
@@ -326,7 +345,7 @@ class Parser(Words):
         return self._reserved() == "{" or self._operator() == "("
 
     def _simple(self) -> Simple:
-        assignments: list[tuple[str, Word]] = []
+        assignments: list[Assignment] = []
         words: list[Word] = []
         redirections: list[Redirection] = []
         while True:
@@ -336,25 +355,43 @@ class Parser(Words):
                 continue
             if self._operator() or self.at >= len(self.text):
                 break
-            if not words:
-                name = self._assigned()
-                if name:
-                    self.at += len(name) + 1
-                    value = () if self._ends_word() else self._word()
-                    assignments.append((name, value))
+            if not words or (words[0][0].text if type(words[0][0]) is Literal else "") in DECLARING:
+                assignment = self._assignment(only_items=bool(words))
+                if assignment is not None:
+                    assignments.append(assignment)
                     continue
             words.append(self._word())
         if not assignments and not words and not redirections:
             raise self._problem()
         return Simple(tuple(assignments), tuple(words), tuple(redirections))
 
-    def _assigned(self) -> str:
-        """The name before an equals sign, if that is what comes next."""
-        end = self.at
-        while end < len(self.text) and self.text[end] in NAME:
-            end += 1
-        name = self.text[self.at : end]
-        return name if is_name(name) and self.text[end : end + 1] == "=" else ""
+    def _assignment(self, only_items: bool = False) -> Assignment | None:
+        """``name=``, ``name+=`` or ``name[index]=`` with what follows, if that is what comes next."""
+        begin = self.at
+        while self._peek() and self._peek() in NAME:
+            self.at += 1
+        name = self.text[begin : self.at]
+        index = self._index() if is_name(name) and "]" in self.text[self.at :] else None
+        appends = self._peek() == "+"
+        self.at += appends
+        if not is_name(name) or self._peek() != "=" or (only_items and self._peek(1) != "("):
+            self.at = begin
+            return None
+        self.at += 1
+        if self._peek() == "(":
+            return Assignment(name, self._items(), index, appends)
+        return Assignment(name, () if self._ends_word() else self._word(), index, appends)
+
+    def _items(self) -> Items:
+        self.at += 1
+        words: list[Word] = []
+        self._newlines()
+        while not self._take(")"):
+            if self._operator() or self.at >= len(self.text):
+                raise self._problem()
+            words.append(self._word())
+            self._newlines()
+        return Items(tuple(words))
 
     # Redirections
 
@@ -381,6 +418,8 @@ class Parser(Words):
             return self._here_document(fd, operator)
         if self._ends_word():
             raise self._problem()
+        if operator == "<<<":
+            return Redirection(fd, "<<", (*self._word(), Literal("\n", True)))
         return Redirection(fd, operator, self._word())
 
     def _here_document(self, fd: int, operator: str) -> Redirection:

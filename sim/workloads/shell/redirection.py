@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.workloads.process import Opened, Pipe, Proc, Stream
-from seatrial.sim.workloads.shell.syntax import Redirection
+from seatrial.sim.workloads.shell.syntax import Redirection, Sequence, Simple
 
 if TYPE_CHECKING:
     from seatrial.sim.workloads.shell.interpreter import Shell
@@ -21,6 +21,16 @@ def complain(shell: Shell, error: OSError) -> None:
     if error.errno == errno.ENOENT and error.filename2:
         text = "nonexistent directory"
     shell.complain(f"can't {verb} {error.filename}: {text}")
+
+
+def only_read(body: Sequence) -> Redirection | None:
+    """The file, when commands are nothing but one that is read."""
+    if len(body.items) != 1 or body.items[0][0].rest or len(body.items[0][0].first.commands) != 1:
+        return None
+    command = body.items[0][0].first.commands[0]
+    if type(command) is not Simple or command.words or command.assignments or len(command.redirections) != 1:
+        return None
+    return command.redirections[0] if command.redirections[0].operator == "<" else None
 
 
 def redirected(shell: Shell, redirections: tuple[Redirection, ...]) -> Generator[Any, Any, dict[int, Stream]]:

@@ -13,12 +13,13 @@ class Literal(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """``$name`` or ``${name<op>word}``; ``#`` as operator alone is the length."""
+    """``$name`` or ``${name[at]<op>word}``; operators of one's own are ``length`` and ``keys``, written before it."""
 
     name: str
     operator: str
     word: Word
     quoted: bool
+    at: Word | None = None
 
 
 class Substitution(NamedTuple):
@@ -48,8 +49,27 @@ class Redirection(NamedTuple):
     target: Word
 
 
+class Items(NamedTuple):
+    """``( word ... )``: what an array is made of."""
+
+    words: tuple[Word, ...]
+
+
+class Assignment(NamedTuple):
+    """``name=value``, ``name[at]=value``; with ``+=`` it appends."""
+
+    name: str
+    value: Word | Items
+    at: Word | None = None
+    appends: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        return not self.appends and self.at is None and not isinstance(self.value, Items)
+
+
 class Simple(NamedTuple):
-    assignments: tuple[tuple[str, Word], ...]
+    assignments: tuple[Assignment, ...]
     words: tuple[Word, ...]
     redirections: tuple[Redirection, ...]
 

@@ -16,7 +16,9 @@ from seatrial.sim.workloads.shell.syntax import (
 NAME_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 NAME = NAME_FIRST | frozenset("0123456789")
 SPECIAL = "@*#?-$!0123456789"
-PARAMETER_OPERATORS = (":-", ":=", ":?", ":+", "-", "=", "?", "+", "##", "#", "%%", "%", "//", "/", ":")
+PARAMETER_OPERATORS = (
+    ":-", ":=", ":?", ":+", "-", "=", "?", "+", "##", "#", "%%", "%", "//", "/", ":", "^^", "^", ",,", ",",
+)  # fmt: skip
 
 
 class Words:
@@ -190,16 +192,36 @@ class Words:
 
     def _braced(self, quoted: bool) -> Parameter:
         if self._peek() == "#" and self._peek(1) != "}":
-            self.at += 1
-            name = self._parameter_name()
-            self._closing()
-            return Parameter(name, "length", (), quoted)
+            return self._prefixed("length", quoted)
+        if self._peek() == "!" and self._peek(1) in NAME_FIRST:
+            return self._prefixed("keys", quoted)
         name = self._parameter_name()
+        index = self._index()
         operator = next((o for o in PARAMETER_OPERATORS if self.text.startswith(o, self.at)), "")
         self.at += len(operator)
         word = self._operand(quoted)
         self._closing()
-        return Parameter(name, operator, word, quoted)
+        return Parameter(name, operator, word, quoted, index)
+
+    def _prefixed(self, operator: str, quoted: bool) -> Parameter:
+        """``${#name}`` and ``${!name[@]}``."""
+        self.at += 1
+        name = self._parameter_name()
+        index = self._index()
+        self._closing()
+        return Parameter(name, operator, (), quoted, index)
+
+    def _index(self) -> Word | None:
+        """What stands between brackets, if they come next."""
+        if self._peek() != "[":
+            return None
+        begin, depth = self.at + 1, 0
+        while self._peek():
+            depth += {"[": 1, "]": -1}.get(self._peek(), 0)
+            self.at += 1
+            if depth == 0:
+                return Words(self.text[begin : self.at - 1]).whole_word() or (Literal("0", False),)
+        raise SyntaxProblem("syntax error: bad substitution")
 
     def _parameter_name(self) -> str:
         begin = self.at

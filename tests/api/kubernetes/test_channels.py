@@ -199,6 +199,34 @@ def test_a_process_that_cannot_start_says_why() -> None:
     play(Played(ExecError('exec: "nope": not found')), scene)
 
 
+def test_a_process_may_end_while_the_simulation_catches_up_with_the_end_of_its_input() -> None:
+    said: list[tuple[int, bytes]] = []
+    shells: list[Shell] = []
+
+    class CatchingUp:
+        """A driver in whose next step the process ends."""
+
+        def enter(self) -> None:
+            if shells:
+                shells[0].on_exit(0)
+
+        def look(self) -> None: ...
+
+        def release(self, send: Callable[[], None]) -> None:
+            send()
+
+    def begin(on_output: OnOutput, on_exit: OnExit) -> Shell:
+        shells.append(Shell(on_output, on_exit))
+        return shells[0]
+
+    attached = channels.Attached(
+        cast(channels.Begin, begin), cast(Driver, CatchingUp()), lambda *what: said.append(what), lambda: None
+    )
+    attached.start()
+    attached.end_input()
+    assert said[0] == (channels.OUTCOME, b'{"metadata":{},"status":"Success"}')
+
+
 def test_a_client_that_goes_away_hangs_up() -> None:
     kubelet = Played()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from seatrial.sim.nodes.envfile import value_in
 from seatrial.sim.nodes.environment import (
     ConfigError,
     Environment,
@@ -83,7 +84,7 @@ def test_variables_from_objects_in_order() -> None:
         ("configmap", "all"): {"metadata": {"namespace": "n"}, "data": {"a": "1", "a=b": "2"}},
         ("secret", "s"): {"metadata": {"namespace": "n"}, "data": {"k": "dg=="}},
     }
-    environment = Environment(POD, container, lambda kind, name: objects.get((kind, name)), {})
+    environment = Environment(POD, container, lambda kind, name: objects.get((kind, name)), {}, lambda *_: b"")
     assert environment.make({"S": "svc"}, {}) == {"S": "svc", "P_a": "1", "X": "v", "Y": "v+1"}
 
 
@@ -98,7 +99,7 @@ def test_variables_from_objects_in_order() -> None:
 def test_what_is_missing_is_named(source: dict[str, Any], message: str) -> None:
     there = {"metadata": {"namespace": "n"}, "data": {}}
     container = {"name": "c", "env": [{"name": "X", "valueFrom": source}]}
-    environment = Environment(POD, container, lambda kind, name: there if name == "there" else None, {})
+    environment = Environment(POD, container, lambda kind, name: there if name == "there" else None, {}, lambda *_: b"")
     with pytest.raises(ConfigError) as problem:
         environment.make({}, {})
     assert str(problem.value) == message
@@ -153,3 +154,63 @@ def test_dns_follows_the_policy() -> None:
     assert of(hostNetwork=True) == node
     assert of(dnsPolicy="None", dnsConfig=own) == {"servers": ["9.9.9.9"], "searches": ["x.y"], "options": ["ndots:1"]}
     assert of(dnsConfig=own)["options"] == ["ndots:1"]
+
+
+ENV_FILE = """
+# where it is
+DB_ADDRESS='address' # a comment
+  REST_ENDPOINT='end
+point'
+EMPTY= 'nothing'
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("DB_ADDRESS", "address"), ("REST_ENDPOINT", "end\npoint"), ("EMPTY", ""), ("NOPE", "")]
+)
+def test_a_file_of_variables_is_read_as_a_shell_would(key: str, value: str) -> None:
+    assert value_in(ENV_FILE, key) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("A", "at line 1: missing '='"),
+        ("\nA=b", "at line 2: value must be enclosed in single quotes"),
+        ("A ='b'", "at line 1: whitespace before '=' is not allowed"),
+        ("='b'", "at line 1: empty variable name"),
+        ("A='b' c", "at line 1: unexpected content after closing quote"),
+        ("A='b\nc", "starting at line 1: unclosed single quote"),
+    ],
+)
+def test_a_malformed_file_of_variables(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match="invalid environment variable format") as refusal:
+        value_in(text, "Z")
+    assert str(refusal.value).endswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("reference", "made"),
+    [
+        ({"key": "A"}, {"V": "1"}),
+        ({"key": "B", "optional": True}, {}),
+        ({"key": "A", "path": "nope", "optional": True}, {}),
+        ({"key": "B"}, 'environment variable key "B" not found in file "f"'),
+        ({"key": "A", "path": "nope"}, 'failed to open environment variable file "nope": No such file or directory'),
+    ],
+)
+def test_a_variable_comes_from_a_file_of_a_volume(reference: dict[str, Any], made: Any) -> None:
+    def read(volume: str, path: str) -> bytes:
+        if path != "f":
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return b"A='1'\n"
+
+    source = {"fileKeyRef": {"volumeName": "v", "path": "f", **reference}}
+    environment = Environment(
+        POD, {"name": "c", "env": [{"name": "V", "valueFrom": source}]}, lambda *_: None, {}, read
+    )
+    if isinstance(made, dict):
+        assert environment.make({}, {}) == made
+    else:
+        with pytest.raises(ConfigError, match=made):
+            environment.make({}, {})

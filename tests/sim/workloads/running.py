@@ -39,6 +39,7 @@ class Bench:
             dns={"servers": ["10.96.0.10"], "searches": ["default.svc.cluster.local"], "options": ["ndots:5"]},
             hosts="127.0.0.1\tlocalhost\n172.16.0.2\tp\n",
             annotations={},
+            share_processes=False,
             shared=None,
             sysctls={},
         )
@@ -72,6 +73,8 @@ class Bench:
             target="",
             privileged=False,
             no_new_privs=False,
+            groups=(),
+            capabilities=0xA80425FB,
         )
         for name, value in more.items():
             setattr(config, name, value)

@@ -64,6 +64,42 @@ def test_every_program_that_the_catalogue_names_exists() -> None:
         assert set((row.get("programs") or {}).values()) <= known
 
 
+@pytest.mark.parametrize(("tag", "version"), [("1.0", "1.0.0"), ("2.0", "2.0.0")])
+def test_an_image_says_which_version_it_is(tag: str, version: str) -> None:
+    bench = Bench()
+    bench.start(None, image=f"gcr.io/google-samples/hello-app:{tag}")
+    bench.run(1)
+    listener = bench.world.network.connect(bench.sandbox, "127.0.0.1", 8080)
+    answer = listener.http(HttpRequest("GET", "/", {}, b"", "172.16.0.9"))
+    assert answer.body.decode() == f"Hello, world!\nVersion: {version}\nHostname: p\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["perl", "-Mbignum=bpi", "-wle", "print bpi(20)"], "3.1415926535897932385\n"),
+        (["perl", "-e", "print 'a', \"b\\n\""], "ab\n"),
+        (["perl", "-le", "print 6 * 7"], "42\n"),
+        (["perl", "-e", "open(F, 'x'); print <F>"], ""),
+    ],
+)
+def test_perls_one_liners_that_print(argv: list[str], text: str) -> None:
+    bench = Bench()
+    container = bench.start(argv, image="docker.io/library/perl:5.34.0")
+    bench.run(5)
+    assert (output_of(container), bench.ends[0][0].code) == (text, 0)
+
+
+def test_what_stress_takes() -> None:
+    bench = Bench()
+    burning = bench.start(["/stress", "-cpus", "2"], image="docker.io/vish/stress:latest")
+    argv = ["stress", "--vm", "1", "--vm-bytes", "150M", "--vm-hang", "1"]
+    holding = bench.start(argv, image="docker.io/polinux/stress:latest")
+    bench.run(1)
+    assert burning.usage()[0] == 2_000_000_000
+    assert (holding.usage()[0], holding.usage()[1] >> 20) == (0, 150)
+
+
 def test_an_image_that_nobody_described_serves_and_is_noted() -> None:
     bench = Bench()
     bench.start(image="example.com/team/app:v3", ports=(9000,))

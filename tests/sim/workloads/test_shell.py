@@ -165,6 +165,69 @@ class TestProcesses:
         bench.run(1)
         assert output_of(container) == "sh: can't create /f: Read-only file system\ny\n"
 
+    def test_a_volume_that_is_given_to_a_group(self) -> None:
+        bench = Bench()
+        volume = bench.volume()
+        volume.give(2000)
+        mount = SimpleNamespace(path="/data/demo", volume=volume, read_only=False, sub_path="")
+        container = bench.start(
+            ["sh", "-c", "id; echo hello > /data/demo/f; ls -l /data /data/demo | awk '/r/ {print $1,$3,$4,$NF}'"],
+            user="1000:3000",
+            groups=(4000, 2000),
+            mounts=[mount],
+        )
+        bench.run(1)
+        assert output_of(container) == (
+            "uid=1000 gid=3000 groups=2000,3000,4000\ndrwxrwsrwx root 2000 demo\n-rw-r--r-- 1000 2000 f\n"
+        )
+
+    def test_containers_that_share_their_processes_see_and_signal_each_other(self) -> None:
+        bench = Bench()
+        bench.sandbox.share_processes = True
+        bench.start(None, image="docker.io/library/nginx:1.29", name="nginx")
+        bench.run(0.1)
+        seen = "ps | sed 1d | cut -c1-5,21-; head -1 /proc/8/root/etc/nginx/nginx.conf; kill 8; sleep 5"
+        shell = bench.start(["sh", "-c", seen], name="shell")
+        bench.run(1)
+        rows = output_of(shell).splitlines()
+        assert rows[:2] == ["    1 /pause", "    8 nginx -g daemon off;"]
+        assert rows[2].startswith("   14 sh -c")
+        assert rows[-1] == "events {}"
+        assert [end.code for end, _ in bench.ends] == [0]
+
+    def test_an_ephemeral_container_sees_its_targets_processes(self) -> None:
+        bench = Bench()
+        bench.start(["sleep", "60"], name="app")
+        alone = bench.start(["ps"], name="alone")
+        debugger = bench.start(["ps"], name="debugger", target="app")
+        bench.run(1)
+        assert "sleep 60" not in output_of(alone)
+        assert "    1 root      0:00 sleep 60" in output_of(debugger)
+
+    def test_debians_ps_has_procpss_columns(self) -> None:
+        bench = Bench()
+        container = bench.start(["sh", "-c", "ps aux; ps -ef; ps; sleep 1"], image="docker.io/library/debian:13")
+        bench.run(0.5)
+        rows = [line.split() for line in output_of(container).splitlines()]
+        assert rows[0] == ["USER", "PID", "%CPU", "%MEM", "VSZ", "RSS", "TTY", "STAT", "START", "TIME", "COMMAND"]
+        assert (rows[1][:2], rows[1][6:8], rows[1][10:12]) == (["root", "1"], ["?", "Ss"], ["sh", "-c"])
+        assert rows[3] == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+        assert rows[6] == ["PID", "TTY", "TIME", "CMD"]
+
+    def test_a_file_that_another_container_writes_can_be_followed(self) -> None:
+        bench = Bench()
+        mount = SimpleNamespace(path="/data", volume=bench.volume(), read_only=False, sub_path="")
+        reader = bench.start(["tail", "-n+1", "-F", "/data/log"], mounts=[mount])
+        bench.run(1)
+        bench.start(["sh", "-c", "for i in 1 2 3; do echo $i >> /data/log; sleep 2; done; sleep 60"], mounts=[mount])
+        bench.run(10)
+        assert output_of(reader) == (
+            "tail: can't open '/data/log': No such file or directory\n"
+            "tail: /data/log has appeared; following end of new file\n1\n2\n3\n"
+        )
+        reader.signal("KILL")
+        assert len(mount.volume.followers) == 1
+
     def test_a_log_that_grew_too_large_is_put_aside(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(log_module, "LOG_BYTES_MAX", 1000)
         bench = Bench()

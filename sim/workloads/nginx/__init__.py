@@ -1,0 +1,1 @@
+"""nginx: what its configuration files say, and the server that follows them."""

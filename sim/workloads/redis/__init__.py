@@ -1,0 +1,1 @@
+"""Redis: a server and its client, speaking RESP over the pods' network."""
