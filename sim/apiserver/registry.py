@@ -25,8 +25,8 @@ GENERATED_BASE_MAX = 58
 GENERATE_ATTEMPTS = 8
 """Tries to find a free generated name (registry.maxNameGenerationCreateAttempts)."""
 
-SYSTEM_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
-"""What a client cannot change; the server's own values win."""
+SYSTEM_METADATA = ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
+"""What a client cannot change; the server's own values win. (A uid that is another object's is an error.)"""
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 """The garbage collector's finalizers."""
@@ -268,6 +268,7 @@ def before_update(context: Context, rules: Strategy, new: Object, old: Object) -
             metadata[key] = before[key]
         else:
             metadata.pop(key, None)
+    metadata["uid"] = metadata.get("uid") or before["uid"]
     metadata["resourceVersion"] = before["resourceVersion"]
     if "generation" in before:
         metadata["generation"] = before["generation"]
