@@ -14,12 +14,14 @@ from seatrial.sim.workloads.shell.builtins import kill as send_signal
 
 
 def ps(proc: Proc) -> int:
-    """busybox's and, on Debian, procps's: which one an image has follows from its distribution."""
+    """busybox's, which Alpine builds with the time, and on Debian procps's: it follows from an image's distribution."""
     found = proc.container.namespace.processes()
     if not proc.fs.exists("/etc/debian_version"):
-        proc.out("PID   USER     TIME  COMMAND\n")
+        timed = proc.fs.exists("/etc/alpine-release")
+        proc.out("PID   USER     TIME  COMMAND\n" if timed else "PID   USER     COMMAND\n")
         for other in found:
-            proc.out(f"{other.pid:5d} {other.user[:8]:<8} {_minutes(other):>5} {' '.join(other.argv)}\n")
+            time = f"{_minutes(other):>5} " if timed else ""
+            proc.out(f"{other.pid:5d} {other.user[:8]:<8} {time}{' '.join(other.argv)}\n")
         return 0
     letters = {letter for word in proc.argv[1:] for letter in word.lstrip("-")}
     if "u" in letters:

@@ -186,7 +186,7 @@ class TestProcesses:
         bench.sandbox.share_processes = True
         bench.start(None, image="docker.io/library/nginx:1.29", name="nginx")
         bench.run(0.1)
-        seen = "ps | sed 1d | cut -c1-5,21-; head -1 /proc/8/root/etc/nginx/nginx.conf; kill 8; sleep 5"
+        seen = "ps | sed 1d | cut -c1-6,16-; head -1 /proc/8/root/etc/nginx/nginx.conf; kill 8; sleep 5"
         shell = bench.start(["sh", "-c", seen], name="shell")
         bench.run(1)
         rows = output_of(shell).splitlines()
@@ -202,7 +202,7 @@ class TestProcesses:
         debugger = bench.start(["ps"], name="debugger", target="app")
         bench.run(1)
         assert "sleep 60" not in output_of(alone)
-        assert "    1 root      0:00 sleep 60" in output_of(debugger)
+        assert "    1 root     sleep 60" in output_of(debugger)
 
     def test_debians_ps_has_procpss_columns(self) -> None:
         bench = Bench()
