@@ -12,7 +12,7 @@ from seatrial.sim.config import S
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.nodes.cri import EXITED, RUNNING, ContainerRecord, PodRecord, SandboxRecord
 from seatrial.sim.nodes.relist import superseded, worth_a_sync
-from tests.sim.nodes.test_node import cluster, node_of, pod
+from tests.sim.nodes.machines import cluster, node_of, pod
 
 SANDBOX = SandboxRecord("s", "10.0.0.1", True, 0)
 
