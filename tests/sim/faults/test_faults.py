@@ -96,21 +96,23 @@ def test_what_happens_once_is_over_by_itself(cluster: Cluster, kind: str) -> Non
     assert well(cluster)
 
 
-def test_what_is_heard_twice_is_done_once(cluster: Cluster) -> None:
+def test_what_is_heard_twice_is_done_once() -> None:
+    # A cluster of its own: after other tests' events the spam filter keeps some of these back.
+    made = fresh()
+
     def created() -> int:
-        events = cluster.list("events", "default")
+        events = made.list("events", "default")
         return sum(each.get("count") or 1 for each in events if each["reason"] == "SuccessfulCreate")
 
-    before, last = created(), cluster.store.revision
-    name = cluster.add_fault({"kind": "watch-duplicate"})
-    scaled(5)(cluster)
-    cluster.advance("20s")
-    assert len(pods(cluster, "app=web")) == 5
+    before, last = created(), made.store.revision
+    name = made.add_fault({"kind": "watch-duplicate"})
+    scaled(5)(made)
+    made.advance("20s")
+    assert len(pods(made, "app=web")) == 5
     assert created() - before == 3
-    cluster.remove_fault(name)
-    assert cluster.wiring.twice is None
-    assert cluster.store.revision > last
-    restore(cluster)
+    made.remove_fault(name)
+    assert made.wiring.twice is None
+    assert made.store.revision > last
 
 
 def test_a_component_that_hangs_goes_on_with_what_it_missed(cluster: Cluster) -> None:
