@@ -295,6 +295,7 @@ class Kubelet:
         worker.event(None, "Warning", rejection.reason, rejection.message)
         worker.status = rejected(pod, rejection.reason, rejection.message, self.clock.stamp())
         worker.state = FINISHED
+        self.volume_manager.release(worker.uid)
         self.statuses.changed(worker)
         return True
 
@@ -339,8 +340,19 @@ class Kubelet:
                 if container.state == "running":
                     self.runtime.stop_container(container.id, ORPHAN_GRACE_US)
             self.runtime.stop_sandbox(uid)
-            if uid in self.runtime.attached:
-                self.clock.after(ORPHAN_GRACE_US, partial(self.volume_manager.release, uid))
+            self.clock.after(ORPHAN_GRACE_US, partial(self._orphaned, uid))
+        for uid in [uid for uid in self.runtime.attached if uid not in self.workers and uid not in self.runtime.pods]:
+            self.volume_manager.release(uid)
+
+    def _orphaned(self, uid: str) -> None:
+        """Forgets a pod that nobody knows any more, once its containers have ended."""
+        if not self.running:
+            return
+        if any(container.state == "running" for container in self.runtime.record(uid).containers):
+            self.clock.after(ORPHAN_GRACE_US, partial(self._orphaned, uid), periodic=True)
+            return
+        self.runtime.remove_pod(uid)
+        self.volume_manager.release(uid)
 
     # The runtime
 

@@ -83,11 +83,11 @@ class VolumeManager:
     def reported(self, node: Object) -> None:
         """The Node after a report, or as it was when there was nothing to report (markVolumesFromNode)."""
         self._reported = dict.fromkeys(names_of(node, "volumesInUse"))
-        self._told = self._told or bool(self._reported)
         self.seen(node)
 
     def seen(self, node: Object) -> None:
         """The Node as the kubelet's watch knows it."""
+        self._told = self._told or bool(names_of(node, "volumesInUse"))
         self._attached = dict.fromkeys(names_of(node, "volumesAttached"))
         self._news.fire()
 

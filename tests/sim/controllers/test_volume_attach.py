@@ -280,3 +280,23 @@ def test_many_nodes_may_have_a_volume_that_is_shared() -> None:
     cluster.delete("pod", "w1-k8s", options=FORCE)
     cluster.advance("20s")
     assert attached(cluster) == {"w2-k8s": True}
+
+
+def test_a_volume_of_a_pod_that_went_before_its_sandbox_was_made_is_given_back() -> None:
+    """The kubelet was not there when the pod was deleted, and the runtime knows nothing of the pod."""
+    cluster = booted()
+    for node in ("w1-k8s", "w2-k8s"):
+        cluster.add_fault({"kind": "cni-broken", "node": node})
+    cluster.apply(DATABASE)
+    cluster.advance("30s")
+    node = cluster.get("pod", "db-0")["spec"]["nodeName"]
+    assert volumes(cluster, node, "volumesInUse") == 1
+    assert phase(cluster) == "Pending"
+    stop = cluster.add_fault({"kind": "kubelet-stop", "node": node})
+    cluster.delete("statefulset", "db")
+    cluster.delete("pod", "db-0", options=FORCE)
+    cluster.advance("1s")
+    cluster.remove_fault(stop)
+    cluster.advance("30s")
+    assert volumes(cluster, node, "volumesInUse") == 0
+    assert attached(cluster) == {}
