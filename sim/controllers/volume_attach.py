@@ -48,6 +48,7 @@ from seatrial.sim.controllers.volume_attach_state import (
     Operation,
     State,
     attachment_name,
+    bound_to,
     in_use,
     is_attachable,
     is_shared,
@@ -56,6 +57,7 @@ from seatrial.sim.controllers.volume_attach_state import (
     populate,
     sources_of,
     state_of,
+    take,
     volume_name,
     wanted_on,
 )
@@ -93,18 +95,22 @@ class Volume:
 
     def operation(self, node: str) -> Operation | None:
         """What is done with it, or failed last."""
-        return self.state.operations.get((self.name, node if self.shared else ""))
+        return self.state.operations.get(self.name, {}).get(node if self.shared else "")
+
+    @property
+    def operations(self) -> list[Operation]:
+        return list(self.state.operations.get(self.name, {}).values())
 
     def begin(self, kind: str, node: str) -> Operation:
-        key = (self.name, node if self.shared else "")
         now = self.turn.clock_now()
-        found = self.state.operations.setdefault(key, Operation(kind, node, now, now))
+        known = self.state.operations.setdefault(self.name, {})
+        found = known.setdefault(node if self.shared else "", Operation(kind, node, now, now))
         found.again(kind, node, now)
         return found
 
     def end(self, operation: Operation) -> None:
-        for key in [key for key, each in self.state.operations.items() if each is operation]:
-            del self.state.operations[key]
+        for key in [key for key, each in self.state.operations.get(self.name, {}).items() if each is operation]:
+            take(self.state.operations, self.name, key)
 
     def fail(self, operation: Operation) -> None:
         """What has failed leaves the attachment uncertain."""
@@ -127,24 +133,22 @@ def reconcile(turn: Turn) -> Steps:
     if turn.key[0] == "verify":
         return (yield from _verify(volume))
     concerned = dict.fromkeys(volume.nodes)
-    for operation in [each for (name, _), each in state.operations.items() if name == volume.name]:
+    for operation in volume.operations:
         if operation.pending and operation.due_us <= turn.now:
             yield from _look(volume, operation)
     yield from _detach(volume)
     yield from _attach(volume)
     for node in dict.fromkeys((*concerned, *volume.nodes)):
         yield from _report(turn, state, node)
-    for (name, _), operation in state.operations.items():
-        if name == volume.name and (operation.pending or operation.due_us > turn.now):
+    for operation in volume.operations:
+        if operation.pending or operation.due_us > turn.now:
             volume.due.append(operation.due_us)
+        elif not volume.nodes and not volume.wanted:
+            volume.end(operation)
     if not volume.due:
         return None
     now = turn.clock_now()
-    fresh = any(
-        each.pending and now - each.begun_us < FRESH_US
-        for (name, _), each in state.operations.items()
-        if name == volume.name
-    )
+    fresh = any(each.pending and now - each.begun_us < FRESH_US for each in volume.operations)
     return Outcome(max(min(volume.due) - now, 1), periodic=not fresh)
 
 
@@ -236,8 +240,8 @@ def _is_safe(volume: Volume, node: str) -> Generator[Any, Any, bool]:
 
 def _attach(volume: Volume) -> Quiet:
     turn, state = volume.turn, volume.state
-    for told in [each for each in state.told if each[0] == volume.name and each[1] not in volume.wanted]:
-        del state.told[told]
+    for node in [each for each in state.told.get(volume.name, ()) if each not in volume.wanted]:
+        take(state.told, volume.name, node)
     for node in volume.wanted:
         operation, there = volume.operation(node), volume.nodes.get(node)
         if operation is not None and operation.pending:
@@ -247,8 +251,9 @@ def _attach(volume: Volume) -> Quiet:
             continue
         holders = [] if volume.shared else [name for name, each in volume.nodes.items() if each.certain]
         if holders:
-            if (volume.name, node) not in state.told:
-                state.told[volume.name, node] = None
+            told = state.told.setdefault(volume.name, {})
+            if node not in told:
+                told[node] = None
                 yield from _tell_of_holders(volume, node, holders)
             continue
         if operation is not None and _keeps(operation, ATTACH, turn.now):
@@ -312,7 +317,7 @@ def _behind(seen: Seen, claim: str) -> str:
     """The volume that a claim (namespace/name) is bound to, which is noted; empty without one."""
     namespace, _, name = claim.partition("/")
     found = seen.view(CLAIMS).get(namespace, name)
-    source = seen.view(VOLUMES).get("", found["spec"].get("volumeName", "")) if found is not None else None
+    source = seen.view(VOLUMES).get("", bound_to(found))
     volume = volume_name(source) if source is not None else ""
     if source is not None and volume:
         state_of(seen.memory).sources.setdefault(volume, {})[source["metadata"]["name"]] = None
@@ -340,12 +345,12 @@ def pod_keys(seen: Seen) -> Iterable[Any]:
 def claim_keys(seen: Seen) -> Iterable[Any]:
     """Of a claim that has been bound: of its pods that were first."""
     new, old = seen.new, seen.old
-    bound = None if new is None else new["spec"].get("volumeName")
-    if new is None or not bound or (old is not None and old["spec"].get("volumeName") == bound):
+    if new is None or not bound_to(new) or bound_to(old):
         return ()
     claim = f"{new['metadata']['namespace']}/{new['metadata']['name']}"
     volume, state = _behind(seen, claim), state_of(seen.memory)
-    for pod in seen.view("pods").indexed("claim", claim) if volume else ():
+    pods = seen.view("pods").indexed("claim", claim) if volume else ()
+    for pod in (each for each in pods if each["spec"].get("nodeName")):
         uid = pod["metadata"]["uid"]
         state.of_pod[uid] = tuple(dict.fromkeys((*state.of_pod.get(uid, ()), volume)))
     return _keys((volume,))
@@ -358,8 +363,8 @@ def source_keys(seen: Seen) -> Iterable[Any]:
     volume, sources = volume_name(seen.obj), state_of(seen.memory).sources
     if volume and seen.new is not None:
         sources.setdefault(volume, {})[seen.obj["metadata"]["name"]] = None
-    elif sources.get(volume):
-        sources[volume].pop(seen.obj["metadata"]["name"], None)
+    else:
+        take(sources, volume, seen.obj["metadata"]["name"])
     return _keys((volume,))
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import MS, S
 from seatrial.sim.controllers.actions import Turn
-from seatrial.sim.controllers.podstate import is_terminal, is_terminating
+from seatrial.sim.controllers.podstate import is_terminal, is_terminating, phase
 
 ATTACHMENTS, DRIVERS = "volumeattachments.storage.k8s.io", "csidrivers.storage.k8s.io"
 NODES, CLAIMS, VOLUMES = "nodes", "persistentvolumeclaims", "persistentvolumes"
@@ -85,12 +86,12 @@ class State:
     """Volume → names of the PersistentVolumes that mean it."""
     of_pod: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Volumes of each pod, by its uid."""
-    operations: dict[tuple[str, str], Operation] = field(default_factory=dict)
-    """By volume and, of volumes that several nodes may have, node."""
-    told: dict[tuple[str, str], None] = field(default_factory=dict)
-    """Volumes and nodes of which it has been said that another node has the volume."""
+    operations: dict[str, dict[str, Operation]] = field(default_factory=dict)
+    """Volume → node, of volumes that several nodes may have, or nothing → what is done with it, or failed last."""
+    told: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Volume → nodes of which it has been said that another one has the volume."""
     last_in_use: dict[str, list[str]] = field(default_factory=dict)
-    """What nodes that are gone last had in use."""
+    """What nodes that are gone last had in use, while something is attached to them."""
     populated: bool = False
 
     def mark(self, volume: str, node: str, certain: bool) -> None:
@@ -105,10 +106,10 @@ class State:
 
     def forget(self, volume: str, node: str) -> None:
         """MarkVolumeAsDetached."""
-        self.attached.get(volume, {}).pop(node, None)
-        if not self.attached.get(volume):
-            self.attached.pop(volume, None)
-        self.on_node.get(node, {}).pop(volume, None)
+        take(self.attached, volume, node)
+        take(self.on_node, node, volume)
+        if node not in self.on_node:
+            self.last_in_use.pop(node, None)
 
     def nodes_of(self, volume: str) -> dict[str, Attachment]:
         return self.attached.get(volume, {})
@@ -116,6 +117,15 @@ class State:
     def to_report(self, node: str) -> list[str]:
         """GetVolumesToReportAttachedForNode."""
         return sorted(each for each in self.on_node.get(node, ()) if self.attached[each][node].reported)
+
+
+def take(table: dict[str, dict[str, Any]], key: str, member: str) -> None:
+    """Takes a member out of one of the dicts of a table, which goes when it is empty."""
+    members = table.get(key)
+    if members is not None:
+        members.pop(member, None)
+        if not members:
+            del table[key]
 
 
 def state_of(memory: dict[object, object]) -> State:
@@ -186,19 +196,26 @@ def wanted_on(turn: Turn, sources: list[Object]) -> dict[str, list[Object]]:
     return found
 
 
+def bound_to(claim: Object | None) -> str:
+    """The PersistentVolume that a claim is bound to; empty if it is to none (getPVCFromCache)."""
+    return str(claim["spec"].get("volumeName", "")) if claim is not None and phase(claim) == "Bound" else ""
+
+
 def _users(turn: Turn, sources: list[Object]) -> Iterator[Object]:
     for source in sources:
         ref = source["spec"].get("claimRef") or {}
         claim = turn.view(CLAIMS).get(ref.get("namespace", ""), ref.get("name", ""))
-        if claim is not None and claim["spec"].get("volumeName") == source["metadata"]["name"]:
+        if bound_to(claim) == source["metadata"]["name"]:
             yield from turn.view("pods").indexed("claim", f"{ref['namespace']}/{ref['name']}")
 
 
 def in_use(turn: Turn, volume: str, node: str) -> bool:
-    """Whether the node's kubelet says so, or last said so (MountedByNode)."""
+    """Whether the node's kubelet says so, or last said so; of a node that was never seen it is assumed
+    (MountedByNode)."""
     found = turn.view(NODES).get("", node)
     if found is None:
-        return volume in state_of(turn.memory).last_in_use.get(node, ())
+        last = state_of(turn.memory).last_in_use.get(node)
+        return last is None or volume in last
     return volume in ((found.get("status") or {}).get("volumesInUse") or ())
 
 

@@ -9,6 +9,7 @@ import pytest
 from seatrial.scenarios.testing import History
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import AttachDetachSpec, ClusterSpec
+from seatrial.sim.controllers.volume_attach_state import State, state_of
 from seatrial.sim.kernel.clock import parse_stamp
 
 DRIVER = """
@@ -45,6 +46,11 @@ spec:
   - metadata: {name: data}
     spec: {accessModes: [ReadWriteOnce], storageClassName: disk, resources: {requests: {storage: 1Gi}}}
 """
+CLAIM = {
+    "accessModes": ["ReadWriteOnce"],
+    "storageClassName": "disk",
+    "resources": {"requests": {"storage": "1Gi"}},
+}
 FORCE = {"gracePeriodSeconds": 0}
 OUT_OF_SERVICE = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
 EXCLUSIVE = "Volume is already exclusively attached to one node and can't be attached to another"
@@ -76,6 +82,13 @@ def without_power(**fields: Any) -> tuple[Cluster, str, str]:
     pod = cluster.get("pod", "db-0")
     assert "deletionTimestamp" in pod["metadata"] and pod["spec"]["nodeName"] == node
     return cluster, node, other
+
+
+def pod(name: str, claim: str, **spec: Any) -> dict[str, Any]:
+    """One that uses a claim."""
+    spec["volumes"] = [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]
+    spec["containers"] = [{"name": "c", "image": "busybox", "command": ["sleep", "10000"]}]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
 def phase(cluster: Cluster, name: str = "db-0") -> str:
@@ -262,17 +275,10 @@ def test_a_volume_that_goes_with_its_claim_is_detached() -> None:
 
 def test_many_nodes_may_have_a_volume_that_is_shared() -> None:
     cluster = booted()
-    claim = {
-        "accessModes": ["ReadWriteMany"],
-        "storageClassName": "disk",
-        "resources": {"requests": {"storage": "1Gi"}},
-    }
+    claim = {**CLAIM, "accessModes": ["ReadWriteMany"]}
     cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "all"}, "spec": claim})
     for node in ("w1-k8s", "w2-k8s"):
-        volume = {"name": "v", "persistentVolumeClaim": {"claimName": "all"}}
-        spec = {"containers": [{"name": "c", "image": "busybox", "command": ["sleep", "10000"]}], "volumes": [volume]}
-        spec |= {"nodeSelector": {"kubernetes.io/hostname": node}}
-        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": node}, "spec": spec})
+        cluster.apply(pod(node, "all", nodeSelector={"kubernetes.io/hostname": node}))
         cluster.advance("1s")
     cluster.advance("20s")
     assert attached(cluster) == {"w1-k8s": True, "w2-k8s": True}
@@ -280,6 +286,43 @@ def test_many_nodes_may_have_a_volume_that_is_shared() -> None:
     cluster.delete("pod", "w1-k8s", options=FORCE)
     cluster.advance("20s")
     assert attached(cluster) == {"w2-k8s": True}
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["", "and the controller has lost its memory"])
+def test_a_volume_may_be_mounted_on_a_node_that_is_gone(restarts: bool) -> None:
+    cluster, node, other = with_database()
+    cluster.add_fault({"kind": "node-crash", "node": node})
+    cluster.delete("node", node)
+    if restarts:
+        cluster.add_fault({"kind": "component-restart", "component": "kube-controller-manager"})
+    cluster.advance("6m")
+    assert cluster.get("pod", "db-0")["spec"]["nodeName"] == other
+    assert attached(cluster)[node]
+    until_running(cluster, other, 120)
+    assert attached(cluster) == {other: True}
+    assert forced(cluster) == ['{reason="timeout"} 1']
+
+
+def test_nothing_is_remembered_of_what_is_gone() -> None:
+    cluster = booted()
+    (manager,) = [each for each in cluster.components if each.name == "kube-controller-manager"]
+    (shell,) = [each for each in manager.shells if each.name == "persistentvolume-attach-detach-controller"]
+    pending = {"kind": "PersistentVolumeClaim", "metadata": {"name": "b"}, "spec": {**CLAIM, "volumeName": "none"}}
+    cluster.apply({"apiVersion": "v1", **pending})
+    cluster.apply(DATABASE)
+    nowhere = {"nodeSelector": {"is": "nowhere"}, "schedulerName": "nobody"}
+    cluster.apply(pod("waits", "data-db-0", **nowhere))
+    cluster.advance("20s")
+    assert phase(cluster) == "Running"
+    cluster.add_fault({"kind": "volume-detach-stuck"}, lasts="30s")
+    cluster.delete("statefulset", "db")
+    cluster.delete("pod", "waits", options=FORCE)
+    cluster.delete("persistentvolumeclaim", "data-db-0")
+    cluster.delete("persistentvolumeclaim", "b")
+    cluster.advance("5m")
+    assert attached(cluster) == {}
+    state = state_of(shell.memory)
+    assert state == State(populated=True)
 
 
 def test_a_volume_of_a_pod_that_went_before_its_sandbox_was_made_is_given_back() -> None:
