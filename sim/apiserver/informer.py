@@ -131,18 +131,21 @@ class Connection:
         """Whether something is written that has not arrived."""
         return bool(self._held or self._arriving)
 
+    @property
+    def _has_heard(self) -> bool:
+        """Whether what was written some time ago has arrived."""
+        return not self.behind and self._broken_at is None and not self._deaf()
+
     def _ready(self) -> None:
         # Not at once: what else is committed in this instant goes along.
         if self.end is not None:
             return
         now = self._clock.now
-        if self._life is None:
-            self._clock.at(now, self._collect)
-        elif self._endpoint.server.standing.computing and not self.behind:
+        if self._endpoint.server.standing.computing and self._has_heard:
             self._deliver(self._stream.read(READ_MAX))
             self._stream.on_ready(self._ready)
         else:
-            self._clock.at(self._life.at(now), self._collect)
+            self._clock.at(now if self._life is None else self._life.at(now), self._collect)
 
     def _at_rest(self) -> Life | None:
         """The further life of a stream whose end nobody has to execute."""

@@ -139,6 +139,29 @@ def test_a_silent_node_is_noticed_at_the_same_moment(stop_s: int) -> None:
     assert ready["Ready"] == "Unknown"
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"kind": "clock-skew", "node": "w1-k8s", "by_s": -90},
+        {"kind": "link-quality", "node": "w1-k8s", "delay_ms": 100},
+        {"kind": "api-fault", "code": 500, "resource": "configmaps"},
+    ],
+    ids=lambda fault: str(fault["kind"]),
+)
+def test_a_second_disturbance_soon_after_a_first(first: dict[str, Any]) -> None:
+    """The watches that the first one disturbed are not at rest yet."""
+
+    def play(cluster: Cluster) -> None:
+        cluster.run(100 * S)
+        cluster.add_fault(first, lasts=5 * S)
+        cluster.run(150 * S)
+        cluster.add_fault({"kind": "apiserver-down"}, lasts=5 * S)
+        cluster.run(100 * S)
+
+    lazy = both(play)
+    assert not [each for each in lazy.list("events", "default") if each["reason"] == "NodeNotReady"]
+
+
 def test_an_idle_cluster_writes_nothing_until_somebody_looks() -> None:
     cluster = Cluster(SPEC)
     cluster.run(700 * S)
