@@ -259,7 +259,7 @@ PRESSURES = {
         {"node": "w1-k8s"}, "90s", both(condition("w1-k8s", "DiskPressure"), evicted("client")), "330s"
     ),
 }
-"""Pods are evicted: each has a cluster of its own."""
+"""Pods are evicted."""
 
 
 class Once(NamedTuple):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import orjson
 import pytest
 
 from seatrial.sim.apiserver.context import ExternalCall
-from seatrial.sim.apiserver.request import Request
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import ClusterSpec
 from seatrial.sim.faults.catalogue import CATALOGUE, fault_of, value_of
@@ -30,17 +29,9 @@ from tests.sim.faults.cases import (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Cluster:
-    """One cluster for all: a fault that leaves something behind would spoil the tests that follow."""
     return fresh()
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(cluster: Cluster) -> Iterator[None]:
-    yield
-    for each in cluster.faults.list():
-        cluster.remove_fault(each["name"])
 
 
 def test_every_kind_has_a_test() -> None:
@@ -58,30 +49,23 @@ def test_a_fault_shows_and_heals(cluster: Cluster, kind: str) -> None:
     cluster.remove_fault(name)
     cluster.advance(case.heals)
     assert not case.shows(cluster)
-    restore(cluster)
+    scaled(2)(cluster)
+    cluster.advance("10s")
     assert well(cluster)
 
 
 @pytest.mark.parametrize("kind", PRESSURES)
-def test_a_pressure_evicts_pods_and_heals(kind: str) -> None:
-    case, made = PRESSURES[kind], fresh()
-    name = made.add_fault({"kind": kind, **case.value})
-    case.before(made)
-    made.advance(case.after)
-    assert case.shows(made)
-    made.remove_fault(name)
-    made.advance(case.heals)
-    assert not case.shows(made)
-    running = [each for each in pods(made, "app=web") if each["status"]["phase"] == "Running"]
+def test_a_pressure_evicts_pods_and_heals(cluster: Cluster, kind: str) -> None:
+    case = PRESSURES[kind]
+    name = cluster.add_fault({"kind": kind, **case.value})
+    case.before(cluster)
+    cluster.advance(case.after)
+    assert case.shows(cluster)
+    cluster.remove_fault(name)
+    cluster.advance(case.heals)
+    assert not case.shows(cluster)
+    running = [each for each in pods(cluster, "app=web") if each["status"]["phase"] == "Running"]
     assert len(running) == 2
-
-
-def restore(cluster: Cluster) -> None:
-    """Takes back what a test did beside its fault."""
-    scaled(2)(cluster)
-    if cluster.request(Request("DELETE", "/api/v1/namespaces/default/pods/new")).code < 400:
-        cluster.advance("40s")
-    cluster.advance("10s")
 
 
 @pytest.mark.parametrize("kind", ONCE)
@@ -96,23 +80,20 @@ def test_what_happens_once_is_over_by_itself(cluster: Cluster, kind: str) -> Non
     assert well(cluster)
 
 
-def test_what_is_heard_twice_is_done_once() -> None:
-    # A cluster of its own: after other tests' events the spam filter keeps some of these back.
-    made = fresh()
-
+def test_what_is_heard_twice_is_done_once(cluster: Cluster) -> None:
     def created() -> int:
-        events = made.list("events", "default")
+        events = cluster.list("events", "default")
         return sum(each.get("count") or 1 for each in events if each["reason"] == "SuccessfulCreate")
 
-    before, last = created(), made.store.revision
-    name = made.add_fault({"kind": "watch-duplicate"})
-    scaled(5)(made)
-    made.advance("20s")
-    assert len(pods(made, "app=web")) == 5
+    before, last = created(), cluster.store.revision
+    name = cluster.add_fault({"kind": "watch-duplicate"})
+    scaled(5)(cluster)
+    cluster.advance("20s")
+    assert len(pods(cluster, "app=web")) == 5
     assert created() - before == 3
-    made.remove_fault(name)
-    assert made.wiring.twice is None
-    assert made.store.revision > last
+    cluster.remove_fault(name)
+    assert cluster.wiring.twice is None
+    assert cluster.store.revision > last
 
 
 def test_a_component_that_hangs_goes_on_with_what_it_missed(cluster: Cluster) -> None:
@@ -123,14 +104,11 @@ def test_a_component_that_hangs_goes_on_with_what_it_missed(cluster: Cluster) ->
     cluster.remove_fault(name)
     cluster.advance("40s")
     assert len(pods(cluster, "app=web")) == 4
-    restore(cluster)
 
 
-def test_a_disk_that_is_full_takes_no_file() -> None:
-    # What is typed here is in no journal, and the node stays under pressure for five minutes more.
-    cluster = fresh()
+def test_a_disk_that_is_full_takes_no_file(cluster: Cluster) -> None:
     node = cluster.get("pod", "client")["spec"]["nodeName"]
-    name = cluster.add_fault({"kind": "disk-full", "node": node})
+    cluster.add_fault({"kind": "disk-full", "node": node})
     world = cluster.networking.world if cluster.networking is not None else None
     assert world is not None
     sandbox = world.sandbox_named("default", "client")
@@ -140,8 +118,6 @@ def test_a_disk_that_is_full_takes_no_file() -> None:
     live.process.exec(["sh", "-c", "echo x > /tmp/f"], lambda stream, data: said.append(data), lambda code: None)
     cluster.advance("1s")
     assert b"No space left on device" in b"".join(said)
-    cluster.remove_fault(name)
-    cluster.advance("20s")
 
 
 def test_a_pod_that_hangs_is_restarted_by_its_liveness_probe(cluster: Cluster) -> None:
@@ -154,7 +130,7 @@ def test_a_pod_that_hangs_is_restarted_by_its_liveness_probe(cluster: Cluster) -
     spec = {"containers": [container], "terminationGracePeriodSeconds": 3}
     cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new"}, "spec": spec})
     cluster.advance("20s")
-    name = cluster.add_fault({"kind": "container-hang", "pod": "new"})
+    cluster.add_fault({"kind": "container-hang", "pod": "new"})
     cluster.advance("30s")
     status = cluster.get("pod", "new")["status"]["containerStatuses"][0]
     assert status["restartCount"] == 1
@@ -163,8 +139,6 @@ def test_a_pod_that_hangs_is_restarted_by_its_liveness_probe(cluster: Cluster) -
     assert any(
         "context deadline exceeded (Client.Timeout exceeded while awaiting headers)" in each for each in messages
     )
-    cluster.remove_fault(name)
-    restore(cluster)
 
 
 def test_a_leak_ends_at_the_limit(cluster: Cluster) -> None:
@@ -173,12 +147,10 @@ def test_a_leak_ends_at_the_limit(cluster: Cluster) -> None:
     spec = {"containers": [container]}
     cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new"}, "spec": spec})
     cluster.advance("20s")
-    name = cluster.add_fault({"kind": "container-leak", "pod": "new", "mb_per_s": 10})
+    cluster.add_fault({"kind": "container-leak", "pod": "new", "mb_per_s": 10})
     cluster.advance("20s")
     status = cluster.get("pod", "new")["status"]["containerStatuses"][0]
     assert status["lastState"]["terminated"]["reason"] == "OOMKilled"
-    cluster.remove_fault(name)
-    restore(cluster)
 
 
 def test_faults_on_one_thing_end_with_the_last_of_them(cluster: Cluster) -> None:
@@ -199,8 +171,6 @@ def test_pods_get_addresses_after_two_failures_of_the_network_plugin(cluster: Cl
     cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "late"}, "spec": spec})
     cluster.advance("30s")
     late = cluster.get("pod", "late")
-    cluster.delete("pod", "late")
-    cluster.settle()
     assert late is not None and late["status"].get("podIP")
 
 
