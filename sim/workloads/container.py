@@ -18,7 +18,7 @@ from seatrial.sim.workloads import cgroup, etc, procfs
 from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure, space_of
 from seatrial.sim.workloads.log import Log
 from seatrial.sim.workloads.net import ports_of
-from seatrial.sim.workloads.pids import MAIN_IDS, Namespace
+from seatrial.sim.workloads.pids import EXEC_IDS, MAIN_IDS, Namespace
 from seatrial.sim.workloads.process import NULL, SET_UID, Null, Pipe, Proc, Sink, Stream, running_as
 from seatrial.sim.workloads.queueing import Queue, Taken
 from seatrial.sim.workloads.session import Attachment, Session, Terminal, interrupt
@@ -27,8 +27,6 @@ from seatrial.sim.workloads.undescribed import main_program
 if TYPE_CHECKING:
     from seatrial.sim.workloads.world import World
 
-EXEC_IDS = 6
-"""Process ids that runc's threads use up when it starts a further process."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROGRAM_ROOTS = ("/usr/", "/sbin/", "/bin/")
 EXHAUST_BYTES_PER_S = 400 * 1024 * 1024
@@ -122,10 +120,9 @@ class Container:
         fs = self.fs
         for mount in self.config.mounts:
             volume = mount.volume
-            node = volume.below(mount.sub_path) if mount.sub_path else volume.tree
-            mounted = Mounted(node, mount.read_only, volume.source, volume.kind, volume.changed)
             try:
-                fs.mount(mount.path, mounted)
+                node = volume.below(mount.sub_path) if mount.sub_path else volume.tree
+                fs.mount(mount.path, Mounted(node, mount.read_only, volume.source, volume.kind, volume.changed))
             except OSError as error:
                 raise OSError(error.errno, error.strerror, mount.path, None, error.filename) from None
         fs.mounts.setdefault(procfs.PLACE, Mounted(partial(procfs.Processes, self), True, "proc", "proc"))
@@ -249,7 +246,8 @@ class Container:
         return run
 
     def spawn(self, argv: list[str], env: Mapping[str, str], cwd: str, fds: dict[int, Stream], parent: Proc) -> Proc:
-        """A child process, not yet running."""
+        """A child process, not yet running. Raises OSError(EAGAIN) where there are too many."""
+        self.namespace.admit()
         return self._spawn(argv, dict(env), cwd, fds, parent)
 
     def _spawn(
@@ -268,7 +266,11 @@ class Container:
         except OSError as error:
             proc.err(f"{proc.argv[0]}: can't execute '{argv[0]}': {error.strerror}\n")
             return None
-        child = self.spawn(argv, proc.env, proc.cwd, dict(proc.fds), proc)
+        try:
+            child = self.spawn(argv, proc.env, proc.cwd, dict(proc.fds), proc)
+        except OSError as error:
+            proc.err(f"{proc.argv[0]}: {error.filename}: {error.strerror}\n")
+            return None
         child.run(program)
         return child
 

@@ -6,6 +6,8 @@ first process is the sandbox's; an ephemeral container's target: that container'
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from seatrial.sim.workloads.process import Proc
@@ -13,8 +15,12 @@ from seatrial.sim.workloads.process import Proc
 if TYPE_CHECKING:
     from seatrial.sim.workloads.container import Container
 
-MAIN_IDS: Final = 7
-"""Process ids that runc's threads use up when it starts the first process of a container."""
+MAIN_IDS, EXEC_IDS = 7, 6
+"""Process ids that runc's threads use up when it starts the first process of a container, and each further one."""
+PROCESSES_MAX: Final = 1024
+"""What podPidsLimit commonly is. *Not modelled*: that by default the machine's threads alone set an end; who forks
+without one is stopped in either case.
+"""
 PAUSE: Final = ["/pause"]
 POD: Final = "/"
 """The name, next to those of containers, of the namespace that a pod's containers share."""
@@ -49,6 +55,11 @@ class Namespace:
         if self._pause is not None:
             found.append(self._pause)
         return sorted(found, key=lambda proc: proc.pid)
+
+    def admit(self) -> None:
+        """Raises OSError(EAGAIN) where one more process would be too many."""
+        if sum(len(member.processes) for member in self.members) >= PROCESSES_MAX:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), "can't fork")
 
     def process(self, pid: int) -> Proc | None:
         """The one with a number; the sandbox's takes no signal, and is not found."""

@@ -6,6 +6,9 @@ that a program takes, job control, process groups other than one per session.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Callable, Generator
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +28,8 @@ SIGNALS = {
 SET_UID = 0o4000
 """The bit of a file's mode that has a program run as its owner."""
 HARMLESS = ("CHLD", "CONT", "WINCH")
+PROVOKED = (ValueError, LookupError, ArithmeticError, re.error)
+"""What a program meets that is given numbers, names or patterns that it cannot use."""
 PIPE_BYTES = 65536
 
 Program = Generator[Any, Any, int]
@@ -184,6 +189,16 @@ class Opened(Stream):
         yield
 
 
+class OpenedDirectory(Stream):
+    """A directory as a command's input: it can be opened, not read."""
+
+    def read(self, size: int | None = None) -> Generator[Any, Any, bytes]:
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), "read error")
+        yield
+
+    read_line = read
+
+
 class Proc:
     """One process: identity, files, environment and what signals do to it."""
 
@@ -304,9 +319,15 @@ class Proc:
         if isinstance(error, OSError):
             self.err(f"{name}: {error.filename or ''}: {error.strerror or error}\n")
             return 1
-        if isinstance(error, ValueError | IndexError | KeyError):
+        if isinstance(error, PROVOKED):
             self.err(f"{name}: invalid argument\n")
             return 1
+        if isinstance(error, MemoryError):
+            self.err(f"{name}: out of memory\n")
+            return 1
+        if isinstance(error, RecursionError):
+            # Calls without end use up the stack.
+            return 128 + SIGNALS["SEGV"]
         raise error
 
     def signal(self, name: str) -> None:

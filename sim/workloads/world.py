@@ -139,17 +139,11 @@ class Directory:
         return FileSystem(self.tree(), lambda: 0).read(f"/{path}")
 
     def below(self, path: str) -> Node:
-        """What a subPath means: a file or directory inside, made when it is not there."""
-        at: Node = self.tree()
-        for part in (part for part in path.split("/") if part):
-            assert isinstance(at, Dir)
-            found = at.entries.get(part)
-            if isinstance(found, Link):
-                return self.below("/".join([found.target, *path.split("/")[path.split("/").index(part) + 1 :]]))
-            if found is None:
-                found = at.entries[part] = Dir(0o755)
-            at = found
-        return at
+        """What a subPath means: a file or directory inside, made when it is not there. Raises OSError."""
+        files = FileSystem(self.tree(), lambda: 0)
+        if not files.exists(path):
+            files.make_dir(path, parents=True)
+        return files.find(path)
 
 
 class ImageTree:

@@ -57,9 +57,19 @@ def tar(proc: Proc) -> Steps:
     if "c" in options:
         return _pack(proc, archive, base, paths)
     data = (yield from proc.read_all()) if archive == "-" else proc.fs.read(archive, proc.cwd)
+    try:
+        _unpack(proc, data, base, "t" in options)
+    except tarfile.TarError:
+        say(proc, "invalid tar magic")
+        return 1
+    proc.container.touched()
+    return 0
+
+
+def _unpack(proc: Proc, data: bytes, base: str, listed: bool) -> None:
     with tarfile.open(fileobj=io.BytesIO(data)) as opened:
         for member in opened.getmembers():
-            if "t" in options:
+            if listed:
                 proc.out(member.name + "\n")
                 continue
             at = f"{base.rstrip('/')}/{member.name.lstrip('/')}"
@@ -72,8 +82,6 @@ def tar(proc: Proc) -> Steps:
             else:
                 content = opened.extractfile(member)
                 proc.fs.write(at, content.read() if content is not None else b"", mode=member.mode)
-    proc.container.touched()
-    return 0
 
 
 def _pack(proc: Proc, archive: str, base: str, paths: list[str]) -> int:

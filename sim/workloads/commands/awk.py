@@ -170,7 +170,7 @@ class Compiler:
             self._need("[")
             key = self._expression()
             self._need("]")
-            return lambda machine: void(machine.variables.setdefault(name, {}).pop(text(key(machine)), None))
+            return lambda machine: void(machine.array(name).pop(text(key(machine)), None))
         expression = self._expression()
         return lambda machine: void(expression(machine))
 
@@ -454,15 +454,23 @@ def awk(proc: Proc) -> Steps:
                     _record(machine, rules)
     except Stop as stop:
         status = int(stop.args[0])
-    except AwkProblem as problem:
-        proc.err(f"awk: cmd. line:1: {problem}\n")
-        return 2
+    except (AwkProblem, Next, Break, Continue) as problem:
+        return _gave_up(machine, problem)
     try:
         _phase(machine, rules, "END")
     except Stop as stop:
         status = int(stop.args[0])
+    except (AwkProblem, Next, Break, Continue) as problem:
+        return _gave_up(machine, problem)
     proc.out("".join(machine.out))
     return status
+
+
+def _gave_up(machine: Machine, problem: Exception) -> int:
+    """What was printed before stays; a ``next`` or ``break`` outside of what it leaves says only where it stands."""
+    machine.proc.out("".join(machine.out))
+    machine.proc.err(f"awk: cmd. line:1: {problem if problem.args else 'Unexpected token'}\n")
+    return 2
 
 
 def _phase(machine: Machine, rules: list[tuple[str, Expression | None, Action | None]], kind: str) -> None:

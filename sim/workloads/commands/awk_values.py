@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ from seatrial.sim.workloads.commands.printf import printf_text
 from seatrial.sim.workloads.process import Proc
 
 Value = Any
+TURNS_MAX = 500_000
+"""A program runs in no time, so that one without end has to be stopped; *not modelled*: that it takes CPU for ever."""
 
 
 class AwkProblem(Exception):
@@ -42,7 +45,7 @@ def number(value: Value) -> float:
 
 def text(value: Value) -> str:
     if isinstance(value, float | int):
-        return str(int(value)) if value == int(value) else f"{value:.6g}"
+        return str(int(value)) if math.isfinite(value) and value == int(value) else f"{value:.6g}"
     return str(value)
 
 
@@ -78,6 +81,7 @@ class Machine:
         }
         self.fields: list[str] = [""]
         self.out: list[str] = []
+        self._turns = 0
 
     def record(self, line: str) -> None:
         self.variables["NR"] = number(self.variables["NR"]) + 1
@@ -86,12 +90,25 @@ class Machine:
         separator = text(self.variables["FS"])
         if separator == " ":
             parts = line.split()
-        elif len(separator) == 1 and separator not in ".|*+?[]()^$\\":
+        elif len(separator) == 1:
             parts = line.split(separator) if line else []
         else:
             parts = re.split(extended(separator), line) if line else []
         self.fields += [Field(part) for part in parts]
         self.variables["NF"] = float(len(parts))
+
+    def array(self, name: str) -> dict[str, Value]:
+        """The array of a name. Raises AwkProblem for a variable that holds something else."""
+        found = self.variables.setdefault(name, {})
+        if not isinstance(found, dict):
+            raise AwkProblem(f"{name} is no array")
+        return found
+
+    def turn(self) -> None:
+        """One more turn of a loop. Raises AwkProblem where there is no end of them."""
+        self._turns += 1
+        if self._turns > TURNS_MAX:
+            raise AwkProblem(f"a loop without end (more than {TURNS_MAX} turns)")
 
     def field(self, index: int) -> str:
         return self.fields[index] if 0 <= index < len(self.fields) else ""
@@ -123,8 +140,18 @@ ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "*": lambda a, b: a * b,
     "/": lambda a, b: divided(a, b),
     "%": lambda a, b: a - b * int(a / b) if b else divided(a, b),
-    "^": lambda a, b: a**b,
+    "^": lambda a, b: raised(a, b),
 }
+
+
+def raised(a: float, b: float) -> float:
+    """A power as C's pow has it: without end where there is no number for it."""
+    try:
+        return math.pow(a, b)
+    except OverflowError:
+        return -math.inf if a < 0 and b % 2 else math.inf
+    except ValueError:
+        return math.nan if a else math.inf
 
 
 def divided(a: float, b: float) -> float:
@@ -163,8 +190,7 @@ class Reference:
             return machine.field(int(number(self.key(machine))))
         if self.key is None:
             return machine.variables.get(self.name, "")
-        array = machine.variables.setdefault(self.name, {})
-        return array.setdefault(text(self.key(machine)), "")
+        return machine.array(str(self.name)).setdefault(text(self.key(machine)), "")
 
     def put(self, machine: Machine, value: Value) -> None:
         if self.name is None:
@@ -173,7 +199,7 @@ class Reference:
         elif self.key is None:
             machine.variables[self.name] = value
         else:
-            machine.variables.setdefault(self.name, {})[text(self.key(machine))] = value
+            machine.array(str(self.name))[text(self.key(machine))] = value
 
 
 class Pattern:
@@ -207,6 +233,7 @@ def exiting(code: Expression | None) -> Action:
 def looping(condition: Expression | None, body: Action, step: Expression | None) -> Action:
     def run(machine: Machine) -> None:
         while condition is None or truth(condition(machine)):
+            machine.turn()
             try:
                 body(machine)
             except Break:
@@ -221,7 +248,7 @@ def looping(condition: Expression | None, body: Action, step: Expression | None)
 
 def each(name: str, array: str, body: Action) -> Action:
     def run(machine: Machine) -> None:
-        for key in list(machine.variables.get(array) or {}):
+        for key in list(machine.array(array)):
             machine.variables[name] = Field(key)
             try:
                 body(machine)
@@ -268,7 +295,7 @@ def both(a: Expression, b: Expression) -> Expression:
 
 
 def member(key: Expression, name: str) -> Expression:
-    return lambda machine: float(text(key(machine)) in (machine.variables.get(name) or {}))
+    return lambda machine: float(text(key(machine)) in machine.array(name))
 
 
 def regex_of(pattern: Expression, machine: Machine) -> re.Pattern[str]:
@@ -309,7 +336,8 @@ def _split(machine: Machine, arguments: list[Expression]) -> Value:
         parts = arguments[2].regex.split(value)
     else:
         parts = value.split() if separator == " " else value.split(separator) if value else []
-    assert isinstance(target, Reference)
+    if not isinstance(target, Reference):
+        raise AwkProblem("split() takes an array")
     machine.variables[str(target.name)] = {str(at): Field(part) for at, part in enumerate(parts, 1)}
     return float(len(parts))
 
@@ -325,7 +353,8 @@ def _replace(machine: Machine, arguments: list[Expression], count: int) -> Value
     replacement = text(arguments[1](machine)).replace("\\", "\\\\").replace("&", "\\g<0>")
     made, done = regex_of(arguments[0], machine).subn(replacement, text(target(machine)), count=count)
     if done:
-        assert isinstance(target, Reference)
+        if not isinstance(target, Reference):
+            raise AwkProblem("sub() changes a variable or field")
         target.put(machine, made)
     return float(done)
 

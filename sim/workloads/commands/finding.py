@@ -10,7 +10,7 @@ from seatrial.sim.workloads.commands.listing import size
 from seatrial.sim.workloads.commands.options import say
 from seatrial.sim.workloads.commands.text import size_of
 from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
-from seatrial.sim.workloads.process import Proc
+from seatrial.sim.workloads.process import Exited, Proc
 
 Steps = Generator[Any, Any, int]
 
@@ -46,7 +46,10 @@ def _judged(proc: Proc, path: str, node: Node, depth: int, tests: list[str]) -> 
         if test in ("-print", "-print0", "-delete", "-exec"):
             acted = True
             if test == "-exec":
-                end = next(i for i in range(at, len(tests)) if tests[i] in (";", "+"))
+                end = next((i for i in range(at, len(tests)) if tests[i] in (";", "+")), None)
+                if end is None:
+                    say(proc, "-exec requires an argument")
+                    raise Exited(1)
                 command = [path if word == "{}" else word for word in tests[at + 1 : end]]
                 ended = yield from proc.container.run_child(proc, command)
                 at = end + 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 from seatrial.sim.workloads.commands.grep import basic, extended
-from seatrial.sim.workloads.commands.options import inputs, parsed
-from seatrial.sim.workloads.process import Proc
+from seatrial.sim.workloads.commands.options import inputs, parsed, say
+from seatrial.sim.workloads.process import Exited, Proc
 
 Steps = Generator[Any, Any, int]
 
@@ -237,9 +237,9 @@ def sed(proc: Proc) -> Steps:
     rest = iter(proc.argv[1:])
     for word in rest:
         if word in ("-e", "--expression"):
-            scripts.append(next(rest))
+            scripts.append(_operand(proc, word, rest))
         elif word == "-f":
-            scripts.append(proc.fs.read(next(rest), proc.cwd).decode())
+            scripts.append(proc.fs.read(_operand(proc, word, rest), proc.cwd).decode())
         else:
             words.append("-i" if word.startswith("-i") else word)
     proc.argv = [proc.argv[0], *words]
@@ -261,6 +261,14 @@ def sed(proc: Proc) -> Steps:
     text = b"".join(data for _, data in found).decode(errors="surrogateescape")
     proc.out(Editor(commands, "n" in options).run(text))
     return status
+
+
+def _operand(proc: Proc, option: str, rest: Iterator[str]) -> str:
+    found = next(rest, None)
+    if found is None:
+        say(proc, f"option requires an argument -- '{option.lstrip('-')[:1]}'")
+        raise Exited(1)
+    return found
 
 
 COMMANDS = {"sed": sed}

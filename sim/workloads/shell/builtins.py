@@ -276,7 +276,11 @@ def _read(shell: Shell, words: list[str]) -> Steps:
             raw = raw or "r" in word
         else:
             names.append(word)
-    line = (yield from shell.proc.stdin.read_line()).decode(errors="surrogateescape")
+    try:
+        line = (yield from shell.proc.stdin.read_line()).decode(errors="surrogateescape")
+    except OSError as error:
+        shell.complain(f"read: {error.filename}: {error.strerror}")
+        return 1
     ended = not line.endswith("\n")
     line = line.removesuffix("\n")
     if not raw:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from seatrial.sim.workloads.shell import arrays
+from seatrial.sim.workloads.shell.conditions import TestProblem
 from seatrial.sim.workloads.shell.conditions import evaluate as holds
-from seatrial.sim.workloads.shell.interpreter import Loop, Shell, steps
+from seatrial.sim.workloads.shell.interpreter import MISUSE, Loop, Shell, steps
 from seatrial.sim.workloads.shell.patterns import matches
 from seatrial.sim.workloads.shell.syntax import (
     Case,
@@ -115,7 +116,11 @@ def test(shell: Shell, command: Test, tail: bool) -> Steps:
             words.append(word[0].text)
         else:
             words.append((yield from (shell.expansion.pattern(word) if after_match else shell.expansion.text(word))))
-    return 0 if holds(shell.proc, words, lambda found: arrays.keep(shell, arrays.MATCH, found)) else 1
+    try:
+        return 0 if holds(shell.proc, words, lambda found: arrays.keep(shell, arrays.MATCH, found)) else 1
+    except TestProblem as problem:
+        shell.complain(f"[[: {problem}")
+        return MISUSE
 
 
 def evaluate(shell: Shell, command: Evaluate, tail: bool) -> Steps:

@@ -22,7 +22,6 @@ from seatrial.sim.workloads.shell.syntax import (
     Function,
     Group,
     Pipeline,
-    Redirection,
     Sequence,
     Simple,
     SyntaxProblem,
@@ -238,13 +237,7 @@ class Shell:
 
     def fork(self, fds: dict[int, Stream] | None = None) -> Shell:
         """A copy of this shell in a child process."""
-        proc = self.proc.container.spawn(
-            list(self.proc.argv),
-            self.proc.env,
-            self.proc.cwd,
-            fds if fds is not None else dict(self.proc.fds),
-            self.proc,
-        )
+        proc = self._spawned(list(self.proc.argv), self.proc.env, fds if fds is not None else dict(self.proc.fds))
         made = Shell(proc, self.name, list(self.arguments))
         made.variables = dict(self.variables)
         made.arrays = {name: dict(values) for name, values in self.arrays.items()}
@@ -260,6 +253,12 @@ class Shell:
                 made.set_trap(name, "")
         return made
 
+    def _spawned(self, argv: list[str], env: dict[str, str], fds: dict[int, Stream]) -> Proc:
+        try:
+            return self.proc.container.spawn(argv, env, self.proc.cwd, fds, self.proc)
+        except OSError as error:
+            raise ShellProblem(f"{error.filename}: {error.strerror}") from None
+
     def _start_background(self, command: AndOr) -> None:
         child = self.fork({**self.proc.fds, 0: NOTHING})
         pipeline = AndOr(command.first, command.rest)
@@ -271,24 +270,12 @@ class Shell:
         """The output of a command substitution; its status becomes ``$?``."""
         file = redirection.only_read(body)
         if file is not None:
-            return (yield from self._contents(file))
+            return (yield from redirection.contents(self, file))
         parts: list[bytes] = []
         child = self.fork({**self.proc.fds, 1: Sink(parts.append)})
         child.proc.run(steps(child.alone(Group(body))))
         self.status = yield from child.proc.wait()
         return b"".join(parts)
-
-    def _contents(self, file: Redirection) -> Generator[Any, Any, bytes]:
-        """``$(< file)``."""
-        try:
-            fds = yield from redirection.redirected(self, (file,))
-        except OSError as error:
-            redirection.complain(self, error)
-            self.status = 1
-            return b""
-        self.status = 0
-        found: bytes = yield from fds[file.fd].read()
-        return found
 
     # Commands
 
@@ -420,7 +407,7 @@ class Shell:
             return self._not_run(words[0], error, fds)
         if tail and not self.traps and not self.jobs:
             return (yield from self.become(program, words, env, fds))
-        child = proc.container.spawn(words, env, proc.cwd, dict(fds), proc)
+        child = self._spawned(words, env, dict(fds))
         child.run(program)
         return (yield from child.wait())
 

@@ -6,7 +6,8 @@ import errno
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from seatrial.sim.workloads.process import Opened, Pipe, Proc, Stream
+from seatrial.sim.workloads.filesystem import Dir
+from seatrial.sim.workloads.process import Opened, OpenedDirectory, Pipe, Proc, Stream
 from seatrial.sim.workloads.shell.syntax import Redirection, Sequence, Simple
 
 if TYPE_CHECKING:
@@ -31,6 +32,23 @@ def only_read(body: Sequence) -> Redirection | None:
     if type(command) is not Simple or command.words or command.assignments or len(command.redirections) != 1:
         return None
     return command.redirections[0] if command.redirections[0].operator == "<" else None
+
+
+def contents(shell: Shell, file: Redirection) -> Generator[Any, Any, bytes]:
+    """``$(< file)``; its status becomes ``$?``."""
+    shell.status = 1
+    try:
+        fds = yield from redirected(shell, (file,))
+    except OSError as error:
+        complain(shell, error)
+        return b""
+    try:
+        found: bytes = yield from fds[file.fd].read()
+    except OSError as error:
+        shell.complain(f"{error.filename}: {error.strerror}")
+        return b""
+    shell.status = 0
+    return found
 
 
 def redirected(shell: Shell, redirections: tuple[Redirection, ...]) -> Generator[Any, Any, dict[int, Stream]]:
@@ -68,6 +86,8 @@ def opened(shell: Shell, path: str, operator: str) -> Stream:
     proc = shell.proc
     if operator == "<":
         node = proc.fs.find(path, proc.cwd)
+        if isinstance(node, Dir):
+            return OpenedDirectory()
         special = proc.container.device(node)
         if special is not None:
             return special
