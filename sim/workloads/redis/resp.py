@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 CRLF = b"\r\n"
+VALUES_MAX, BULK_BYTES_MAX, DEPTH_MAX = 1 << 20, 512 << 20, 7
+"""Of an array, a bulk string, and arrays within each other."""
 Reply = Any
 
 
@@ -22,10 +24,10 @@ class Problem(str):
 
 def encoded(value: Reply) -> bytes:
     """A reply in bytes."""
-    if isinstance(value, Status):
-        return f"+{value}\r\n".encode()
-    if isinstance(value, Problem):
-        return f"-{value}\r\n".encode()
+    if isinstance(value, Status | Problem):
+        # An error may repeat what a client said, which must not end it.
+        line = value.replace("\r", " ").replace("\n", " ")
+        return f"{'-' if isinstance(value, Problem) else '+'}{line}\r\n".encode()
     if isinstance(value, int):
         return f":{value}\r\n".encode()
     if value is None:
@@ -46,13 +48,13 @@ class Reader:
         """The values that are complete now; a line of plain text is a request, too. Raises ValueError for no RESP."""
         self._buffer += data
         found = []
-        while (step := self._value(0)) is not None:
+        while (step := self._value(0, 0)) is not None:
             value, end = step
             self._buffer = self._buffer[end:]
             found.append(value)
         return found
 
-    def _value(self, at: int) -> tuple[Reply, int] | None:
+    def _value(self, at: int, depth: int) -> tuple[Reply, int] | None:
         end = self._buffer.find(b"\n", at)
         if end < 0:
             return None
@@ -63,11 +65,13 @@ class Reader:
         if kind == b"-":
             return Problem(text.decode(errors="replace")), after
         if kind == b":":
-            return int(text), after
+            return _number(text, "invalid integer"), after
         if kind == b"$":
-            return self._bulk(int(text), after)
+            return self._bulk(_number(text, "invalid bulk length", BULK_BYTES_MAX), after)
         if kind == b"*":
-            return self._array(int(text), after)
+            if depth > DEPTH_MAX:
+                raise ValueError("too many nested arrays")
+            return self._array(_number(text, "invalid multibulk length", VALUES_MAX), after, depth)
         return line.split(), after
 
     def _bulk(self, size: int, at: int) -> tuple[Reply, int] | None:
@@ -76,10 +80,10 @@ class Reader:
         end = at + size
         return (self._buffer[at:end], end + len(CRLF)) if len(self._buffer) >= end + len(CRLF) else None
 
-    def _array(self, count: int, at: int) -> tuple[Reply, int] | None:
+    def _array(self, count: int, at: int, depth: int) -> tuple[Reply, int] | None:
         values = []
         for _ in range(count):
-            step = self._value(at)
+            step = self._value(at, depth + 1)
             if step is None:
                 return None
             value, at = step
@@ -87,12 +91,18 @@ class Reader:
         return values, at
 
 
+def _number(text: bytes, problem: str, most: int | None = None) -> int:
+    if not text.removeprefix(b"-").isdigit() or len(text) > 20 or (most is not None and int(text) > most):
+        raise ValueError(problem)
+    return int(text)
+
+
 def quoted(data: bytes) -> str:
     """A bulk string as redis-cli shows it at a terminal."""
     made = ""
     for byte in data:
         char = chr(byte)
-        made += {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}.get(
+        made += {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b"}.get(
             char, char if 32 <= byte < 127 else f"\\x{byte:02x}"
         )
     return f'"{made}"'

@@ -2,20 +2,21 @@
 
 Source: redis.io/docs/latest/operate/oss_and_stack/management/{config,replication}. A replica asks its primary for all
 that there is and is told of every change; until then, and when the link is gone, it asks again once a second. Not
-modelled: ACLs but for ``requirepass``, Sentinel, Cluster, persistence.
+modelled: ACLs but for ``requirepass``, Sentinel, Cluster, persistence, and that unknown settings are refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from seatrial.sim.kernel.clock import Signal, stamp_of
 from seatrial.sim.workloads.commands.network import Failed, reach
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.process import Exited, Proc
+from seatrial.sim.workloads.redis.commands import COMMANDS, OK, execute, named
 from seatrial.sim.workloads.redis.resp import Problem, Reader, Reply, Status, encoded
-from seatrial.sim.workloads.redis.store import COMMANDS, OK, Store, Words
+from seatrial.sim.workloads.redis.store import Store, Words
 
 RETRY_US = 1_000_000
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -35,6 +36,8 @@ DEFAULTS = {
 }
 """Of a server that is told nothing (redis.conf)."""
 SIZES = ("maxmemory",)
+PORTS = range(65536)
+VERSION = "8.2.1"
 UNITS = {"gb": 1 << 30, "mb": 1 << 20, "kb": 1 << 10, "g": 10**9, "m": 10**6, "k": 10**3, "b": 1}
 OLD_NAMES = {"slaveof": "replicaof"}
 
@@ -49,7 +52,7 @@ def bytes_of(text: str) -> str:
 
 
 def configured(proc: Proc) -> dict[str, str]:
-    """The settings: a file's, then the command line's. Raises Exited(1) for a file that is not there."""
+    """The settings: a file's, then the command line's. Raises Exited(1) for a file that is not there, and nonsense."""
     words, found = proc.argv[1:], dict(DEFAULTS)
     given: list[tuple[str, str]] = []
     if words and not words[0].startswith("--"):
@@ -60,9 +63,9 @@ def configured(proc: Proc) -> dict[str, str]:
             _say(proc, "#", f"Fatal error, can't open config file '{proc.path(path)}': {error.strerror}", "C")
             raise Exited(1) from None
         for line in text.splitlines():
-            name, _, value = line.strip().partition(" ")
+            name, *values = line.split(maxsplit=1) or [""]
             if name and not name.startswith("#"):
-                given.append((name, value.strip().strip('"')))
+                given.append((name, "".join(values).strip().strip('"')))
     while words:
         name, values = words.pop(0).removeprefix("--"), []
         while words and not words[0].startswith("--"):
@@ -70,8 +73,28 @@ def configured(proc: Proc) -> dict[str, str]:
         given.append((name, " ".join(values)))
     for name, value in given:
         name = OLD_NAMES.get(name.lower(), name.lower())
+        if (problem := _wrong(name, value)) is not None:
+            proc.err(f"\n*** FATAL CONFIG FILE ERROR (Redis {VERSION}) ***\nReading the configuration file\n")
+            proc.err(f">>> '{name} {value}'\n{problem}\n")
+            raise Exited(1)
         found[name] = bytes_of(value) if name in SIZES else value
     return found
+
+
+def _wrong(name: str, value: str) -> str | None:
+    """What is wrong with a setting that the server goes by."""
+    words = value.split()
+    if name == "port" and not _is_port(value):
+        return "argument couldn't be parsed into an integer"
+    if name == "replicaof" and value and len(words) != 2:
+        return "wrong number of arguments"
+    if name == "replicaof" and value and words != ["no", "one"] and not _is_port(words[1]):
+        return "Invalid master port"
+    return None
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and int(text) in PORTS
 
 
 def _say(proc: Proc, level: str, text: str, role: str = "M") -> None:
@@ -91,7 +114,11 @@ class Server:
         self.replicas: list[Connection] = []
         self.linked = False
         """A replica has its primary's data."""
-        self._changed = Signal(proc.clock)
+        self._following = False
+        self._primary: Any = None
+        """A replica's connection."""
+        self._left = Signal(proc.clock)
+        """Fires when that connection is no more."""
         role = "S" if self.config["replicaof"] else "M"
         _say(proc, "*", "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo", "C")
         if len(proc.argv) < 2:
@@ -100,14 +127,14 @@ class Server:
         _say(proc, "*", f"Running mode=standalone, port={self.port}.", role)
         _say(proc, "*", "Server initialized", role)
         _say(proc, "*", "Ready to accept connections tcp", role)
-        if self.config["replicaof"]:
-            proc.clock.spawn(self._follow(), "redis")
+        proc.on_exit.append(lambda _: self._leave())
+        self.follow(self.config["replicaof"])
 
     def http(self, request: HttpRequest) -> HttpResponse:
         raise ConnectionResetError(104, "Connection reset by peer")
 
     def open(self, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str) -> Connection:
-        return Connection(self, on_data, on_close)
+        return Connection(self, on_data, on_close, client)
 
     def execute(self, words: Words) -> Reply:
         """A command of a client that may give it."""
@@ -117,10 +144,14 @@ class Server:
             return own(self, words[1:])
         command = COMMANDS.get(name)
         if command is None or not command.writes:
-            return self.store.execute(words)
+            return execute(self.store, words)
         if self.config["replicaof"]:
             return Problem("READONLY You can't write against a read only replica.")
-        reply = self.store.execute(words)
+        return self._changed(words)
+
+    def _changed(self, words: Words) -> Reply:
+        """What changes the data is told to those who have a copy."""
+        reply = execute(self.store, words)
         if not isinstance(reply, Problem):
             for replica in list(self.replicas):
                 replica.tell(words)
@@ -128,53 +159,79 @@ class Server:
 
     # A replica's part
 
+    def follow(self, primary: str) -> None:
+        """Copies from ``host port`` from now on, or from nobody."""
+        self.config["replicaof"] = "" if primary.lower() == "no one" else primary
+        self._leave()
+        if self.config["replicaof"] and not self._following:
+            self._following = True
+            self.proc.clock.spawn(self._follow(), "redis")
+
+    def _leave(self) -> None:
+        primary, self._primary, self.linked = self._primary, None, False
+        if primary is not None:
+            primary.close()
+            self._left.fire()
+
     def _follow(self) -> Generator[Any, Any, None]:
         proc = self.proc
-        while proc.exit_status is None:
-            host, _, port = self.config["replicaof"].partition(" ")
-            if host:
-                _say(proc, "*", f"Connecting to MASTER {host}:{port}", "S")
-                try:
-                    _, listener = yield from reach(proc, host, int(port))
-                    yield from self._copy(listener)
-                except Failed as failed:
-                    why = {"refused": "Connection refused", "resolve": "Name or service not known"}.get(failed.kind)
-                    _say(proc, "#", f"Unable to connect to MASTER: {why or 'Connection timed out'}", "S")
-            self.linked = False
+        while proc.exit_status is None and self.config["replicaof"]:
+            host, port = self.config["replicaof"].split()
+            _say(proc, "*", f"Connecting to MASTER {host}:{port}", "S")
+            try:
+                _, listener = yield from reach(proc, host, int(port))
+                yield from self._copy(listener)
+            except Failed as failed:
+                why = {"refused": "Connection refused", "resolve": "Name or service not known"}.get(failed.kind)
+                _say(proc, "#", f"Unable to connect to MASTER: {why or 'Connection timed out'}", "S")
+            except OSError as error:
+                _say(proc, "#", f"Error condition on socket for SYNC: {error.strerror}", "S")
             yield proc.clock.sleep(RETRY_US, periodic=True)
+        self._following = False
 
     def _copy(self, listener: Any) -> Generator[Any, Any, None]:
-        """Takes over what the primary has and says, until the link is gone."""
-        reader, ended = Reader(), Signal(self.proc.clock)
-        closed: list[bool] = []
-        self.store.clear()
+        """Takes over what the primary has and says, until the link is gone. Raises OSError."""
+        reader = Reader()
+        closed: list[str] = []
+
+        def close(why: str = "Connection with master lost.") -> None:
+            closed.append(why)
+            self._left.fire()
 
         def take(data: bytes) -> None:
-            for words in reader.feed(data):
-                if isinstance(words, list):
-                    self.store.execute(words)
-
-        def close() -> None:
-            closed.append(True)
-            ended.fire()
+            try:
+                for reply in reader.feed(data):
+                    if isinstance(reply, Problem):
+                        close(f"MASTER aborted replication with an error: {reply}")
+                    elif isinstance(reply, list) and not closed:
+                        self._changed(reply)
+            except ValueError:
+                close("Bad protocol from MASTER")
 
         connection = listener.open(take, close, self.proc.container.sandbox.ip)
-        self.proc.on_exit.append(lambda _: connection.close())
         password = self.config.get("masterauth")
         connection.write(encoded([b"AUTH", password.encode()]) if password else b"")
-        connection.write(encoded([b"SYNC"]))
-        self.linked = True
-        _say(self.proc, "*", "MASTER <-> REPLICA sync: Finished with success", "S")
-        while not closed:
-            yield ended.wait()
-        _say(self.proc, "*", "Connection with master lost.", "S")
+        if not closed:
+            self.store.clear()
+            self._primary, self.linked = connection, True
+            connection.write(encoded([b"SYNC"]))
+        if not closed:
+            _say(self.proc, "*", "MASTER <-> REPLICA sync: Finished with success", "S")
+        while not closed and self._primary is connection:
+            yield self._left.wait()
+        if self._primary is connection:
+            self._leave()
+        _say(self.proc, "*", closed[0] if closed else "Connection with master lost.", "S")
 
 
 class Connection:
     """One client's, or a replica's."""
 
-    def __init__(self, server: Server, on_data: Callable[[bytes], None], on_close: Callable[[], None]) -> None:
+    def __init__(
+        self, server: Server, on_data: Callable[[bytes], None], on_close: Callable[[], None], client: str
+    ) -> None:
         self._server = server
+        self.client = client
         self._on_data, self._on_close = on_data, on_close
         self._reader = Reader()
         self._known = not server.config["requirepass"]
@@ -182,35 +239,51 @@ class Connection:
     def write(self, data: bytes) -> None:
         try:
             requests = self._reader.feed(data)
-        except ValueError:
-            self._on_data(encoded(Problem("ERR Protocol error")))
-            self._on_close()
+        except ValueError as problem:
+            self._end(Problem(f"ERR Protocol error: {problem}"))
             return
         for words in requests:
-            if not isinstance(words, list) or not words:
-                continue
-            name = bytes(words[0]).lower()
-            if name == b"quit":
-                self._on_data(encoded(OK))
-                self._on_close()
+            if not isinstance(words, list) or not all(isinstance(word, bytes) for word in words):
+                self._end(Problem("ERR Protocol error: expected '$'"))
                 return
-            if name == b"sync":
-                self._replicate()
-            elif name == b"auth":
-                self._on_data(encoded(self._identify(words[-1])))
-            elif not self._known:
-                self._on_data(encoded(Problem("NOAUTH Authentication required.")))
-            else:
-                self._on_data(encoded(self._server.execute(words)))
+            if words and not self._take(words):
+                return
 
-    def _identify(self, password: bytes) -> Reply:
-        wanted = self._server.config["requirepass"]
-        if not wanted:
+    def _take(self, words: Words) -> bool:
+        """Whether there is more to be said after a request."""
+        name = words[0].lower()
+        if name == b"quit":
+            self._end(OK)
+            return False
+        if name == b"auth":
+            self._on_data(encoded(self._identify(words[1:])))
+        elif not self._known:
+            self._on_data(encoded(Problem("NOAUTH Authentication required.")))
+        elif name == b"sync":
+            self._replicate()
+        elif name == b"shutdown":
+            self._on_close()
+            self._server.proc.kill(0)
+            return False
+        else:
+            self._on_data(encoded(self._server.execute(words)))
+        return True
+
+    def _end(self, reply: Reply) -> None:
+        self._on_data(encoded(reply))
+        self.close()
+        self._on_close()
+
+    def _identify(self, words: Words) -> Reply:
+        if not 0 < len(words) < 3:
+            return Problem("ERR wrong number of arguments for 'auth' command")
+        wanted, *user = self._server.config["requirepass"], *words[:-1]
+        if not wanted and not user:
             return Problem(
                 "ERR AUTH <password> called without any password configured for the default user. "
                 "Are you sure your configuration is correct?"
             )
-        if password.decode(errors="replace") != wanted:
+        if user not in ([], [b"default"]) or (wanted and words[-1].decode(errors="replace") != wanted):
             return Problem("WRONGPASS invalid username-password pair or user is disabled.")
         self._known = True
         return OK
@@ -234,53 +307,90 @@ class Connection:
 
 
 def _config(server: Server, words: Words) -> Reply:
-    verb, *rest = [word.decode(errors="replace").lower() for word in words] or [""]
+    verb, *rest = [word.decode(errors="replace") for word in words]
+    verb = verb.lower()
     if verb == "get" and rest:
-        return [part.encode() for name in rest if name in server.config for part in (name, server.config[name])]
-    if verb == "set" and len(rest) == 2:
-        if rest[0] not in server.config:
-            return Problem(f"ERR Unknown option or number of arguments for CONFIG SET - '{rest[0]}'")
-        server.config[rest[0]] = bytes_of(rest[1]) if rest[0] in SIZES else rest[1]
+        patterns = [named(name.lower().encode()) for name in rest]
+        return [
+            part.encode()
+            for name, value in server.config.items()
+            if any(pattern.match(name) for pattern in patterns)
+            for part in (name, value)
+        ]
+    if verb == "set" and rest and len(rest) % 2 == 0:
+        return _set(server, dict(zip((name.lower() for name in rest[::2]), rest[1::2], strict=True)))
+    if verb == "resetstat" and not rest:
         return OK
-    return Problem("ERR unknown subcommand or wrong number of arguments. Try CONFIG HELP.")
+    if verb == "rewrite" and not rest:
+        return Problem("ERR The server is running without a config file")
+    return Problem(f"ERR unknown subcommand or wrong number of arguments for '{verb}'. Try CONFIG HELP.")
+
+
+def _set(server: Server, settings: Mapping[str, str]) -> Reply:
+    for name, value in settings.items():
+        if name not in server.config:
+            return Problem(f"ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
+        if name in ("replicaof", "databases"):
+            return Problem(
+                f"ERR CONFIG SET failed (possibly related to argument '{name}') - can't set immutable config"
+            )
+        if name in SIZES and not bytes_of(value).isdigit():
+            return Problem(
+                f"ERR CONFIG SET failed (possibly related to argument '{name}') - argument must be a memory value"
+            )
+    server.config |= {name: bytes_of(value) if name in SIZES else value for name, value in settings.items()}
+    return OK
 
 
 def _info(server: Server, words: Words) -> Reply:
     host, _, port = server.config["replicaof"].partition(" ")
+    copies = [
+        f"slave{at}:ip={replica.client},port={server.port},state=online,offset=0,lag=0"
+        for at, replica in enumerate(server.replicas)
+    ]
     if host:
         link = "up" if server.linked else "down"
         role = ["role:slave", f"master_host:{host}", f"master_port:{port}", f"master_link_status:{link}"]
     else:
-        role = ["role:master", f"connected_slaves:{len(server.replicas)}"]
-    memory = server.proc.memory
+        role = ["role:master"]
+    memory, keys = server.proc.memory, server.store.names()
+    ending = sum(server.store.ends(key) is not None for key in keys)
     sections = {
-        "Server": ["redis_version:8.2.1", "redis_mode:standalone", f"tcp_port:{server.port}"],
+        "Server": [f"redis_version:{VERSION}", "redis_mode:standalone", f"tcp_port:{server.port}"],
         "Memory": [f"used_memory:{memory}", f"maxmemory:{server.config['maxmemory']}"],
-        "Replication": role,
-        "Keyspace": [f"db0:keys={len(server.store.names())},expires=0,avg_ttl=0"],
+        "Replication": [*role, f"connected_slaves:{len(server.replicas)}", *copies],
+        "Keyspace": [f"db0:keys={len(keys)},expires={ending},avg_ttl=0"] if keys else [],
     }
-    wanted = [word.decode(errors="replace").lower() for word in words]
+    wanted = {word.decode(errors="replace").lower(): None for word in words}
+    whole = not wanted or not wanted.keys().isdisjoint(("all", "default", "everything"))
     lines = []
     for name, rows in sections.items():
-        if not wanted or name.lower() in wanted or wanted == ["all"]:
+        if whole or name.lower() in wanted:
             lines += [f"# {name}", *rows, ""]
     return "\r\n".join(lines).encode()
+
+
+def _role(server: Server, words: Words) -> Reply:
+    host, _, port = server.config["replicaof"].partition(" ")
+    if host:
+        return [b"slave", host.encode(), int(port), b"connected" if server.linked else b"connect", 0]
+    return [b"master", 0, [[replica.client.encode(), str(server.port).encode(), b"0"] for replica in server.replicas]]
 
 
 def _replica_of(server: Server, words: Words) -> Reply:
     if len(words) != 2:
         return Problem("ERR wrong number of arguments for 'replicaof' command")
-    host, port = (word.decode(errors="replace") for word in words)
-    had = bool(server.config["replicaof"])
-    server.config["replicaof"] = "" if (host.lower(), port.lower()) == ("no", "one") else f"{host} {port}"
-    if server.config["replicaof"] and not had:
-        server.proc.clock.spawn(server._follow(), "redis")
+    primary = " ".join(word.decode(errors="replace") for word in words)
+    if _wrong("replicaof", primary.lower()) is not None:
+        return Problem("ERR Invalid master port")
+    server.follow(primary)
     return OK
 
 
 OWN: dict[str, Callable[[Server, Words], Reply]] = {
     "config": _config,
     "info": _info,
+    "role": _role,
     "replicaof": _replica_of,
     "slaveof": _replica_of,
     "command": lambda server, words: [],
