@@ -62,7 +62,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         made.must("seatrial", "up", "reach", "--nodes", "2", "--ephemeral")
         made.kubectl("wait", "--for=condition=Ready", "nodes", "--all", WAIT)
         made.kubectl("apply", "-f", "-", stdin=WORKLOADS)
-        settled(made)
         yield made
 
 
@@ -77,6 +76,14 @@ def settled(machine: Machine) -> None:
 
     for each in ("web", "db"):
         wait_for(f"a pod of {each} on each worker", lambda app=each: spread(app))  # type: ignore[misc]
+
+
+@pytest.fixture(autouse=True)
+def whole(machine: Machine) -> None:
+    """Whatever the test before broke is mended, and both nodes know it."""
+    settled(machine)
+    for node in (ON, OTHER):
+        wait_for(f"{node} serves", lambda node=node: answers(machine, node, *SILENT) == "200")  # type: ignore[misc]
 
 
 @contextmanager
@@ -164,7 +171,6 @@ def test_without_a_kubelet_pods_stay_and_deletions_wait_for_it(machine: Machine)
         assert (hangs.returncode, "timed out waiting for the condition" in hangs.stderr) == (1, True)
     machine.kubectl("wait", "--for=delete", f"pod/{name}", WAIT)
     machine.kubectl("wait", "--for=condition=Ready", f"node/{ON}", WAIT)
-    settled(machine)
 
 
 def test_a_watch_ends_with_the_api_server_and_not_with_a_proper_end(machine: Machine) -> None:
@@ -203,7 +209,6 @@ def test_what_is_held_open_into_a_pod_ends_with_the_api_server(
 
 def test_a_node_without_power_minute_by_minute(machine: Machine) -> None:
     advance(machine, "2m")  # Leaders lead again, after whatever came before.
-    settled(machine)
     lost, kept = at(machine, "web")["metadata"]["name"], at(machine, "db")["metadata"]["name"]
     with standing_still(machine):
         machine.must("seatrial", "fault", "add", "node-crash", "--on", ON, "--name", "it", *REACH)
@@ -228,5 +233,3 @@ def test_a_node_without_power_minute_by_minute(machine: Machine) -> None:
     machine.must("seatrial", "fault", "remove", "it", *REACH)
     machine.kubectl("wait", "--for=condition=Ready", f"node/{ON}", WAIT)
     wait_for("the pods are gone", lambda: lost not in machine.kubectl("get", "pods", "-o", "name"))
-    settled(machine)
-    wait_for("the node serves again", lambda: answers(machine, ON, *SILENT) == "200")
