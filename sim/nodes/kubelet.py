@@ -387,6 +387,11 @@ class Kubelet:
         """The sync loop's first tick at or after ``when``."""
         return _next(when - 1, self.settings.sync_loop_us, self._tick_offset)
 
+    def housekeeping_after(self, when: int) -> int:
+        """The first housekeeping later than ``when``; both of the sync loop's tickers begin at once."""
+        period_us = self.settings.housekeeping_us
+        return _next(when, period_us, self._tick_offset + period_us - self.settings.sync_loop_us)
+
     # Volumes
 
     def referenced(self, kind: str, namespace: str, name: str) -> Object | None:

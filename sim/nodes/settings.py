@@ -26,6 +26,8 @@ class KubeletSettings(BaseModel):
     """backOffPeriod: a failed sync is repeated after this time, plus up to half."""
     sync_loop_us: int = 1 * S
     """The sync loop looks for due pods this often."""
+    housekeeping_us: int = 2 * S
+    """housekeepingPeriod: how often the sync loop clears away what pods left behind that run no more."""
     relist_period_us: int = 1 * S
     """genericPlegRelistPeriod: how often the runtime is asked what its containers do."""
     sync_loop_delay_us: int = 400 * MS

@@ -429,7 +429,8 @@ class PodWorker:
 
     def finish(self) -> Generator[Any, Any, tuple[int | None, bool]]:
         """Nothing runs any more: give everything back (SyncTerminatedPod)."""
-        self._cgroup = False
+        if self.kubelet.housekeeping_after(self._synced_us) <= self.kubelet.clock.now:
+            self._cgroup = False
         if self.failure == DEADLINE:
             self.event(None, "Normal", *DEADLINE)
         self.publish(terminal=True)

@@ -71,6 +71,17 @@ class TestPods:
         assert found is not None
         assert (found["status"]["phase"], found["status"]["reason"]) == ("Failed", "DeadlineExceeded")
 
+    def test_a_pods_cgroup_is_there_to_be_read_until_the_next_housekeeping(self) -> None:
+        """Every other second: the last status of a pod that ended in between still has the cgroup's memory limit."""
+        limits = []
+        for second in range(6, 10):
+            made = cluster()
+            made.apply(pod("a", f"sleep {second}", restartPolicy="Never"))
+            made.run(20 * S)
+            limits.append(made.get("pod", "a")["status"]["resources"].get("limits"))
+        kept = {"memory": "9007199254740988Ki"}
+        assert limits in ([kept, None] * 2, [None, kept] * 2)
+
     def test_sidecars_start_before_and_end_after_the_others(self) -> None:
         made = cluster()
         side = {"name": "side", "image": "busybox:1", "restartPolicy": "Always"}
