@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 from seatrial.sim.kernel.clock import Clock, Signal
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse, Listener
@@ -17,6 +18,24 @@ from seatrial.sim.workloads.net import HttpRequest, HttpResponse, Listener
 HEAD_BYTES_MAX = 64 * 1024
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 WITHOUT_BODY = (204, 304)
+
+
+def normal(path: str) -> str | None:
+    """A path as servers look for it: decoded, without ``.``, ``..`` and empty parts; None for one that leads out."""
+    if "%" in path:
+        path = unquote(path, errors="surrogateescape")
+    if "//" not in path and "/." not in path:
+        return path
+    made: list[str] = []
+    parts = path.split("/")[1:]
+    for part in parts:
+        if part == "..":
+            if not made:
+                return None
+            made.pop()
+        elif part not in ("", "."):
+            made.append(part)
+    return "/" + "/".join(made) + ("/" if made and parts[-1] in ("", ".", "..") else "")
 
 
 class Malformed(ValueError):

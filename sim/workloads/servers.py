@@ -14,14 +14,14 @@ from typing import Any
 
 from seatrial.sim.kernel.clock import Signal, stamp_of
 from seatrial.sim.workloads.agnhost import agnhost
-from seatrial.sim.workloads.commands.network import listen
+from seatrial.sim.workloads.commands.network import listen, unlisten
 from seatrial.sim.workloads.commands.options import parsed, say
 from seatrial.sim.workloads.cost import ANNOTATION, Cost, charged, mebibytes
 from seatrial.sim.workloads.filesystem import Dir
-from seatrial.sim.workloads.http import HttpConnection
+from seatrial.sim.workloads.http import HttpConnection, normal
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse, ports_of
 from seatrial.sim.workloads.nginx.configuration import Refused
-from seatrial.sim.workloads.nginx.control import aside
+from seatrial.sim.workloads.nginx.control import aside, is_daemon
 from seatrial.sim.workloads.nginx.site import Site, plain_root
 from seatrial.sim.workloads.process import SIGNALS, Exited, Proc
 from seatrial.sim.workloads.redis import server as redis
@@ -180,7 +180,9 @@ def _access_time(at: int) -> str:
 
 def static(proc: Proc, service: Service, request: HttpRequest) -> HttpResponse:
     """Files below the service's root."""
-    path = request.path.partition("?")[0]
+    path = normal(request.path.partition("?")[0])
+    if path is None:
+        return HttpResponse(400, {"Server": service.name, "Content-Type": "text/html"}, _error_page(400, service.name))
     at = service.root.rstrip("/") + "/" + path.lstrip("/")
     base = {"Server": service.name} if service.name else {}
     try:
@@ -292,35 +294,43 @@ def _redis(proc: Proc, service: Service) -> Mapping[int, Any]:
 def _nginx(proc: Proc, service: Service) -> Mapping[int, Any]:
     """By its configuration; where that says nothing but which files to serve, as any server of files."""
     made: dict[int, Server] = {}
+    held: dict[int, tuple[str, str] | None] = {}
 
     def page(code: int) -> HttpResponse:
         headers = {"Server": service.name, "Content-Type": "text/html"}
         return HttpResponse(code, headers, _error_page(code, service.name))
 
-    def follow(port: int, root: str | None, credentials: tuple[str, str] | None) -> None:
-        server = made.setdefault(port, Server(proc, service, static))
-        server.certificate = None if credentials is None else lambda host: credentials
-        server.become(service, lambda _, __, request: site.answer(port, request))
-        if root is not None:
+    def server(port: int, root: str | None) -> Server:
+        server = made.get(port) or Server(proc, service, static)
+        # A certificate that was read anew counts for the next handshake.
+        server.certificate = None if held[port] is None else lambda host: held[port]  # type: ignore[assignment,return-value]
+        if root is None:
+            server.become(service, lambda _, __, request: site.answer(port, request))
+        else:
             plain = copy(service)
             plain.kind, plain.root = "static", root
             server.become(plain, static)
+        return server
 
-    def settle() -> Mapping[int, Any]:
+    def settle() -> Mapping[int, Server]:
         root = plain_root(site.configuration)
-        for port, credentials in (dict.fromkeys(service.ports) if root is not None else site.ports()).items():
-            follow(port, root, credentials)
+        ports = dict.fromkeys(service.ports) if root is not None else site.ports()
+        for port in [port for port in made if port not in ports or (ports[port] is None) != (held[port] is None)]:
+            unlisten(proc, port, made.pop(port))
+        held.update(ports)
+        made.update({port: server(port, root) for port in ports})
         return made
 
     def reload(_: str) -> None:
-        known = list(made)
+        before = dict(made)
         try:
             site.reload()
-            for port, server in settle().items():
-                if port not in known:
-                    listen(proc, port, server)
         except Refused as refusal:
             proc.err(f"nginx: [emerg] {refusal}\n")
+            return
+        for port, listener in settle().items():
+            if before.get(port) is not listener:
+                listen(proc, port, listener)
         ports_of(proc.container.sandbox).rest.stir()
 
     try:
@@ -338,11 +348,24 @@ ASIDE: Mapping[str, Callable[[Proc, str], int | None]] = {"nginx": aside}
 """What a kind's program does instead, as its arguments have it."""
 
 
+DAEMONS: Mapping[str, Callable[[Proc], bool]] = {"nginx": is_daemon}
+"""Kinds that may go into the background, where whoever started them goes on."""
+
+
 def serve(proc: Proc, service: Service) -> Steps:
     """Runs a service until it is told to stop."""
     container = proc.container
     if service.kind in ASIDE and (status := ASIDE[service.kind](proc, service.name)) is not None:
         return status
+    if service.kind in DAEMONS and DAEMONS[service.kind](proc):
+        child = container.spawn(proc.argv, proc.env, proc.cwd, dict(proc.fds), proc)
+        child.run(lambda daemon: _served(daemon, service))
+        return 0
+    return (yield from _served(proc, service))
+
+
+def _served(proc: Proc, service: Service) -> Steps:
+    container = proc.container
     if container.sandbox.annotations:
         service = service.annotated(container.sandbox.annotations, container.config.name)
     for group in service.requires:

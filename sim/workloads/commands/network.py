@@ -330,15 +330,24 @@ def listen(proc: Proc, port: int, listener: Listener, protocol: str = "TCP") -> 
     if isinstance(bound, Bound):
         proc.on_stop += [bound.hang, lambda _: shared.rest.stir()]
 
-    def forget(_: int) -> None:
-        shared.rest.stir()
-        if ports.get((protocol, port)) is bound:
-            del ports[protocol, port]
-        if isinstance(bound, Bound):
-            bound.end()
-        proc.container.changed.fire()
+    proc.on_exit.append(lambda _: _release(proc, (protocol, port), bound))
+    proc.container.changed.fire()
 
-    proc.on_exit.append(forget)
+
+def unlisten(proc: Proc, port: int, listener: Listener) -> None:
+    """Gives a TCP port back before the process ends."""
+    bound = ports_of(proc.container.sandbox).listeners.get(("TCP", port))
+    if isinstance(bound, Bound) and bound.listener is listener:
+        _release(proc, ("TCP", port), bound)
+
+
+def _release(proc: Proc, place: tuple[str, int], bound: Any) -> None:
+    shared = ports_of(proc.container.sandbox)
+    shared.rest.stir()
+    if shared.listeners.get(place) is bound:
+        del shared.listeners[place]
+    if isinstance(bound, Bound):
+        bound.end()
     proc.container.changed.fire()
 
 

@@ -5,7 +5,7 @@ Source: nginx.org/en/docs/switches.
 
 from __future__ import annotations
 
-from seatrial.sim.workloads.nginx.configuration import MAIN, Refused, loaded
+from seatrial.sim.workloads.nginx.configuration import MAIN, Refused, directives, loaded
 from seatrial.sim.workloads.process import Proc
 
 SIGNALS = {"stop": "TERM", "quit": "QUIT", "reload": "HUP", "reopen": "USR1"}
@@ -22,7 +22,22 @@ def aside(proc: Proc, version: str) -> int | None:
     if "-s" in words:
         name = words[words.index("-s") + 1] if words[-1] != "-s" else ""
         return _signal(proc, name)
-    return None
+    return 1 if _refused(proc) else None
+
+
+def is_daemon(proc: Proc) -> bool:
+    """Whether it leaves whoever started it: unless ``daemon off`` is said."""
+    return not any(each.name == "daemon" and each.words == ("off",) for each in directives(proc))
+
+
+def _refused(proc: Proc) -> bool:
+    """Whether the configuration cannot be read, which is said."""
+    try:
+        loaded(proc)
+    except Refused as refusal:
+        proc.err(f"nginx: [emerg] {refusal}\n")
+        return True
+    return False
 
 
 def _test(proc: Proc) -> int:
@@ -39,6 +54,8 @@ def _test(proc: Proc) -> int:
 def _signal(proc: Proc, name: str) -> int:
     if name not in SIGNALS:
         proc.err(f'nginx: invalid option: "-s {name}"\n')
+        return 1
+    if _refused(proc):
         return 1
     serving = [other for other in proc.container.processes.values() if other is not proc and _is_nginx(other)]
     if not serving:

@@ -6,11 +6,15 @@ servers of an upstream the next in turn is asked.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from seatrial.sim.workloads.filesystem import Dir
+from seatrial.sim.workloads.http import normal
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse
 from seatrial.sim.workloads.nginx.configuration import (
     Configuration,
@@ -27,7 +31,27 @@ Block = tuple[Directive, ...]
 Page = Callable[[int], HttpResponse]
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 REDIRECTS = (301, 302, 303, 307, 308)
+GOOD = (200, 201, 204, 206, 301, 302, 303, 304, 307, 308)
+CLOSED = 444
+"""nginx's own code for closing the connection."""
+PORTS = {"http": 80, "https": 443}
+REDIRECTIONS_MAX = 10
+DEPTH_MAX = 16
+"""How often a request may come back here by way of other servers; nginx goes on until it has no connections left."""
 TEXT = "text/plain"
+
+
+class Asked(NamedTuple):
+    """A request, where it came in, and its query."""
+
+    request: HttpRequest
+    port: int
+    server: Virtual
+    query: str
+
+    @property
+    def scheme(self) -> str:
+        return "https" if any(one.port == self.port and one.tls for one in self.server.listens) else "http"
 
 
 class Site:
@@ -35,7 +59,7 @@ class Site:
 
     def __init__(self, proc: Proc, page: Page, types: Mapping[str, str]) -> None:
         self._proc, self._page, self._types = proc, page, types
-        self._turn = 0
+        self._turn = self._depth = 0
         self.configuration: Configuration = loaded(proc)
         self._check()
 
@@ -45,6 +69,7 @@ class Site:
         try:
             self.configuration = loaded(self._proc)
             self._check()
+            self.ports()
         except Refused:
             self.configuration = before
             raise
@@ -58,9 +83,21 @@ class Site:
         return found
 
     def answer(self, port: int, request: HttpRequest) -> HttpResponse:
+        """Raises ConnectionResetError where the connection is to be closed without an answer."""
         server = self._server(port, request)
-        path, _, query = request.path.partition("?")
-        return self._located(server, request, path, query, 0)
+        asked, _, query = request.path.partition("?")
+        path = normal(asked)
+        if path is None:
+            return self._page(400)
+        if self._depth > DEPTH_MAX:
+            self._proc.err(f"{DEPTH_MAX} worker_connections are not enough while connecting to upstream\n")
+            return self._page(500)
+        self._depth += 1
+        try:
+            response = self._located(server, Asked(request, port, server, query), path, 0)
+        finally:
+            self._depth -= 1
+        return response._replace(headers={"Server": self._page(200).headers["Server"], **response.headers})
 
     # Beginning
 
@@ -108,37 +145,33 @@ class Site:
                 return server
         return next((s for s in there if any(one.port == port and one.default for one in s.listens)), there[0])
 
-    def _located(self, server: Virtual, request: HttpRequest, path: str, query: str, depth: int) -> HttpResponse:
+    def _located(self, server: Virtual, asked: Asked, path: str, depth: int) -> HttpResponse:
         location = _location(server, path)
         block = location.block if location is not None else server.block
         if location is not None and last(server.block, "return") is not None:
             block = server.block
-        values = self._values(request, path, query)
-        if (told := last(block, "return")) is not None and told.words:
-            response = self._returned(told, block, values)
+        values = self._values(asked, path)
+        if (told := last(block, "return")) is not None:
+            response = self._returned(told, block, asked, values)
         elif any(each.name == "deny" and each.words == ("all",) for each in block):
             response = self._page(403)
         elif last(block, "stub_status") is not None:
             response = HttpResponse(200, {"Content-Type": TEXT}, b"Active connections: 1 \n")
-        elif (proxied := last(block, "proxy_pass")) is not None and proxied.words:
-            response = self._proxied(proxied, block, location, request, path, query, values)
+        elif (proxied := last(block, "proxy_pass")) is not None:
+            response = self._proxied(proxied, block, location, asked, path, values)
+        elif (tried := last(block, "try_files")) is not None:
+            return self._tried(tried, server, block, location, asked, path, values, depth)
         else:
-            tried = last(block, "try_files")
-            if tried is not None and depth == 0:
-                response = self._tried(tried, server, block, location, request, path, query, values)
-            else:
-                response = self._file(block, location, path)
-        added = {
-            each.words[0]: _filled(each.words[1], values)
-            for each in block
-            if each.name == "add_header" and len(each.words) > 1
-        }
-        return response._replace(headers={**response.headers, **added}) if added else response
+            response = self._file(block, location, asked, path)
+        return _with_headers(response, block, values)
 
-    def _values(self, request: HttpRequest, path: str, query: str) -> dict[str, str]:
+    def _values(self, asked: Asked, path: str) -> dict[str, str]:
+        request, query = asked.request, asked.query
         headers = {f"http_{name.lower().replace('-', '_')}": value for name, value in request.headers.items()}
         host = _host(request)
+        arguments = dict(pair.partition("=")[::2] for pair in reversed(query.split("&")))
         return {
+            **{f"arg_{name}": value for name, value in arguments.items()},
             **headers,
             "host": host,
             "http_host": headers.get("http_host", ""),
@@ -152,33 +185,48 @@ class Site:
             "request_method": request.method,
             "remote_addr": request.client,
             "proxy_add_x_forwarded_for": ", ".join(filter(None, (headers.get("http_x_forwarded_for"), request.client))),
-            "scheme": "http",
+            "scheme": asked.scheme,
             "server_addr": self._proc.container.sandbox.ip,
+            "server_name": (asked.server.names or ("",))[0],
+            "server_port": str(asked.port),
         }
 
-    def _returned(self, told: Directive, block: Block, values: Mapping[str, str]) -> HttpResponse:
+    def _returned(self, told: Directive, block: Block, asked: Asked, values: Mapping[str, str]) -> HttpResponse:
         first, *rest = told.words
         code, text = (int(first), " ".join(rest)) if first.isdigit() else (302, first)
         text = _filled(text, values)
+        if code == CLOSED:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         if code in REDIRECTS:
-            return self._page(code)._replace(headers={**self._page(code).headers, "Location": text})
-        if not text:
+            return self._redirected(code, text, asked)
+        if not text and code >= 400:
             return self._page(code)
         kind = last(block, "default_type")
         return HttpResponse(code, {"Content-Type": kind.words[0] if kind and kind.words else TEXT}, text.encode())
 
+    def _redirected(self, code: int, target: str, asked: Asked) -> HttpResponse:
+        """What is here has the server's own scheme and port put before it, as absolute_redirect has it."""
+        if target.startswith("/"):
+            port = "" if asked.port == PORTS[asked.scheme] else f":{asked.port}"
+            target = f"{asked.scheme}://{_host(asked.request)}{port}{target}"
+        page = self._page(code)
+        return page._replace(headers={**page.headers, "Location": target})
+
     def _tried(
-        self, tried: Directive, server: Virtual, block: Block, location: Location | None, request: HttpRequest,
-        path: str, query: str, values: Mapping[str, str],
+        self, tried: Directive, server: Virtual, block: Block, location: Location | None, asked: Asked, path: str,
+        values: Mapping[str, str], depth: int,
     ) -> HttpResponse:  # fmt: skip
         *choices, end = (_filled(word, values) for word in tried.words)
         for choice in choices:
             at = self._place(block, location, choice)
             if self._proc.fs.exists(at) and (choice.endswith("/") == isinstance(self._proc.fs.find(at), Dir)):
-                return self._file(block, location, choice)
+                return _with_headers(self._file(block, location, asked, choice), block, values)
         if end.startswith("="):
-            return self._page(int(end[1:]))
-        return self._located(server, request, end.partition("?")[0], query, 1)
+            return _with_headers(self._page(int(end[1:])), block, values)
+        if depth >= REDIRECTIONS_MAX:
+            self._proc.err(f'rewrite or internal redirection cycle while internally redirecting to "{end}"\n')
+            return self._page(500)
+        return self._located(server, asked, end.partition("?")[0], depth + 1)
 
     def _place(self, block: Block, location: Location | None, path: str) -> str:
         alias = last(location.block, "alias") if location is not None else None
@@ -187,12 +235,14 @@ class Site:
         root = last(block, "root")
         return (root.words[0] if root is not None and root.words else "/etc/nginx/html").rstrip("/") + path
 
-    def _file(self, block: Block, location: Location | None, path: str) -> HttpResponse:
+    def _file(self, block: Block, location: Location | None, asked: Asked, path: str) -> HttpResponse:
+        if asked.request.method not in ("GET", "HEAD"):
+            return self._page(405)
         fs, at = self._proc.fs, self._place(block, location, path)
         try:
             if isinstance(fs.find(at), Dir):
                 if not path.endswith("/"):
-                    return self._page(301)._replace(headers={"Location": f"{path}/"})
+                    return self._redirected(301, f"{path}/", asked)
                 index = last(block, "index")
                 names = index.words if index is not None else ("index.html",)
                 at = next((f"{at.rstrip('/')}/{name}" for name in names if fs.exists(f"{at.rstrip('/')}/{name}")), "")
@@ -206,31 +256,40 @@ class Site:
         )
 
     def _proxied(
-        self, told: Directive, block: Block, location: Location | None, request: HttpRequest, path: str, query: str,
+        self, told: Directive, block: Block, location: Location | None, asked: Asked, path: str,
         values: Mapping[str, str],
     ) -> HttpResponse:  # fmt: skip
-        target = urlsplit(_filled(told.words[0], values))
-        asked = request.path
+        target, request = urlsplit(_filled(told.words[0], values)), asked.request
+        wanted = request.path
         if target.path and location is not None and "$" not in told.words[0]:
-            asked = target.path + path.removeprefix(location.path) + (f"?{query}" if query else "")
-        servers = self.configuration.upstreams.get(target.netloc, (target.netloc,))
+            wanted = target.path + path.removeprefix(location.path) + (f"?{asked.query}" if asked.query else "")
+        servers = self.configuration.upstreams.get(target.netloc) or (target.netloc,)
         self._turn += 1
-        host, _, port = servers[self._turn % len(servers)].partition(":")
+        host, _, port = servers[self._turn % len(servers)].rpartition("@")[2].partition(":")
         headers = {**request.headers, "Host": target.netloc, "Connection": "close"}
         for each in block:
-            if each.name == "proxy_set_header" and len(each.words) > 1:
+            if each.name == "proxy_set_header":
                 headers[each.words[0]] = _filled(each.words[1], values)
         sandbox, network = self._proc.container.sandbox, self._proc.container.world.network
-        usual = 443 if target.scheme == "https" else 80
         try:
             address = network.resolve(sandbox, host)[0]
-            listener = network.connect(sandbox, address, int(port or usual))
-            return listener.http(request._replace(path=asked, headers=headers, client=sandbox.ip))
+            listener = network.connect(sandbox, address, int(port) if port.isdigit() else PORTS.get(target.scheme, 80))
+            return listener.http(request._replace(path=wanted, headers=headers, client=sandbox.ip))
         except TimeoutError:
             return self._page(504)
         except OSError as error:
             self._proc.err(f"connect() failed ({error.errno}: {error.strerror}) while connecting to upstream\n")
             return self._page(502)
+
+
+def _with_headers(response: HttpResponse, block: Block, values: Mapping[str, str]) -> HttpResponse:
+    """With those of ``add_header``, which errors get where it says ``always``."""
+    added = {
+        each.words[0]: _filled(each.words[1], values)
+        for each in block
+        if each.name == "add_header" and (response.code in GOOD or "always" in each.words[2:])
+    }
+    return response._replace(headers={**response.headers, **added}) if added else response
 
 
 def _host(request: HttpRequest) -> str:
@@ -247,7 +306,7 @@ def _location(server: Virtual, path: str) -> Location | None:
     if best is not None and best.how == "^~":
         return best
     for each in server.locations:
-        if each.how in ("~", "~*") and re.search(each.path, path, re.IGNORECASE if each.how == "~*" else 0):
+        if each.regex is not None and each.regex.search(path):
             return each
     return best
 
