@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 TOKEN = re.compile(
-    r"\s*(0[xX][0-9a-fA-F]+|\d+|[A-Za-z_]\w*|<<=|>>=|\*\*|[-+*/%&|^]=|<<|>>|<=|>=|==|!=|&&|\|\||\+\+|--|[-+*/%<>=!~&|^?:(),])"
+    r"\s*(0[xX][0-9a-fA-F]+|\d+|[A-Za-z_]\w*|<<=|>>=|\*\*|[-+*/%&|^]=|<<|>>|<=|>=|==|!=|&&|\|\||\+\+|--|[-+*/%<>=!~&|^?:(),]|\[|\])"
 )
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("||",),
@@ -21,6 +21,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("*", "/", "%"),
 )
 ASSIGNING = ("=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=")
+STEPS = {"++": 1, "--": -1}
 WORD_BITS = 64
 
 
@@ -63,7 +64,7 @@ def _wrapped(value: int) -> int:
 
 
 class Evaluator:
-    """One expression; ``get`` and ``put`` read and write variables."""
+    """One expression; ``get`` and ``put`` read and write variables, and elements of arrays as ``name[index]``."""
 
     def __init__(self, text: str, get: Callable[[str], str], put: Callable[[str, str], None]) -> None:
         self._tokens: list[str] = []
@@ -100,15 +101,31 @@ class Evaluator:
         return True
 
     def _assignment(self) -> int:
-        name, operator = self._peek(), self._peek(1)
-        if operator in ASSIGNING and (name[:1].isalpha() or name[:1] == "_"):
-            self._at += 2
-            value = self._assignment()
-            if operator != "=":
-                value = BINARY[operator[:-1]](self._variable(name), value)
-            self._put(name, str(_wrapped(value)))
-            return _wrapped(value)
-        return self._conditional()
+        begin = self._at
+        name = self._name()
+        operator = self._peek()
+        if name is None or operator not in ASSIGNING:
+            self._at = begin
+            return self._conditional()
+        self._at += 1
+        value = self._assignment()
+        if operator != "=":
+            value = BINARY[operator[:-1]](self._variable(name), value)
+        self._put(name, str(_wrapped(value)))
+        return _wrapped(value)
+
+    def _name(self) -> str | None:
+        """A variable, or an element of an array, if that is what comes next."""
+        name = self._peek()
+        if not (name[:1].isalpha() or name[:1] == "_"):
+            return None
+        self._at += 1
+        if not self._take("["):
+            return name
+        index = self._assignment()
+        if not self._take("]"):
+            raise ArithmeticProblem("arithmetic syntax error")
+        return f"{name}[{index}]"
 
     def _conditional(self) -> int:
         condition = self._binary(0)
@@ -130,6 +147,13 @@ class Evaluator:
         return left
 
     def _unary(self) -> int:
+        name = self._name()
+        if name is not None:
+            by = STEPS.get(self._peek())
+            if by is None:
+                return self._variable(name)
+            self._at += 1
+            return self._step(name, by) - by
         token = self._peek()
         self._at += 1
         if token == "-":
@@ -140,8 +164,8 @@ class Evaluator:
             return int(not self._unary())
         if token == "~":
             return ~self._unary()
-        if token in ("++", "--"):
-            return self._step(self._peek(), 1 if token == "++" else -1, after=False)
+        if token in STEPS and (name := self._name()) is not None:
+            return self._step(name, STEPS[token])
         if token == "(":
             value = self._assignment()
             if not self._take(")"):
@@ -149,18 +173,12 @@ class Evaluator:
             return value
         if token[:1].isdigit():
             return _number(token)
-        if token[:1].isalpha() or token[:1] == "_":
-            if self._peek() in ("++", "--"):
-                self._at -= 1
-                return self._step(token, 1 if self._peek(1) == "++" else -1, after=True)
-            return self._variable(token)
         raise ArithmeticProblem("arithmetic syntax error")
 
-    def _step(self, name: str, by: int, after: bool) -> int:
-        self._at += 2 if after else 1
-        before = self._variable(name)
-        self._put(name, str(before + by))
-        return before if after else before + by
+    def _step(self, name: str, by: int) -> int:
+        made = self._variable(name) + by
+        self._put(name, str(made))
+        return made
 
     def _variable(self, name: str) -> int:
         text = self._get(name).strip()

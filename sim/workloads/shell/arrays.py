@@ -1,7 +1,6 @@
 """bash's indexed arrays: what is kept of them, and what ``${name[index]}`` stands for.
 
-Source: bash(1), Arrays. Not modelled: associative arrays, arrays that are local to a function, and that ash and dash
-refuse them.
+Source: bash(1), Arrays. Not modelled: associative arrays, and that ash and dash refuse them all.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def spreads(part: Any) -> bool:
     if type(part) is not Parameter or part.operator == "length":
         return False
     if part.at is None:
-        return part.name == "@" and not part.operator
+        return part.name == "@"
     return is_whole(part.at) and part.at[0].text == "@"
 
 
@@ -41,6 +40,41 @@ def elements(shell: Shell, name: str) -> dict[int, str]:
         return {index: found[index] for index in sorted(found)}
     value = shell.get(name)
     return {} if value is None else {0: value}
+
+
+def get(shell: Shell, place: str) -> str | None:
+    """A variable, or an element as ``name[index]``."""
+    name, _, index = place.partition("[")
+    return elements(shell, name).get(_index(shell, name, index)) if index else shell.get(name)
+
+
+def put(shell: Shell, place: str, value: str) -> None:
+    """Sets one."""
+    name, _, index = place.partition("[")
+    if not index:
+        shell.put(name, value)
+        return
+    shell.arrays[name] = {**elements(shell, name), _index(shell, name, index): value}
+    _show_first(shell, name)
+
+
+def drop(shell: Shell, place: str) -> Steps:
+    """Unsets ``name[index]``, the index an expression."""
+    name, _, index = place.removesuffix("]").partition("[")
+    if index in ALL:
+        shell.arrays.pop(name, None)
+        shell.variables.pop(name, None)
+        return
+    have = elements(shell, name)
+    at = yield from shell.expansion.arithmetic((Literal(index, True),))
+    have.pop(at if at >= 0 else max(have, default=-1) + 1 + at, None)
+    shell.arrays[name] = have
+    _show_first(shell, name)
+
+
+def _index(shell: Shell, name: str, text: str) -> int:
+    at = int(text.removesuffix("]"))
+    return at if at >= 0 else max(elements(shell, name), default=-1) + 1 + at
 
 
 def keep(shell: Shell, name: str, values: Iterable[str]) -> None:
@@ -59,6 +93,7 @@ def assign(shell: Shell, given: Assignment) -> Steps:
         made = {**(have if given.appends else {}), **{begin + at: word for at, word in enumerate(words)}}
     else:
         at = 0 if given.at is None else (yield from shell.expansion.arithmetic(given.at))
+        at = at if at >= 0 else max(have, default=-1) + 1 + at
         text = yield from shell.expansion.text(value)
         made = {**have, at: have.get(at, "") + text if given.appends else text}
         if given.at is None and name not in shell.arrays:

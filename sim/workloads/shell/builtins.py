@@ -7,9 +7,11 @@ from typing import Any
 
 from seatrial.sim.workloads.commands.printf import printf_text, unescape
 from seatrial.sim.workloads.process import SIGNALS, Exited, Proc
+from seatrial.sim.workloads.shell import arrays
 from seatrial.sim.workloads.shell.conditions import TestProblem, evaluate
 from seatrial.sim.workloads.shell.expansion import ShellProblem
 from seatrial.sim.workloads.shell.interpreter import Loop, Return, Shell
+from seatrial.sim.workloads.shell.reading import mapfile, read
 from seatrial.sim.workloads.shell.words import is_name
 from seatrial.sim.workloads.undescribed import started_by
 
@@ -129,13 +131,15 @@ def _export(shell: Shell, words: list[str]) -> int:
     return 0
 
 
-def _unset(shell: Shell, words: list[str]) -> int:
+def _unset(shell: Shell, words: list[str]) -> Steps:
     functions = "-f" in words
     for name in words[1:]:
         if name.startswith("-"):
             continue
         if functions:
             shell.functions.pop(name, None)
+        elif name.endswith("]") and is_name(name.partition("[")[0]):
+            yield from arrays.drop(shell, name)
         else:
             shell.variables.pop(name, None)
             shell.arrays.pop(name, None)
@@ -146,10 +150,12 @@ def _unset(shell: Shell, words: list[str]) -> int:
 def _local(shell: Shell, words: list[str]) -> int:
     for word in words[1:]:
         if word.startswith("-"):
+            if "A" in word:
+                shell.complain(f"{words[0]}: -A: associative arrays are not simulated")
+                return 2
             continue
         name, equals, value = word.partition("=")
-        if shell.locals:
-            shell.locals[-1].setdefault(name, shell.get(name))
+        shell.remember(name)
         if equals:
             shell.put(name, value)
     return 0
@@ -262,51 +268,6 @@ def _type(shell: Shell, words: list[str]) -> int:
     return status
 
 
-def _read(shell: Shell, words: list[str]) -> Steps:
-    """read [-r] [-p prompt] [name ...]"""
-    names, raw, at = [], False, 1
-    while at < len(words):
-        word = words[at]
-        at += 1
-        if word in ("-p", "-t", "-n", "-d", "-u"):
-            if word == "-p":
-                shell.proc.err(words[at])
-            at += 1
-        elif word.startswith("-"):
-            raw = raw or "r" in word
-        else:
-            names.append(word)
-    try:
-        line = (yield from shell.proc.stdin.read_line()).decode(errors="surrogateescape")
-    except OSError as error:
-        shell.complain(f"read: {error.filename}: {error.strerror}")
-        return 1
-    ended = not line.endswith("\n")
-    line = line.removesuffix("\n")
-    if not raw:
-        while line.endswith("\\") and not ended:
-            more = (yield from shell.proc.stdin.read_line()).decode(errors="surrogateescape")
-            line = line[:-1] + more.removesuffix("\n")
-            ended = not more.endswith("\n")
-        line = line.replace("\\", "")
-    _assign(shell, names or ["REPLY"], line)
-    return int(ended)
-
-
-def _assign(shell: Shell, names: list[str], line: str) -> None:
-    separators = shell.get("IFS")
-    separators = " \t\n" if separators is None else separators
-    rest = line.strip("".join(char for char in separators if char in " \t\n"))
-    for index, name in enumerate(names):
-        if index == len(names) - 1 or not separators:
-            shell.put(name, rest)
-            rest = ""
-            continue
-        end = next((at for at, char in enumerate(rest) if char in separators), len(rest))
-        shell.put(name, rest[:end])
-        rest = rest[end + 1 :].lstrip("".join(char for char in separators if char in " \t\n"))
-
-
 def _trap(shell: Shell, words: list[str]) -> int:
     if len(words) == 1:
         for name, set_action in shell.traps.items():
@@ -339,11 +300,16 @@ def kill(proc: Proc, words: list[str], complain: Callable[[str], None]) -> int:
         word = words[at]
         at += 1
         if word == "-l":
-            proc.out(" ".join(SIGNALS) + "\n")
+            proc.out(
+                "\n".join(_translated(each) for each in words[at:]) + "\n" if words[at:] else " ".join(SIGNALS) + "\n"
+            )
             return 0
         if word == "-s" and at < len(words):
-            name = _signal(words[at]) or ""
-            at += 1
+            word, at = f"-{words[at]}", at + 1
+            name = "0" if word == "-0" else _signal(word[1:]) or ""
+            if not name:
+                complain(f"kill: bad signal name '{word[1:]}'")
+                return 1
         elif word.startswith("-") and not targets and word != "--":
             if word == "-0":
                 name = "0"
@@ -356,7 +322,7 @@ def kill(proc: Proc, words: list[str], complain: Callable[[str], None]) -> int:
             targets.append(word)
     status = 0
     for target in targets:
-        number = target.lstrip("%-")
+        number = target.lstrip("-")
         found = proc.container.process(int(number)) if number.isdigit() else None
         if found is None:
             complain(f"kill: can't kill pid {target}: No such process")
@@ -366,13 +332,28 @@ def kill(proc: Proc, words: list[str], complain: Callable[[str], None]) -> int:
     return status
 
 
+def _translated(given: str) -> str:
+    """A signal's name for its number, or the status of who died of it; its number for its name."""
+    if given.isdigit():
+        return NUMBERS.get(str(int(given) & 127), given)
+    return str(SIGNALS.get(_signal(given) or "", given))
+
+
 def _kill(shell: Shell, words: list[str]) -> int:
-    return kill(shell.proc, words, shell.complain)
+    return kill(shell.proc, [_job(shell, word) for word in words], shell.complain)
+
+
+def _job(shell: Shell, word: str) -> str:
+    """``%1`` as the process that it stands for."""
+    number = word[1:]
+    if not word.startswith("%") or not number.isdigit() or not 0 < int(number) <= len(shell.jobs):
+        return word
+    return str(shell.jobs[int(number) - 1].pid)
 
 
 def _wait(shell: Shell, words: list[str]) -> Steps:
     """wait [pid ...]: a signal with a trap ends the wait."""
-    wanted = [job for job in shell.jobs if len(words) == 1 or str(job.pid) in (word.lstrip("%") for word in words[1:])]
+    wanted = [job for job in shell.jobs if len(words) == 1 or str(job.pid) in (_job(shell, word) for word in words[1:])]
     status = 0
     if len(words) > 1 and not wanted:
         return 127
@@ -459,9 +440,11 @@ def _times(shell: Shell, words: list[str]) -> int:
 BUILTINS: dict[str, Builtin] = {
     ":": _colon, "true": _colon, "false": _false, "echo": echo, "printf": _printf, "test": _test, "[": _test,
     "exit": _exit, "return": _return, "break": _loop, "continue": _loop, "cd": _cd, "pwd": _pwd, "export": _export,
-    "readonly": _export, "unset": _unset, "local": _local, "declare": _local, "typeset": _local, "set": _set,
+    "readonly": _export,
+    "unset": _unset, "local": _local, "declare": _local, "typeset": _local, "set": _set,
     "shift": _shift, "eval": _eval, ".": _dot, "source": _dot, "exec": _exec, "command": _command, "type": _type,
-    "read": _read, "trap": _trap, "kill": _kill, "wait": _wait, "jobs": _jobs, "umask": _umask, "getopts": _getopts,
+    "read": read, "mapfile": mapfile, "readarray": mapfile,
+    "trap": _trap, "kill": _kill, "wait": _wait, "jobs": _jobs, "umask": _umask, "getopts": _getopts,
     "let": _let, "times": _times, "hash": _colon, "ulimit": _colon, "shopt": _colon, "alias": _colon, "fg": _colon,
     "bg": _colon, "builtin": _command,
 }  # fmt: skip

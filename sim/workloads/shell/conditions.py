@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
-from seatrial.sim.workloads.commands.grep import extended
+import re2
+
 from seatrial.sim.workloads.filesystem import Dir, File, Link, Node
 from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.shell import patterns as shell_patterns
 
 Matched = Callable[[list[str]], None]
+POSIX = re2.Options()
+"""Extended regular expressions: of those that begin first the longest, in time that grows with the text alone."""
+POSIX.longest_match, POSIX.log_errors = True, False
 
 
 class TestProblem(Exception):
@@ -156,11 +159,16 @@ class _Expression:
     @staticmethod
     def _matches(text: str, pattern: str, matched: Matched) -> bool:
         try:
-            found = re.search(extended(pattern), text)
-        except re.error:
+            found = re2.compile(_bytes(pattern), POSIX).search(_bytes(text))
+        except re2.error:
             raise TestProblem(f"{pattern}: bad regular expression") from None
-        matched([] if found is None else [found.group(), *(group or "" for group in found.groups())])
+        groups = [] if found is None else [found.group(), *found.groups()]
+        matched([(group or b"").decode(errors="surrogateescape") for group in groups])
         return found is not None
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
 
 
 def evaluate(proc: Proc, words: list[str], matched: Matched | None = None) -> bool:

@@ -92,12 +92,31 @@ class Expansion:
 
     def arithmetic(self, word: Word) -> Steps:
         """The value of an arithmetic expression."""
-        text = yield from self.text(word)
+        return self._computed((yield from self.text(word)))
+
+    def _computed(self, text: str) -> int:
         shell = self.shell
         try:
-            return Evaluator(text, lambda name: shell.get(name) or "", shell.put).value()
+            return Evaluator(
+                text, lambda name: arrays.get(shell, name) or "", lambda name, value: arrays.put(shell, name, value)
+            ).value()
         except ArithmeticProblem as problem:
             raise ShellProblem(str(problem)) from None
+
+    def _span(self, part: Parameter, size: int) -> Steps:
+        """Where ``${name:offset:length}`` begins and ends in so many; both may count from the end."""
+        offset, parted, length = (yield from self.text(part.word)).partition(":")
+        begin = self._computed(offset)
+        begin = min(begin if begin >= 0 else begin + size, size)
+        if begin < 0:
+            return size, size
+        if not parted:
+            return begin, size
+        count = self._computed(length)
+        end = size + count if count < 0 else min(begin + count, size)
+        if end < begin:
+            raise ShellProblem(f"{length}: substring expression < 0")
+        return begin, end
 
     # Parts
 
@@ -126,6 +145,10 @@ class Expansion:
                 separator = shell.get("IFS")
                 return [(" " if separator is None else separator[:1]).join(shell.arguments)]
             return list(shell.arguments)
+        if name in ("@", "*") and operator != "length":
+            # Only a slice can begin before the first argument: with the shell's own name.
+            own = [shell.name] if operator == ":" else []
+            return (yield from self._each(part, [*own, *shell.arguments], name))
         value = shell.parameter(name)
         if not operator:
             if value is None:
@@ -149,15 +172,22 @@ class Expansion:
             return [found or ""] if operator in ("", "keys") else (yield from self._operated(part, found))
         if operator == "length":
             return [str(len(found))]
+        return (yield from self._each(part, found, part.at[0].text))
+
+    def _each(self, part: Parameter, found: list[str], whole: str) -> Steps:
+        """All of an array, or of the arguments, with what an operator does to each; ``whole`` is ``@`` or ``*``."""
+        operator = part.operator
         if operator == ":":
-            begin, _, length = (yield from self.text(part.word)).partition(":")
-            found = found[int(begin or 0) :][: int(length) if length else None]
+            begin, end = yield from self._span(part, len(found))
+            found = found[begin:end]
         elif operator not in ("", "keys"):
             if operator[-1] in "-=?+":
-                return found or (yield from self._operated(part, None))
+                if bool(found) != (operator[-1] == "+"):
+                    return found
+                return (yield from self._operated(part, " ".join(found) if found else None))
             for at, value in enumerate(found):
                 found[at] = yield from self._changed(part, value)
-        return [" ".join(found)] if part.quoted and part.at[0].text == "*" else found
+        return [" ".join(found)] if part.quoted and whole == "*" else found
 
     def _operated(self, part: Parameter, value: str | None) -> Steps:
         operator = part.operator
@@ -191,15 +221,8 @@ class Expansion:
             return regex.sub(lambda _: replacement, value, count=0 if operator == "//" else 1)
         if operator in CASES:
             return CASES[operator](value)
-        text = yield from self.text(part.word)
-        offset, _, length = text.partition(":")
-        try:
-            begin = int(offset or 0)
-            end = None if not length else int(length)
-        except ValueError:
-            raise ShellProblem("bad substitution") from None
-        rest = value[begin:]
-        return rest if end is None else rest[:end]
+        begin, end = yield from self._span(part, len(value))
+        return value[begin:end]
 
     # Fields
 
@@ -226,6 +249,12 @@ class Expansion:
                 current = None
             current = _split_one(made, current, value, separators)
         return current
+
+    def split(self, text: str) -> list[str]:
+        """A text's fields, not matched against files."""
+        made: list[Field] = []
+        last = self._split(made, None, [text])
+        return ["".join(piece for piece, _ in field) for field in [*made, *([last] if last is not None else [])]]
 
     def _paths(self, field: Field) -> list[str]:
         text = "".join(piece for piece, _ in field)

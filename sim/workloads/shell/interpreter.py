@@ -68,7 +68,8 @@ class Shell:
         self.status: int = 0
         self.background: int = 0
         self.jobs: list[Proc] = []
-        self.locals: list[dict[str, str | None]] = []
+        self.locals: list[dict[str, tuple[str | None, dict[int, str] | None]]] = []
+        """What variables and arrays were before functions made them their own."""
         self.woken = Signal(proc.clock)
         self.expansion = Expansion(self)
         self.guarded = 0
@@ -90,6 +91,11 @@ class Shell:
             self.arrays[name][0] = value
         if self.options.get("a"):
             self.exported[name] = None
+
+    def remember(self, name: str) -> None:
+        """What a variable is now, for when the function ends that makes it its own."""
+        if self.locals and name not in self.locals[-1]:
+            self.locals[-1][name] = self.get(name), self.arrays.pop(name, None)
 
     def parameter(self, name: str) -> str | None:
         """The value of a variable or special parameter."""
@@ -321,8 +327,13 @@ class Shell:
         for given in command.assignments:
             if given.is_plain:
                 values.append((given.name, (yield from self.expansion.text(given.value))))
-            else:
-                yield from arrays.assign(self, given)
+                continue
+            if words and words[0] in DECLARING:
+                self.remember(given.name)
+            yield from arrays.assign(self, given)
+            if words:
+                # The declaration is told the name, as if it stood alone.
+                words.append(given.name)
         if self.options.get("x") and words:
             self.proc.err("+ " + " ".join(words) + "\n")
         if not words:
@@ -378,10 +389,7 @@ class Shell:
                 self._restore(saved, fds)
             if not lasting:
                 for name, old in before.items():
-                    if old is None:
-                        self.variables.pop(name, None)
-                    else:
-                        self.variables[name] = old
+                    _restore(self.variables, name, old)
 
     def _call(self, body: Any, arguments: list[str]) -> Steps:
         saved, self.arguments = self.arguments, arguments
@@ -392,11 +400,9 @@ class Shell:
             return returned.status
         finally:
             self.arguments = saved
-            for name, old in self.locals.pop().items():
-                if old is None:
-                    self.variables.pop(name, None)
-                else:
-                    self.variables[name] = old
+            for name, (old, array) in self.locals.pop().items():
+                _restore(self.variables, name, old)
+                _restore(self.arrays, name, array)
 
     def _external(self, words: list[str], values: list[tuple[str, str]], fds: dict[int, Stream], tail: bool) -> Steps:
         proc = self.proc
@@ -454,6 +460,14 @@ class Shell:
         self.woken.fire()
 
 
+def _restore(values: dict[str, Any], name: str, old: Any) -> None:
+    if old is None:
+        values.pop(name, None)
+    else:
+        values[name] = old
+
+
+DECLARING = ("local", "declare", "typeset")
 ASSIGNING = ("export", "readonly", "local", "declare", "typeset", "eval", ".", "source", ":", "set", "exec", "unset")
 SPECIAL: dict[str, Callable[[Shell], str | None]] = {
     "?": lambda shell: str(shell.status),

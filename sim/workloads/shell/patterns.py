@@ -20,15 +20,19 @@ def escape(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def compiled(pattern: str, greedy: bool = True) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
     """A pattern as a regular expression for the whole of a text."""
-    parts, at = [], 0
-    star = ".*" if greedy else ".*?"
+    parts: list[str] = []
+    at, begin = 0, None
     while at < len(pattern):
         char = pattern[at]
         at += 1
         if char == "*":
-            parts.append(star)
+            if begin is not None:
+                # What stands between two stars is looked for once: where it comes first, it leaves most to the rest.
+                parts[begin:] = ["(?>.*?", *parts[begin + 1 :], ")"]
+            begin = len(parts)
+            parts.append(".*")
         elif char == "?":
             parts.append(".")
         elif char == "\\" and at < len(pattern):
@@ -39,7 +43,11 @@ def compiled(pattern: str, greedy: bool = True) -> re.Pattern[str]:
             parts.append(made)
         else:
             parts.append(re.escape(char))
-    return re.compile("".join(parts), re.DOTALL)
+    try:
+        return re.compile("".join(parts), re.DOTALL)
+    except re.error:
+        # A range that ends before it begins stands for itself.
+        return re.compile(re.escape(pattern))
 
 
 def _bracket(pattern: str, at: int) -> tuple[str, int]:
