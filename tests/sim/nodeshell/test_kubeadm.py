@@ -10,7 +10,7 @@ from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import ClusterSpec
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Cluster:
     made = Cluster(ClusterSpec(nodes=1), seed=3)
     made.settle()
