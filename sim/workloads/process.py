@@ -399,6 +399,12 @@ class Proc:
         return self.exit_status
 
 
+def deliver(target: Any, name: str) -> None:
+    """A signal from a process that sees the target: not even KILL and STOP reach the first of its namespace so."""
+    if target.pid != 1 or name not in ("KILL", "STOP"):
+        target.signal(name)
+
+
 def running_as(uid: int, program: Callable[[Proc], Any]) -> Callable[[Proc], Any]:
     """A set-uid program: it runs as its owner."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -89,6 +91,8 @@ def mv(proc: Proc) -> int:
     def one(source: str) -> None:
         node = proc.fs.find(source, proc.cwd, follow=False)
         at = target if "T" in options else into(proc, target, source)
+        if f"{proc.fs.real(at, proc.cwd)}/".startswith(f"{proc.fs.real(source, proc.cwd)}/") and isinstance(node, Dir):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), source)
         if "n" in options and proc.fs.exists(at, proc.cwd, follow=False):
             return
         proc.fs.put(at, _own(node), proc.cwd)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 
@@ -31,6 +32,10 @@ WHY = {
 UNREACHED = "Could not connect to {0}:80 ({1}), connection timed out"
 
 
+VALUED = ("-o", "-c", "-t", "--option", "--target-release", "-X", "--repository", "-p", "--root")
+"""Options of either whose next word is theirs."""
+
+
 class Wanted(NamedTuple):
     """What a command line asks for."""
 
@@ -40,11 +45,19 @@ class Wanted(NamedTuple):
 
 
 def _wanted(proc: Proc) -> Wanted:
-    words = proc.argv[1:]
+    words = []
+    rest = iter(proc.argv[1:])
+    for word in rest:
+        if word in VALUED:
+            next(rest, None)
+        else:
+            words.append(word)
     plain = [word for word in words if not word.startswith("-")]
     letters = {letter for word in words if word[:1] == "-" and word[1:2] != "-" for letter in word[1:]}
     long = {word for word in words if word.startswith("--")}
-    return Wanted(plain[0] if plain else "", tuple(plain[1:]), frozenset(letters | long))
+    # A version may be asked for: there is one of each.
+    names = dict.fromkeys(re.split("[=<>~]", word)[0] for word in plain[1:])
+    return Wanted(plain[0] if plain else "", tuple(names), frozenset(letters | long))
 
 
 def apt_get(proc: Proc) -> Steps:
@@ -158,8 +171,9 @@ def apk(proc: Proc) -> Steps:
             else "4 unavailable, 0 stale; 0 distinct packages\n"
         )
         return 1 if problem else 0
-    for number, name in enumerate(wanted.names, 1):
-        proc.out(f"({number}/{len(wanted.names)}) Installing {name}\n")
+    new = [name for name in wanted.names if not known[name] or not _has(proc, known[name])]
+    for number, name in enumerate(new, 1):
+        proc.out(f"({number}/{len(new)}) Installing {name}\n")
         yield proc.clock.sleep(PACKAGE_MS * MS)
         if (text := _put(proc, known[name])) is not None:
             proc.err(f"ERROR: {name}: {text}\n")

@@ -95,6 +95,9 @@ def _value(text: str) -> str | None:
     if text.startswith("bpi"):
         digits = int(text[4:-1])
         return pi(digits) if 0 < digits <= DIGITS_MAX else None
+    if "/" in text or "**" in text:
+        # Not modelled: fractions and powers, which the shell's integers have none of.
+        return None
     try:
         return str(Evaluator(text, lambda _: "", lambda *_: None).value())
     except (ArithmeticProblem, ZeroDivisionError):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from seatrial.sim.workloads import procfs
-from seatrial.sim.workloads.commands.options import parsed
-from seatrial.sim.workloads.process import SIGNALS, Proc
+from seatrial.sim.workloads.commands.grep import extended
+from seatrial.sim.workloads.commands.options import parsed, say
+from seatrial.sim.workloads.process import Proc, deliver
 from seatrial.sim.workloads.shell.builtins import kill as send_signal
+from seatrial.sim.workloads.shell.builtins import signal_of
 
 
 def ps(proc: Proc) -> int:
@@ -65,17 +67,81 @@ def _minutes(proc: Proc) -> str:
 
 
 def pgrep(proc: Proc) -> int:
-    options, operands = parsed(proc, "fxlov")
+    """pgrep [-flonvx] pattern"""
+    options, operands = parsed(proc, "fxlonv")
+    found = _matching(proc, options, operands)
+    if found is None:
+        return 1
+    for other in found:
+        shown = " ".join(other.argv) if "f" in options else procfs.name_of(other)
+        proc.out(f"{other.pid} {shown}\n" if "l" in options else f"{other.pid}\n")
+    return int(not found)
+
+
+def pkill(proc: Proc) -> int:
+    """pkill [-signal] [-fonvx] pattern"""
+    name = _signalled(proc)
+    options, operands = parsed(proc, "fxonv")
+    found = _matching(proc, options, operands)
+    if found is None or not name:
+        return 1
+    for other in found:
+        deliver(other, name)
+    return int(not found)
+
+
+def killall(proc: Proc) -> int:
+    """killall [-q] [-signal] name..."""
+    name = _signalled(proc)
+    options, names = parsed(proc, "q")
+    if not name:
+        return 1
+    status = int(not names)
+    for wanted in names:
+        found = [other for other in proc.container.namespace.processes() if procfs.name_of(other) == wanted]
+        for other in found:
+            if other is not proc:
+                deliver(other, name)
+        if not found:
+            status = 1
+            if "q" not in options:
+                say(proc, f"{wanted}: no process killed")
+    return status
+
+
+def _signalled(proc: Proc) -> str:
+    """The signal that the first word names, which is taken away; empty, and said so, where there is no such signal."""
+    first = proc.argv[1] if len(proc.argv) > 1 else ""
+    given = signal_of(first[1:]) if first[:1] == "-" else None
+    if given is None and not (first[:1] == "-" and (first[1:].isdigit() or first[1:].isupper())):
+        return "TERM"
+    proc.argv = [proc.argv[0], *proc.argv[2:]]
+    if given in (None, "EXIT"):
+        say(proc, f"bad signal name '{first[1:]}'")
+        return ""
+    return str(given)
+
+
+def _matching(proc: Proc, options: Mapping[str, str], operands: list[str]) -> list[Proc] | None:
+    """The processes that a pattern means, but for who asks; None, and said why, where there is no pattern."""
+    if len(operands) != 1:
+        say(proc, "a pattern is needed")
+        return None
+    try:
+        pattern = re.compile(extended(operands[0]))
+    except re.error:
+        say(proc, f"bad regex '{operands[0]}'")
+        return None
+    matches = pattern.fullmatch if "x" in options else pattern.search
     found = [
-        (other.pid, other)
+        other
         for other in proc.container.namespace.processes()
         if other is not proc
-        and operands
-        and re.search(operands[0], " ".join(other.argv) if "f" in options else other.argv[0])
+        and (matches(" ".join(other.argv) if "f" in options else procfs.name_of(other)) is not None) != ("v" in options)
     ]
-    for pid, _ in found:
-        proc.out(f"{pid}\n")
-    return int(not found)
+    if "o" in options:
+        return found[:1]
+    return found[-1:] if "n" in options else found
 
 
 def pidof(proc: Proc) -> int:
@@ -93,19 +159,6 @@ def kill(proc: Proc) -> int:
     return send_signal(proc, proc.argv, lambda text: proc.err(text + "\n"))
 
 
-def killall(proc: Proc) -> int:
-    """killall and pkill"""
-    words = [word for word in proc.argv[1:] if not word.startswith("-")]
-    signal = next((word[1:].removeprefix("SIG") for word in proc.argv[1:] if word.startswith("-")), "TERM")
-    name = next((name for name, number in SIGNALS.items() if signal in (name, str(number))), "TERM")
-    hit = False
-    for other in proc.container.namespace.processes():
-        if other is not proc and any(word in " ".join(other.argv) for word in words):
-            other.signal(name)
-            hit = True
-    return int(not hit)
-
-
 COMMANDS: dict[str, Callable[[Proc], Any]] = {
-    "ps": ps, "pgrep": pgrep, "pidof": pidof, "kill": kill, "killall": killall, "pkill": killall,
+    "ps": ps, "pgrep": pgrep, "pidof": pidof, "kill": kill, "killall": killall, "pkill": pkill,
 }  # fmt: skip

@@ -147,9 +147,9 @@ def tail(proc: Proc) -> Steps:
             proc.out(("\n" if index else "") + f"==> {path} <==\n")
         yield from proc.pour(_tail_of(data, options))
     if "F" in options and paths:
-        return (yield from _follow(proc, paths))
+        return (yield from _follow(proc, paths, True))
     if "f" in options and paths and found:
-        return (yield from _follow(proc, [path for path, _ in found]))
+        return (yield from _follow(proc, [path for path, _ in found], False))
     return status
 
 
@@ -165,16 +165,23 @@ def _tail_of(data: bytes, options: Mapping[str, str]) -> bytes:
     return b"".join(rows[-count:]) if count else b""
 
 
-def _follow(proc: Proc, paths: list[str]) -> Steps:
+def _follow(proc: Proc, paths: list[str], by_name: bool) -> Steps:
     """Waits for more, looking once a second as busybox does, whenever the file system changed; what is not there may
     come."""
-    sizes = {path: len(proc.fs.read(path, proc.cwd)) for path in paths if proc.fs.exists(path, proc.cwd)}
+    open_files = {path: proc.fs.find(path, proc.cwd) for path in paths if proc.fs.exists(path, proc.cwd)}
+    sizes = {path: len(proc.fs.read(path, proc.cwd)) for path in open_files}
     while True:
         for path in paths:
+            before = open_files.get(path)
             if not proc.fs.exists(path, proc.cwd):
+                if open_files.pop(path, None) is not None:
+                    say(proc, f"{path} has become inaccessible: No such file or directory")
                 continue
-            if path not in sizes:
-                say(proc, f"{path} has appeared; following end of new file")
+            node = open_files[path] = proc.fs.find(path, proc.cwd)
+            # A file of the image becomes another when it is first written to, and stays the same to who reads it.
+            if before is None or (by_name and node is not before and not before.frozen):
+                how = "appeared" if before is None else "been replaced"
+                say(proc, f"{path} has {how}; following end of new file")
                 sizes[path] = 0
             data = proc.fs.read(path, proc.cwd)
             if len(data) < sizes[path]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from seatrial.sim.workloads.commands.printf import printf_text, unescape
-from seatrial.sim.workloads.process import SIGNALS, Exited, Proc
+from seatrial.sim.workloads.process import SIGNALS, Exited, Proc, deliver
 from seatrial.sim.workloads.shell import arrays
 from seatrial.sim.workloads.shell.conditions import TestProblem, evaluate
 from seatrial.sim.workloads.shell.expansion import ShellProblem
@@ -277,7 +277,7 @@ def _trap(shell: Shell, words: list[str]) -> int:
     names = operands[1:] or operands
     action = None if len(operands) == 1 or operands[0] == "-" else operands[0]
     for given in names:
-        signal = _signal(given)
+        signal = signal_of(given)
         if signal is None:
             shell.complain(f"trap: {given}: invalid signal specification")
             return 1
@@ -285,7 +285,8 @@ def _trap(shell: Shell, words: list[str]) -> int:
     return 0
 
 
-def _signal(given: str) -> str | None:
+def signal_of(given: str) -> str | None:
+    """A signal's name, given by name or number, or EXIT."""
     if given in ("0", "EXIT"):
         return "EXIT"
     name = NUMBERS.get(given) or given.upper().removeprefix("SIG")
@@ -306,7 +307,7 @@ def kill(proc: Proc, words: list[str], complain: Callable[[str], None]) -> int:
             return 0
         if word == "-s" and at < len(words):
             word, at = f"-{words[at]}", at + 1
-            name = "0" if word == "-0" else _signal(word[1:]) or ""
+            name = "0" if word == "-0" else signal_of(word[1:]) or ""
             if not name:
                 complain(f"kill: bad signal name '{word[1:]}'")
                 return 1
@@ -314,7 +315,7 @@ def kill(proc: Proc, words: list[str], complain: Callable[[str], None]) -> int:
             if word == "-0":
                 name = "0"
             else:
-                name = _signal(word[1:]) or ""
+                name = signal_of(word[1:]) or ""
             if not name:
                 complain(f"kill: bad signal name '{word[1:]}'")
                 return 1
@@ -328,7 +329,7 @@ def kill(proc: Proc, words: list[str], complain: Callable[[str], None]) -> int:
             complain(f"kill: can't kill pid {target}: No such process")
             status = 1
         elif name != "0":
-            found.signal(name)
+            deliver(found, name)
     return status
 
 
@@ -336,7 +337,7 @@ def _translated(given: str) -> str:
     """A signal's name for its number, or the status of who died of it; its number for its name."""
     if given.isdigit():
         return NUMBERS.get(str(int(given) & 127), given)
-    return str(SIGNALS.get(_signal(given) or "", given))
+    return str(SIGNALS.get(signal_of(given) or "", given))
 
 
 def _kill(shell: Shell, words: list[str]) -> int:

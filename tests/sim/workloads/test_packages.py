@@ -77,3 +77,13 @@ def test_alpine_has_apk() -> None:
 def test_a_program_of_a_package_that_is_not_simulated_says_so() -> None:
     text = said("apt-get update >/dev/null; apt-get install -y vim >/dev/null; vim /etc/passwd; echo $?", NGINX)
     assert text == "vim: is installed, but what it does is not simulated here\n1\n"
+
+
+def test_versions_and_options_with_a_value_are_read_past() -> None:
+    lines = "apt-get -o Acquire::Retries=3 update >/dev/null; apt install -y -t trixie curl=8 | tail -1; which curl"
+    assert said(lines, "docker.io/library/debian:13") == "Setting up curl ...\n/usr/bin/curl\n"
+
+
+def test_what_is_there_is_not_installed_again() -> None:
+    text = said("apk add 'curl>8' >/dev/null; apk add curl curl | grep -c Installing", ALPINE)
+    assert text == "0\n"
