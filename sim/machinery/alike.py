@@ -16,6 +16,8 @@ from seatrial.sim.kernel.compact import compact
 HOLDERS: Final = (dict, list)
 KNOWN_MAX: Final = 4096
 """Parts that are remembered; past this many the memory starts anew."""
+LONG_BYTES: Final = 8192
+"""What is written in more bytes than this is not remembered, only its parts are."""
 
 _known: dict[bytes, Any] = {}
 
@@ -37,14 +39,16 @@ def shared(obj: Mapping[str, Any], before: Mapping[str, Any]) -> Mapping[str, An
 def _shared(part: Any) -> Any:
     """A dict or list; one that is new is remembered, with its own parts shared."""
     raw = orjson.dumps(part)
-    known = _known.get(raw)
+    long = len(raw) > LONG_BYTES
+    known = None if long else _known.get(raw)
     if known is not None:
         return known
     if type(part) is dict:
         inner: Any = {key: _shared(item) if type(item) in HOLDERS else item for key, item in part.items()}
     else:
         inner = [_shared(item) if type(item) in HOLDERS else item for item in part]
-    if len(_known) >= KNOWN_MAX:
-        _known.clear()
-    _known[compact(raw)] = inner
+    if not long:
+        if len(_known) >= KNOWN_MAX:
+            _known.clear()
+        _known[compact(raw)] = inner
     return inner

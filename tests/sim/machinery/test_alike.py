@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from seatrial.sim.kernel.compact import compact
-from seatrial.sim.machinery.alike import KNOWN_MAX, shared
+from seatrial.sim.machinery.alike import KNOWN_MAX, LONG_BYTES, shared
 
 
 def status(address: str) -> dict[str, Any]:
@@ -48,6 +48,15 @@ def test_the_memory_has_a_bound() -> None:
     again = shared({"a": ["first"]}, {})["a"]
     assert again == first
     assert again is not first
+
+
+def test_what_is_long_is_not_remembered_but_its_parts_are() -> None:
+    """So the memory's size has a bound, not only the number of what it holds."""
+    items = [{"number": number, "text": "x" * 100} for number in range(LONG_BYTES // 100)]
+    one, other = shared({"a": items}, {})["a"], shared({"a": [*items]}, {})["a"]
+    assert one == other == items
+    assert one is not other
+    assert one[0] is other[0]
 
 
 def test_compact_bytes_are_the_same_bytes() -> None:
