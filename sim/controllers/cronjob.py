@@ -12,6 +12,7 @@ from email.utils import format_datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from seatrial.sim.apiserver.events import reference
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
 from seatrial.sim.controllers import cronjob_plan as plan
@@ -31,7 +32,6 @@ from seatrial.sim.controllers.actions import (
 from seatrial.sim.controllers.conditions import namespace_is_terminating
 from seatrial.sim.controllers.controller import Controller, Seen, object_key
 from seatrial.sim.controllers.cronschedule import Schedule, parse
-from seatrial.sim.controllers.events import reference
 from seatrial.sim.controllers.informers import controller_of
 from seatrial.sim.controllers.job import is_finished
 from seatrial.sim.controllers.ownership import CRON_JOB, JOB, children

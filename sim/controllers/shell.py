@@ -216,7 +216,7 @@ class Shell:
         if self._forget is not None:
             self._forget()
         self.queue.clear()
-        self._recorder.pending.clear()
+        self._recorder.forget()
         for each in (self.memory, self._expected, self._parked, self._triggers):
             each.clear()
         self._idle, self._sending = self.controller.workers, False

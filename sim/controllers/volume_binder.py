@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
+from seatrial.sim.apiserver.events import reference
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
 from seatrial.sim.controllers import volume_match as match
 from seatrial.sim.controllers.actions import Action, Get, Outcome, Record, Steps, Turn, Update, ignoring, update_status
 from seatrial.sim.controllers.controller import Controller, Seen, Tick
-from seatrial.sim.controllers.events import reference
 from seatrial.sim.controllers.podstate import phase
 
 VOLUMES, CLAIMS, CLASSES = "persistentvolumes", "persistentvolumeclaims", "storageclasses.storage.k8s.io"

@@ -12,8 +12,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from seatrial.sim.apiserver.events import reference
 from seatrial.sim.apiserver.informer import Informer
-from seatrial.sim.apiserver.recorder import Recorder, reference
+from seatrial.sim.apiserver.recorder import Recorder
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.network.agent import Agent, Steps, service_account
 from seatrial.sim.network.proxy import service_of

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from seatrial.sim.apiserver.client import Unreachable
+from seatrial.sim.apiserver.events import reference
 from seatrial.sim.apiserver.informer import Informer
-from seatrial.sim.apiserver.recorder import Recorder, reference
+from seatrial.sim.apiserver.recorder import Recorder
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.chance import Chance
 from seatrial.sim.kernel.clock import Timer

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from seatrial.sim.apiserver.recorder import reference
+from seatrial.sim.apiserver.events import reference
 from seatrial.sim.kernel.clock import Signal
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from seatrial.sim.apiserver.recorder import reference
+from seatrial.sim.apiserver.events import reference
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Process, Timer
 from seatrial.sim.machinery import alike

@@ -30,12 +30,12 @@ from seatrial.scenarios.testing import (
     object_key,
 )
 from seatrial.sim.apiserver.client import TokenBucket
+from seatrial.sim.apiserver.events import Correlator
 from seatrial.sim.apiserver.leases import Elector
 from seatrial.sim.cluster import Cluster
 from seatrial.sim.config import S
 from seatrial.sim.controllers import replicaset
 from seatrial.sim.controllers.actions import Batch, Slow
-from seatrial.sim.controllers.events import Recorder
 from seatrial.sim.controllers.informers import Informers
 from seatrial.sim.controllers.manager import ControllerManager
 from seatrial.sim.controllers.shell import Shell
@@ -355,7 +355,7 @@ def without_distance(patch: pytest.MonkeyPatch) -> None:
 
 
 def without_aggregation(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Recorder, "_aggregate", lambda recorder, event, now: (event, event["message"]))
+    patch.setattr(Correlator, "_aggregate", lambda correlator, event, now: (event, event["message"]))
 
 
 def without_expectations(patch: pytest.MonkeyPatch) -> None:
@@ -387,7 +387,7 @@ def without_rate_limits(patch: pytest.MonkeyPatch) -> None:
 
 
 def without_spam_filter(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Recorder, "_let_through", lambda recorder, event, now: True)
+    patch.setattr(Correlator, "_lets_through", lambda correlator, event, now: True)
 
 
 def without_leader_election(patch: pytest.MonkeyPatch) -> None:

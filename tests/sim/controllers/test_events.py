@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from seatrial.sim.apiserver.events import AGGREGATE_MAX, COMBINED, SPAM_BURST, SPAM_INTERVAL_US
 from seatrial.sim.config import S
-from seatrial.sim.controllers.events import AGGREGATE_MAX, COMBINED, SPAM_BURST, SPAM_INTERVAL_US, Recorder
+from seatrial.sim.controllers.events import Recorder
 from seatrial.sim.machinery.errors import not_found
 
 POD = {
