@@ -1,6 +1,7 @@
-"""Events of core/v1 as client-go makes and writes them: counted when they repeat, combined, held back when they flood.
+"""Events as client-go makes and writes them: counted when they repeat, combined, held back when they flood.
 
-Source: k8s.io/client-go/tools/record (event.go, events_cache.go) and tools/reference.
+Those of events.k8s.io are only made here. Source: k8s.io/client-go/tools/record (event.go, events_cache.go),
+tools/events (event_recorder.go) and tools/reference.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
-from seatrial.sim.kernel.clock import stamp_of
+from seatrial.sim.kernel.clock import micro_stamp_of, stamp_of
 from seatrial.sim.machinery.errors import ApiError
 
 SPAM_BURST = 25
@@ -23,6 +24,8 @@ AGGREGATE_MAX = 10
 AGGREGATE_WINDOW_US = 600 * S
 CACHE_MAX = 4096
 COMBINED = "(combined from similar events): "
+NOTE_MAX = 1024
+"""Longer notes are cut (util.TruncateMessage)."""
 STRATEGIC = "application/strategic-merge-patch+json"
 OBJECT = ("kind", "namespace", "name", "uid", "apiVersion")
 """What of a reference tells objects apart."""
@@ -93,6 +96,25 @@ class Source:
             "reportingComponent": self.wire["component"],
             "reportingInstance": self.wire.get("host", ""),
         }
+
+
+def noted(
+    name_ns: int, now: int, controller: str, host: str, about: Object, type_: str, reason: str, action: str, note: str
+) -> dict[str, Any]:
+    """A new Event of events.k8s.io (makeEvent); ``name_ns`` makes its name."""
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{about['name']}.{name_ns:x}", "namespace": about.get("namespace") or "default"},
+        "eventTime": micro_stamp_of(now),
+        "reportingController": controller,
+        "reportingInstance": f"{controller}-{host}",
+        "action": action,
+        "reason": reason,
+        "regarding": about,
+        "note": note if len(note) <= NOTE_MAX else note[: NOTE_MAX - 4] + " ...",
+        "type": type_,
+    }
 
 
 class Observed(NamedTuple):

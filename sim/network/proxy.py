@@ -7,12 +7,17 @@ every hour that rewrite what is there already.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from seatrial.sim.apiserver.client import Unreachable
+from seatrial.sim.apiserver.events import noted
 from seatrial.sim.apiserver.informer import Informer
 from seatrial.sim.apiserver.wiring import Wiring
 from seatrial.sim.kernel.clock import Timer, parse_stamp
+from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.metrics import Meters, Rows, standing
 from seatrial.sim.network.agent import Agent, Steps, service_account
 from seatrial.sim.network.iptables import Ruleset
@@ -68,8 +73,13 @@ class KubeProxy(Agent):
         self._dirty: dict[str, None] = {}
         self._triggers: dict[str, None] = {}
         self._timer: Timer | None = None
+        self._restore: Timer | None = None
+        """The end of the run of iptables-restore that is under way."""
         self._monitor: Timer | None = None
+        self._begun_us: int | None = None
+        """When the last sync began."""
         self._synced_us: int | None = None
+        """When the last sync that has ended began."""
         self._informers: list[Informer] = []
 
     def _begin(self) -> None:
@@ -87,12 +97,21 @@ class KubeProxy(Agent):
         self._began_us = self.clock.now
         self.packets.on_flush = self._flushed
         self.spawn(self._first(), "first")
+        self.spawn(self._birth_cry(), "events")
 
     def _end(self) -> None:
-        for timer in (self._timer, self._monitor):
+        for timer in (self._timer, self._restore, self._monitor):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._monitor = None
+        self._timer = self._restore = self._monitor = None
+
+    def _birth_cry(self) -> Steps:
+        """Tells of the start on its node (server.go: birthCry)."""
+        about = {"kind": "Node", "name": self.host, "uid": self.host}
+        events, now = self.wiring.kinds.find("events.k8s.io", "v1", "events"), self.clock.now
+        event = noted(now * 1000, now, "kube-proxy", self.host, about, "Normal", "Starting", "StartKubeProxy", "")
+        with suppress(ApiError, Unreachable):
+            yield from self.client.create(events, event)
 
     def _first(self) -> Steps:
         """Nothing is written before all views are there."""
@@ -115,7 +134,7 @@ class KubeProxy(Agent):
         return self.meters.text(values)
 
     def busy(self) -> list[str]:
-        return [f"{self.name}: sync of rules"] if self._timer is not None else []
+        return [f"{self.name}: sync of rules"] if self._timer is not None or self._restore is not None else []
 
     def _service_changed(self, verb: str, new: Object | None, old: Object | None) -> None:
         metadata = (new or old or {})["metadata"]
@@ -157,16 +176,12 @@ class KubeProxy(Agent):
     def _schedule(self) -> None:
         if self._timer is not None:
             return
-        now, last = self.clock.now, self._synced_us
-        due = now if last is None else max(now, last + MIN_SYNC_US)
-        self._timer = self.clock.at(due + SYNC_US, self._sync)
+        now, last = self.clock.now, self._begun_us
+        self._timer = self.clock.at(now if last is None else max(now, last + MIN_SYNC_US), self._sync)
 
     def _sync(self) -> None:
-        """Writes the rules of what is known now."""
-        self._timer = None
-        if self._monitor is not None:
-            self._monitor.cancel()
-            self._monitor = None
+        """Has the rules of what is known now written; what changes meanwhile is for the next sync."""
+        self._timer, self._begun_us = None, self.clock.now
         dirty, self._dirty = self._dirty, {}
         for key in dirty:
             namespace, _, name = key.partition("/")
@@ -176,15 +191,22 @@ class KubeProxy(Agent):
                 self._fragments.pop(key, None)
             else:
                 self._known[key] = (service, tuple(self._slices.view.indexed("service", key)))
-        self._synced_us = self.clock.now - SYNC_US
+        known, place, made = dict(self._known), self._place, self._fragments
+        triggers, self._triggers = self._triggers, {}
+        rules = partial(_written, known, place, made)
+        self._restore = self.clock.after(SYNC_US, partial(self._restored, rules, tuple(triggers)))
+
+    def _restored(self, rules: Callable[[], Ruleset], triggers: tuple[str, ...]) -> None:
+        self._restore, self._synced_us = None, self._begun_us
+        if self._monitor is not None:
+            self._monitor.cancel()
+            self._monitor = None
         self.syncs += 1
         self.meters.observe("kubeproxy_sync_proxy_rules_duration_seconds", SYNC_US)
-        for stamp in self._triggers:
+        for stamp in triggers:
             took = max(self.clock.now - parse_stamp(stamp), 0)
             self.meters.observe("kubeproxy_network_programming_duration_seconds", took)
-        self._triggers = {}
-        known, place, made = dict(self._known), self._place, self._fragments
-        self.packets.install("kube-proxy", lambda: _written(known, place, made))
+        self.packets.install("kube-proxy", rules)
 
 
 def _written(known: Mapping[str, Known], place: Place, made: dict[str, tuple[Known, list[Fragment]]]) -> Ruleset:

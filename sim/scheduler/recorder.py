@@ -12,17 +12,15 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from seatrial.sim.apiserver.client import Client, Unreachable
+from seatrial.sim.apiserver.events import STRATEGIC, noted
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import Clock, Process, Signal
 from seatrial.sim.machinery.errors import ApiError
 from seatrial.sim.machinery.kinds import Resource
 
 Object = Mapping[str, Any]
-NOTE_MAX = 1024
-"""Longer notes are cut (util.TruncateMessage)."""
 SERIES_OVER_US = 360 * S
 """A series that nobody adds to for so long is over (finishTime)."""
-STRATEGIC = "application/strategic-merge-patch+json"
 
 
 class _Series:
@@ -43,7 +41,7 @@ class Recorder:
         self._queue: deque[tuple[str, dict[str, Any]]] = deque()
         self._more = Signal(clock)
         self._series: dict[tuple[Any, ...], _Series] = {}
-        self._last_name = 0
+        self._last_ns = 0
         self._process: Process | None = None
 
     def start(self) -> None:
@@ -84,23 +82,14 @@ class Recorder:
         if known is not None and now - known.observed_us < SERIES_OVER_US:
             known.count += 1
             known.observed, known.observed_us = self._clock.micro_stamp(), now
+            self._series[key] = self._series.pop(key)
             if known.count == 2:
                 series = {"series": {"count": 2, "lastObservedTime": known.observed}}
                 self._send("patch", {**series, "metadata": known.event["metadata"]})
             return
-        event: dict[str, Any] = {
-            "apiVersion": "events.k8s.io/v1",
-            "kind": "Event",
-            "metadata": {"name": self._name(pod["metadata"]["name"]), "namespace": pod["metadata"]["namespace"]},
-            "eventTime": self._clock.micro_stamp(),
-            "reportingController": controller,
-            "reportingInstance": instance,
-            "action": action,
-            "reason": reason,
-            "regarding": regarding,
-            "note": note if len(note) <= NOTE_MAX else note[: NOTE_MAX - 4] + " ...",
-            "type": kind,
-        }
+        # Names carry the nanosecond, never twice the same.
+        self._last_ns = max(now * 1000, self._last_ns + 1)
+        event = noted(self._last_ns, now, controller, self._host, regarding, kind, reason, action, note)
         if other is not None:
             event["related"] = other
         self._forget(now)
@@ -108,7 +97,7 @@ class Recorder:
         self._send("create", event)
 
     def _forget(self, now: int) -> None:
-        """Series that are over; the oldest come first."""
+        """Series that are over; those that were observed longest ago come first."""
         while self._series:
             key = next(iter(self._series))
             series = self._series[key]
@@ -118,11 +107,6 @@ class Recorder:
             if series.count > 2:
                 last = {"series": {"count": series.count, "lastObservedTime": series.observed}}
                 self._send("patch", {**last, "metadata": series.event["metadata"]})
-
-    def _name(self, pod: str) -> str:
-        """The pod's name and the time in hexadecimal nanoseconds, never twice the same."""
-        self._last_name = max(self._clock.now * 1000, self._last_name + 1)
-        return f"{pod}.{self._last_name:x}"
 
     def _send(self, how: str, body: dict[str, Any]) -> None:
         if self._process is not None:

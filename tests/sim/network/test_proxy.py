@@ -59,6 +59,50 @@ def test_one_sync_at_once_then_at_most_one_a_second(cluster: Cluster) -> None:
     assert not knows(cluster, "10.9.0.2")
 
 
+def test_what_changes_while_rules_are_written_is_for_the_next_sync(cluster: Cluster) -> None:
+    made = proxy(cluster)
+    before = made.syncs
+    cluster.apply(endpoints("10.9.0.2"))
+    while not made.busy():
+        cluster.advance("1ms")
+    cluster.advance("5ms")
+    cluster.apply(endpoints("10.9.0.3"))
+    while made.syncs == before:
+        cluster.advance("1ms")
+    assert (knows(cluster, "10.9.0.2"), knows(cluster, "10.9.0.3")) == (True, False)
+    cluster.advance("900ms")
+    assert not knows(cluster, "10.9.0.3")
+    cluster.advance("200ms")
+    assert (knows(cluster, "10.9.0.2"), knows(cluster, "10.9.0.3")) == (False, True)
+
+
+def test_a_process_that_ends_while_it_writes_leaves_the_rules_as_they_were(cluster: Cluster) -> None:
+    made = proxy(cluster)
+    cluster.apply(endpoints("10.9.0.2"))
+    while not made.busy():
+        cluster.advance("1ms")
+    cluster.advance("5ms")
+    made.stop()
+    cluster.advance("1s")
+    assert (knows(cluster, "10.9.0.1"), knows(cluster, "10.9.0.2")) == (True, False)
+
+
+def test_its_start_is_told_of_on_the_node(cluster: Cluster) -> None:
+    def told() -> list[dict[str, Any]]:
+        events = cluster.list("events", "default")
+        return [each for each in events if each.get("reportingComponent") == "kube-proxy"]
+
+    (event,) = [each for each in told() if each["involvedObject"]["name"] == "w1-k8s"]
+    assert (event["type"], event["reason"], event["action"]) == ("Normal", "Starting", "StartKubeProxy")
+    assert event["involvedObject"] == {"kind": "Node", "name": "w1-k8s", "uid": "w1-k8s"}
+    assert not event.get("message")
+    before = len(told())
+    proxy(cluster).stop()
+    proxy(cluster).start()
+    cluster.advance("1s")
+    assert len(told()) == before + 1
+
+
 def test_a_quiet_proxy_does_nothing(cluster: Cluster) -> None:
     cluster.advance("2m")
     before = proxy(cluster).syncs
