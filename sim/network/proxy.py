@@ -109,6 +109,8 @@ class KubeProxy(Agent):
         """Tells of the start on its node (server.go: birthCry)."""
         about = {"kind": "Node", "name": self.host, "uid": self.host}
         events, now = self.wiring.kinds.find("events.k8s.io", "v1", "events"), self.clock.now
+        if events is None:
+            return
         event = noted(now * 1000, now, "kube-proxy", self.host, about, "Normal", "Starting", "StartKubeProxy", "")
         with suppress(ApiError, Unreachable):
             yield from self.client.create(events, event)
