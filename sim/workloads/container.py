@@ -122,7 +122,8 @@ class Container:
             volume = mount.volume
             try:
                 node = volume.below(mount.sub_path) if mount.sub_path else volume.tree
-                fs.mount(mount.path, Mounted(node, mount.read_only, volume.source, volume.kind, volume.changed))
+                mounted = Mounted(node, mount.read_only, volume.source, volume.kind, volume.changed, volume.is_dir)
+                fs.mount(mount.path, mounted)
             except OSError as error:
                 raise OSError(error.errno, error.strerror, mount.path, None, error.filename) from None
         fs.mounts.setdefault(procfs.PLACE, Mounted(partial(procfs.Processes, self), True, "proc", "proc"))

@@ -142,7 +142,7 @@ def failure(number: int, path: str) -> OSError:
 class Mounted:
     """A mount: a tree or a file, at a path, writable or not. What is given as a function is made at the first look."""
 
-    __slots__ = ("_node", "changed", "kind", "read_only", "source")
+    __slots__ = ("_is_dir", "_node", "changed", "kind", "read_only", "source")
 
     def __init__(
         self,
@@ -151,8 +151,10 @@ class Mounted:
         source: str = "overlay",
         kind: str = "ext4",
         changed: Callable[[], None] | None = None,
+        is_dir: bool | None = None,
     ) -> None:
         self._node = node
+        self._is_dir = is_dir
         self.read_only = read_only
         self.source = source
         self.kind = kind
@@ -168,6 +170,11 @@ class Mounted:
     @property
     def looked_at(self) -> bool:
         return isinstance(self._node, Node)
+
+    @property
+    def is_dir(self) -> bool | None:
+        """Whether it is a directory; None while nobody can tell without a look."""
+        return isinstance(self._node, Dir) if self.looked_at else self._is_dir
 
 
 def _has_room() -> bool:
@@ -427,7 +434,7 @@ class FileSystem:
             self.make_dir(parent, parents=True)
         if parent and not isinstance(self.find(parent), Dir):
             raise failure(errno.ENOTDIR, parent)
-        if mounted.looked_at and self.exists(at) and isinstance(self.find(at), Dir) != isinstance(mounted.node, Dir):
+        if mounted.is_dir is not None and self.exists(at) and isinstance(self.find(at), Dir) != mounted.is_dir:
             raise failure(errno.ENOTDIR, at)
         self.mounts[at] = mounted
         self.changes += 1

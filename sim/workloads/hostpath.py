@@ -58,6 +58,9 @@ MADE: Final = ("", "DirectoryOrCreate", "FileOrCreate")
 class HostPath:
     """A directory or file of a machine (cri.Volume). Raises ValueError for one that is not of the type it has to be."""
 
+    is_dir = None
+    """Nobody can tell before somebody looks at the machine's disk."""
+
     def __init__(
         self, machine: Machine, path: str, kind: str = "", source: str = "/dev/vda1", type_: str = "ext4"
     ) -> None:

@@ -69,6 +69,7 @@ class Directory:
     """A volume: a directory that outlives containers (cri.Volume). What is published is written once somebody looks."""
 
     __slots__ = ("_node", "_published", "followers", "kind", "source")
+    is_dir = True
 
     def __init__(self, now: int, key: str) -> None:
         self._node = Dir(0o777 if not key else 0o755, now)
@@ -151,6 +152,7 @@ class ImageTree:
 
     changed = None
     source = kind = "overlay"
+    is_dir = True
 
     def __init__(self, root: Dir) -> None:
         self.followers: list[Signal] = []

@@ -41,7 +41,7 @@ def test_an_operator_gets_ready() -> None:
 
 @pytest.mark.parametrize(
     ("path", "obstacle"),
-    [("/etc/passwd/d", "/etc/passwd"), ("/sealed/d/e", "/sealed/d")],
+    [("/etc/passwd", "/etc/passwd"), ("/etc/passwd/d", "/etc/passwd"), ("/sealed/d/e", "/sealed/d")],
 )
 def test_a_volume_where_it_cannot_be_mounted_fails_the_container(path: str, obstacle: str) -> None:
     """And nothing else: runc refuses, the kubelet tries again."""
