@@ -43,6 +43,8 @@ class ContainerRecord(NamedTuple):
     """What the container's cgroup was last set to: requests and limits as in a container's spec."""
     asked: str = ""
     """The image as the spec names it: another name there means another container."""
+    image_ref: str = ""
+    """What the image's registry calls it."""
 
 
 class SandboxRecord(NamedTuple):
@@ -77,6 +79,8 @@ class Image(Protocol):
     reference: str
     """Normalised name with tag: docker.io/library/busybox:1."""
     image_id: str
+    repo_digest: str
+    """What its registry calls it, whatever tag it goes by: docker.io/library/busybox@sha256:…"""
     size_bytes: int
     user: str
     known: bool

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from seatrial.sim.nodes.cri import Image
 
@@ -20,6 +21,8 @@ PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_
 TAG = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
 DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
 DEFAULT_DOMAIN = "docker.io"
+NAMES_MAX = 5
+"""Names of an image that a Node's status shows (MaxNamesPerImageInNodeStatus)."""
 
 
 class InvalidName(ValueError):
@@ -55,6 +58,15 @@ class Stored:
     image: Image
     pulled_us: int
     used_us: int
+
+
+class Named(NamedTuple):
+    """An image, whatever it is called."""
+
+    image_id: str
+    digests: list[str]
+    tags: list[str]
+    size_bytes: int
 
 
 class ImageStore:
@@ -106,13 +118,25 @@ class ImageStore:
         return sum(stored.image.size_bytes for stored in self._images.values())
 
     def wire(self, images_max: int = 50) -> list[dict[str, object]]:
-        """``status.images`` of a Node, largest first: names under one image id are listed together."""
-        by_id: dict[str, tuple[list[str], int]] = {}
+        """``status.images`` of a Node, largest first: names of one image id are listed together, digests before tags
+        (nodestatus.Images)."""
+        ordered = sorted(self.by_id(), key=lambda entry: (-entry.size_bytes, entry.tags))
+        return [
+            {"names": [*each.digests, *each.tags][:NAMES_MAX], "sizeBytes": each.size_bytes}
+            for each in ordered[:images_max]
+        ]
+
+    def by_id(self) -> list[Named]:
+        """The images with all their names."""
+        found: dict[str, Named] = {}
         for reference, stored in sorted(self._images.items()):
-            names, _ = by_id.setdefault(stored.image.image_id, ([], stored.image.size_bytes))
-            names.append(reference)
-        ordered = sorted(by_id.values(), key=lambda entry: (-entry[1], entry[0]))
-        return [{"names": names, "sizeBytes": size} for names, size in ordered[:images_max]]
+            image = stored.image
+            named = found.setdefault(image.image_id, Named(image.image_id, [], [], image.size_bytes))
+            if image.repo_digest not in named.digests:
+                named.digests.append(image.repo_digest)
+            if "@" not in reference:
+                named.tags.append(reference)
+        return list(found.values())
 
 
 def _nobody() -> None:

@@ -93,7 +93,7 @@ def container_status(facts: Containers, container: Object, kind: str) -> dict[st
     old = facts.old.get(name)
     status["restartCount"] = latest.attempt if latest is not None else (old or {}).get("restartCount", 0)
     if latest is not None:
-        status["image"], status["imageID"] = latest.image, latest.image_id
+        status["image"], status["imageID"] = latest.image, latest.image_ref
         status["containerID"] = f"containerd://{latest.id}"
     else:
         status["image"], status["imageID"] = container.get("image", ""), ""

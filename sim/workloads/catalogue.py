@@ -50,11 +50,14 @@ class Image:
 
     def __init__(self, reference: str, row: Mapping[str, Any], base: Mapping[str, Any], programs: Dir) -> None:
         self.reference = reference
-        bare = reference.partition("@")[0]
+        bare, _, digest = reference.partition("@")
         repository = bare.rpartition(":")[0] or reference
         self.tag: str = bare.rpartition(":")[2] if ":" in bare.rpartition("/")[2] else "latest"
         salt = f"{row.get('build', repository)}:{row.get('size_mb', 0)}:{reference if not row.get('shared') else ''}"
         self.image_id = f"sha256:{hashlib.sha256(salt.encode()).hexdigest()}"
+        digest = digest or f"sha256:{hashlib.sha256(f'manifest of {salt}'.encode()).hexdigest()}"
+        name = bare.removesuffix(f":{self.tag}") if ":" in bare.rpartition("/")[2] else bare
+        self.repo_digest = f"{name}@{digest}"
         self.size_bytes = int(row.get("size_bytes") or row.get("size_mb", 50) * MI)
         self.entrypoint: list[str] = list(row.get("entrypoint") or [])
         self.cmd: list[str] = list(row.get("cmd") or [])

@@ -25,7 +25,7 @@ def container_value(machine: Machine, row: Row) -> dict[str, Any]:
         "podSandboxId": row.pod.sandbox.id if row.pod.sandbox is not None else "",
         "metadata": {"name": one.name, "attempt": one.attempt},
         "image": {"image": one.image_id, "annotations": {}, "runtimeHandler": "", "userSpecifiedImage": one.image},
-        "imageRef": one.image_id,
+        "imageRef": one.image_ref,
         "state": f"CONTAINER_{one.state.upper()}",
         "createdAt": str(one.created_us * 1000),
         "labels": labels,
@@ -62,7 +62,7 @@ def inspect(proc: Proc, machine: Machine, given: Arguments) -> int:
             "finishedAt": _stamp(one.finished_us),
             "exitCode": one.exit_code,
             "image": {"image": one.image, "annotations": {}, "runtimeHandler": "", "userSpecifiedImage": ""},
-            "imageRef": one.image_id,
+            "imageRef": one.image_ref,
             "reason": one.reason,
             "message": one.message,
             "labels": value["labels"],
@@ -137,7 +137,10 @@ def inspect_images(proc: Proc, machine: Machine, given: Arguments) -> int:
             raise Refused(f'no such image "{word}" present')
         image: Any = stored.image
         config = {"Entrypoint": image.entrypoint, "Cmd": image.cmd, "WorkingDir": image.working_dir}
-        status = {"id": image.image_id, "repoTags": [image.reference], "size": str(image.size_bytes), "pinned": False}
+        status = {
+            "id": image.image_id, "repoTags": [image.reference], "repoDigests": [image.repo_digest],
+            "size": str(image.size_bytes), "pinned": False,
+        }  # fmt: skip
         found.append({"info": {"imageSpec": {"config": config}}, "status": status})
     if not found:
         raise Refused("ID cannot be empty")

@@ -99,26 +99,27 @@ def pods(proc: Proc, machine: Machine, given: Arguments) -> int:
 
 def images(proc: Proc, machine: Machine, given: Arguments) -> int:
     wanted = given.words[0] if given.words else ""
-    by_id: dict[str, tuple[list[str], int]] = {}
-    for stored in machine.node.runtime.images.all():
-        image = stored.image
-        if not wanted or wanted in image.reference:
-            by_id.setdefault(image.image_id, ([], image.size_bytes))[0].append(image.reference)
+    every = machine.node.runtime.images.by_id()
+    found = [each for each in every if any(wanted in name for name in (*each.digests, *each.tags))]
     if given.has("q", "quiet"):
-        proc.out("".join(f"{identifier}\n" for identifier in by_id))
+        proc.out("".join(f"{each.image_id}\n" for each in found))
         return 0
     if given.get("o", "output") == "json":
         listed = [
-            {"id": identifier, "repoTags": names, "repoDigests": [], "size": str(size), "username": "", "pinned": False}
-            for identifier, (names, size) in by_id.items()
-        ]
+            {
+                "id": each.image_id, "repoTags": each.tags, "repoDigests": each.digests,
+                "size": str(each.size_bytes), "username": "", "pinned": False,
+            }
+            for each in found
+        ]  # fmt: skip
         proc.out(orjson.dumps({"images": listed}, option=orjson.OPT_INDENT_2) + b"\n")
         return 0
     lines = []
-    for identifier, (names, size) in by_id.items():
-        for reference in names:
-            repository, _, tag = reference.partition("@")[0].rpartition(":")
-            lines.append([repository, tag, identifier.removeprefix("sha256:")[:SHORT], ages.bytes_decimal(size)])
+    for each in found:
+        for reference in each.tags or each.digests:
+            repository, _, tag = reference.rpartition(":") if each.tags else (*reference.split("@")[:1], "", "<none>")
+            short = each.image_id.removeprefix("sha256:")[:SHORT]
+            lines.append([repository, tag, short, ages.bytes_decimal(each.size_bytes)])
     proc.out(table(["IMAGE", "TAG", "IMAGE ID", "SIZE"], sorted(lines)))
     return 0
 

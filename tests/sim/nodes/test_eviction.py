@@ -207,7 +207,7 @@ def test_unused_images_go_before_pods_do() -> None:
     made.apply(pod("a"))
     made.run(125 * S)
     images = made.nodes["w1-k8s"].runtime.images
-    big = SimpleNamespace(reference="example.com/big:1", image_id="1", size_bytes=40 * GI)
+    big = SimpleNamespace(reference="example.com/big:1", image_id="1", repo_digest="big@sha256:1", size_bytes=40 * GI)
     images.add(big, made.now - 200 * S)  # type: ignore[arg-type]
     made.run(30 * S)
     assert condition(made, "DiskPressure") == ("True", "KubeletHasDiskPressure")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from seatrial.sim.cluster import Cluster
+from seatrial.sim.config import ClusterSpec
 from seatrial.sim.nodes.images import ImageStore, InvalidName, normalise
 
 NAMES = {
@@ -39,12 +42,38 @@ def test_what_is_no_name(name: str) -> None:
 
 
 def image(reference: str, size: int, image_id: str = "") -> Any:
-    return SimpleNamespace(reference=reference, image_id=image_id or reference, size_bytes=size, user="")
+    digest = f"{reference.partition(':')[0]}@sha256:{image_id or reference}"
+    known = {"image_id": image_id or reference, "repo_digest": digest}
+    return SimpleNamespace(reference=reference, size_bytes=size, user="", **known)
 
 
 def test_a_node_lists_its_images_by_size_and_joins_names_of_one_image() -> None:
     store = ImageStore(1000, 0)
     for each in (image("a:1", 10, "x"), image("a:2", 10, "x"), image("b:1", 30)):
         store.add(each, 0)
-    assert store.wire() == [{"names": ["b:1"], "sizeBytes": 30}, {"names": ["a:1", "a:2"], "sizeBytes": 10}]
+    assert store.wire() == [
+        {"names": ["b@sha256:b:1", "b:1"], "sizeBytes": 30},
+        {"names": ["a@sha256:x", "a:1", "a:2"], "sizeBytes": 10},
+    ]
     assert store.pull_us(image("c:1", 500)) == 500_000
+
+
+def test_an_image_has_its_registrys_digest_whatever_it_is_asked_by() -> None:
+    """As containerd tells of what it has pulled: the image's own id is another one."""
+    cluster = Cluster(ClusterSpec(nodes=1, metrics_server=False))
+    cluster.settle()
+    given = f"registry.k8s.io/e2e-test-images/agnhost@sha256:{'ab' * 32}"
+    for name, asked in (("one", "busybox:1.36"), ("other", "docker.io/library/busybox:1.36"), ("given", given)):
+        spec = {"containers": [{"name": "c", "image": asked, "command": ["sleep", "1000"]}]}
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+    cluster.advance("1m")
+    one, other, exact = (
+        cluster.get("pod", name)["status"]["containerStatuses"][0]["imageID"] for name in ("one", "other", "given")
+    )
+    assert one == other
+    assert re.fullmatch(r"docker\.io/library/busybox@sha256:[0-9a-f]{64}", one)
+    assert exact == given
+    images = {each["names"][0]: each["names"] for each in cluster.get("node", "w1-k8s")["status"]["images"]}
+    assert "docker.io/library/busybox:1.36" in images[one][1:]
+    assert images[given] == [given]
+    assert one in cluster.ssh("w1-k8s", "crictl inspecti busybox:1.36").stdout

@@ -198,14 +198,23 @@ class TestPressure:
         big = 18 * 1024**3
         for number in range(2):
             store.add(
-                SimpleNamespace(reference=f"example.com/big:{number}", image_id=f"{number}", size_bytes=big), made.now
+                SimpleNamespace(
+                    reference=f"example.com/big:{number}",
+                    image_id=f"{number}",
+                    repo_digest="big@sha256:1",
+                    size_bytes=big,
+                ),
+                made.now,
             )
             made.run(S)
         store.find("example.com/big:0", made.now)
         made.run(200 * S)
         names = {stored.image.reference for stored in store.all()}
         assert {"example.com/big:0", "example.com/big:1"} <= names
-        store.add(SimpleNamespace(reference="example.com/big:2", image_id="2", size_bytes=big), made.now)
+        store.add(
+            SimpleNamespace(reference="example.com/big:2", image_id="2", repo_digest="big@sha256:1", size_bytes=big),
+            made.now,
+        )
         made.run(300 * S)
         names = {stored.image.reference for stored in store.all()}
         assert "example.com/big:1" not in names
