@@ -34,7 +34,9 @@ class TestPods:
             f'Successfully pulled image "nginx:1.27" in 450ms (4.37s including waiting). {size}',
         ]
         images = made.store.get("nodes", "", "w1-k8s")["status"]["images"]  # type: ignore[index]
-        assert images[0] == {"names": ["docker.io/library/nginx:1.27"], "sizeBytes": 75497472}
+        (digest, tagged), size_bytes = images[0]["names"], images[0]["sizeBytes"]
+        assert digest.startswith("docker.io/library/nginx@sha256:")
+        assert (tagged, size_bytes) == ("docker.io/library/nginx:1.27", 75497472)
 
     def test_addresses_of_ended_pods_are_given_back(self) -> None:
         made = cluster()
