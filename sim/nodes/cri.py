@@ -44,7 +44,7 @@ class ContainerRecord(NamedTuple):
     asked: str = ""
     """The image as the spec names it: another name there means another container."""
     image_ref: str = ""
-    """What the image's registry calls it."""
+    """What the image's registry calls it; its id when it was not pulled."""
 
 
 class SandboxRecord(NamedTuple):

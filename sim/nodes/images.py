@@ -58,10 +58,12 @@ class Stored:
     image: Image
     pulled_us: int
     used_us: int
+    imported: bool
+    """Whether it was brought along rather than pulled: of no registry, so that nobody knows a digest."""
 
 
 class Named(NamedTuple):
-    """An image, whatever it is called."""
+    """An image, whatever it is called; without digests when it was only imported."""
 
     image_id: str
     digests: list[str]
@@ -92,9 +94,18 @@ class ImageStore:
                 "/var/lib/containerd/io.containerd.content.v1.content/ingest/data: no space left on device"
             )
 
-    def add(self, image: Image, now_us: int) -> None:
-        self._images[image.reference] = Stored(image, now_us, now_us)
+    def add(self, image: Image, now_us: int, imported: bool = False) -> None:
+        self._images[image.reference] = Stored(image, now_us, now_us, imported)
         self.on_change()
+
+    def digests(self, image_id: str) -> list[str]:
+        """What registries call an image; empty of one that was only imported."""
+        every = (each for each in self._images.values() if each.image.image_id == image_id and not each.imported)
+        return sorted({each.image.repo_digest for each in every})
+
+    def ref(self, image: Image) -> str:
+        """What a container's status calls its image (ImageRef of the CRI)."""
+        return next(iter(self.digests(image.image_id)), image.image_id)
 
     def find(self, reference: str, now_us: int) -> Image | None:
         stored = self._images.get(reference)
@@ -132,7 +143,7 @@ class ImageStore:
         for reference, stored in sorted(self._images.items()):
             image = stored.image
             named = found.setdefault(image.image_id, Named(image.image_id, [], [], image.size_bytes))
-            if image.repo_digest not in named.digests:
+            if image.repo_digest not in named.digests and not stored.imported:
                 named.digests.append(image.repo_digest)
             if "@" not in reference:
                 named.tags.append(reference)

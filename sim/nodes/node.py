@@ -41,7 +41,7 @@ class Node:
         self.host = spec.name
         store = ImageStore(settings.pull_bytes_per_s, settings.pull_overhead_us)
         for name in settings.preloaded:
-            store.add(workloads.find_image(normalise(name)), wiring.clock.now)
+            store.add(workloads.find_image(normalise(name)), wiring.clock.now, imported=True)
         rng = wiring.streams(f"runtime/{spec.name}")
         self.runtime = Runtime(wiring.clock, rng, spec.name, workloads, store, spec.pod_cidr)
         self.kubelet = Kubelet(wiring, spec.name, spec.address, self.runtime, settings)

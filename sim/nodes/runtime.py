@@ -223,7 +223,7 @@ class Runtime:
             self.clock.now,
             resources=resources,
             asked=asked,
-            image_ref=config.image.repo_digest,
+            image_ref=self.images.ref(config.image),
         )
         record = self.record(uid)
         self.live[made.id] = Live(uid, config)

@@ -136,9 +136,10 @@ def inspect_images(proc: Proc, machine: Machine, given: Arguments) -> int:
         if stored is None:
             raise Refused(f'no such image "{word}" present')
         image: Any = stored.image
+        digests = machine.node.runtime.images.digests(image.image_id)
         config = {"Entrypoint": image.entrypoint, "Cmd": image.cmd, "WorkingDir": image.working_dir}
         status = {
-            "id": image.image_id, "repoTags": [image.reference], "repoDigests": [image.repo_digest],
+            "id": image.image_id, "repoTags": [image.reference], "repoDigests": digests,
             "size": str(image.size_bytes), "pinned": False,
         }  # fmt: skip
         found.append({"info": {"imageSpec": {"config": config}}, "status": status})

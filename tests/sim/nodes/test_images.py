@@ -77,3 +77,27 @@ def test_an_image_has_its_registrys_digest_whatever_it_is_asked_by() -> None:
     assert "docker.io/library/busybox:1.36" in images[one][1:]
     assert images[given] == [given]
     assert one in cluster.ssh("w1-k8s", "crictl inspecti busybox:1.36").stdout
+
+
+def test_an_imported_image_is_known_by_its_id_until_it_is_pulled() -> None:
+    """The recorded nodes had busybox imported: their pods and nodes show no digest."""
+    cluster = Cluster(ClusterSpec(nodes=1, metrics_server=False))
+    cluster.settle()
+
+    def image_id(name: str, policy: str) -> str:
+        container = {"name": "c", "image": "busybox:1", "command": ["sleep", "1000"], "imagePullPolicy": policy}
+        cluster.apply(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}}
+        )
+        cluster.advance("20s")
+        return str(cluster.get("pod", name)["status"]["containerStatuses"][0]["imageID"])
+
+    def names() -> list[str]:
+        images = cluster.get("node", "w1-k8s")["status"]["images"]
+        return next(each["names"] for each in images if "docker.io/library/busybox:1" in each["names"])
+
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", image_id("there", "IfNotPresent"))
+    assert names() == ["docker.io/library/busybox:1", "docker.io/library/busybox:latest"]
+    pulled = image_id("pulled", "Always")
+    assert re.fullmatch(r"docker\.io/library/busybox@sha256:[0-9a-f]{64}", pulled)
+    assert names()[0] == pulled
