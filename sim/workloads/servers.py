@@ -19,6 +19,8 @@ from seatrial.sim.workloads.commands.options import parsed, say
 from seatrial.sim.workloads.cost import ANNOTATION, Cost, charged, mebibytes
 from seatrial.sim.workloads.filesystem import Dir
 from seatrial.sim.workloads.http import HttpConnection, normal
+from seatrial.sim.workloads.mysql import client as mysql_client
+from seatrial.sim.workloads.mysql import server as mysql
 from seatrial.sim.workloads.net import HttpRequest, HttpResponse, ports_of
 from seatrial.sim.workloads.nginx.configuration import Refused
 from seatrial.sim.workloads.nginx.control import aside, is_daemon
@@ -257,6 +259,7 @@ KINDS: Mapping[str, Answer | None] = {
     "generic": generic,
     "tcp": None,
     "idle": None,
+    "mysql": None,
     "redis": None,
     "nginx": None,
 }
@@ -284,6 +287,11 @@ def _listeners(proc: Proc, service: Service) -> Mapping[int, Any]:
     if not ports and service.kind == "generic":
         ports = list(proc.container.config.ports) or [80, 8080]
     return dict.fromkeys(ports, server)
+
+
+def _mysql(proc: Proc, service: Service) -> Mapping[int, Any]:
+    server = mysql.Server(proc)
+    return {server.port: server}
 
 
 def _redis(proc: Proc, service: Service) -> Mapping[int, Any]:
@@ -342,7 +350,11 @@ def _nginx(proc: Proc, service: Service) -> Mapping[int, Any]:
         raise Exited(1) from None
 
 
-LISTENERS: Mapping[str, Callable[[Proc, Service], Mapping[int, Any]]] = {"redis": _redis, "nginx": _nginx}
+LISTENERS: Mapping[str, Callable[[Proc, Service], Mapping[int, Any]]] = {
+    "mysql": _mysql,
+    "redis": _redis,
+    "nginx": _nginx,
+}
 """Kinds that say themselves where they listen."""
 ASIDE: Mapping[str, Callable[[Proc, str], int | None]] = {"nginx": aside}
 """What a kind's program does instead, as its arguments have it."""
@@ -473,4 +485,5 @@ COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "stress-ng": stress,
     "agnhost": agnhost,
     "redis-cli": redis_cli,
+    **mysql_client.COMMANDS,
 }

@@ -1,0 +1,1 @@
+"""MySQL: a server that keeps tables, its client and ``mysqladmin``."""
