@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,7 +54,7 @@ class Server:
         self.proc = proc
         self.settings = _settings(proc)
         port = self.settings.get("port", "")
-        self.port = int(port) if port else PORT
+        self.port = int(port) if re.fullmatch(r"\d{1,5}", port) else PORT
         env = proc.env
         root = env.get("MYSQL_ROOT_PASSWORD") or env.get("MARIADB_ROOT_PASSWORD") or ""
         if not root and env.get("MYSQL_RANDOM_ROOT_PASSWORD"):
