@@ -22,7 +22,7 @@ from seatrial.sim.apiserver.kubelets import (
 from seatrial.sim.machinery import errors
 from seatrial.sim.nodes import statistics
 from seatrial.sim.nodes.cri import RUNNING, Process
-from seatrial.sim.nodes.logs import Lines, container_id
+from seatrial.sim.nodes.logs import Lines, Words, container_id
 from seatrial.sim.nodes.probes import exec_error
 from seatrial.sim.nodes.spec import STATUS_FIELDS
 
@@ -71,8 +71,8 @@ class Server:
         found = container_id(pod, status, container, options.previous)
         live = self.kubelet.runtime.live.get(found)
         if live is None or live.log is None:
-            text = f"unable to retrieve container logs for containerd://{found}"
-            raise errors.ApiError(500, "InternalError", text, {})
+            # The answer has begun by then, so that clients take it for the log.
+            return Words(f"unable to retrieve container logs for containerd://{found}")
 
         def running() -> bool:
             return found in self.kubelet.runtime.live and self.kubelet.runtime.find(found).state == RUNNING

@@ -48,6 +48,27 @@ def _bare(identifier: str) -> str:
     return identifier.partition("://")[2]
 
 
+class Words:
+    """What the kubelet says in a log's place (kubelets.LogStream)."""
+
+    def __init__(self, text: str) -> None:
+        self._left = text.encode()
+
+    def read(self) -> bytes:
+        data, self._left = self._left, b""
+        return data
+
+    @property
+    def ended(self) -> bool:
+        return not self._left
+
+    def on_ready(self, call: Callable[[], None]) -> None:
+        """Never: it is all there."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class Lines:
     """A log as one client reads it (kubelets.LogStream)."""
 
