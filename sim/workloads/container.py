@@ -19,7 +19,7 @@ from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, No
 from seatrial.sim.workloads.log import Log
 from seatrial.sim.workloads.net import ports_of
 from seatrial.sim.workloads.pids import EXEC_IDS, MAIN_IDS, Namespace
-from seatrial.sim.workloads.process import NULL, SET_UID, Null, Pipe, Proc, Sink, Stream, running_as
+from seatrial.sim.workloads.process import NULL, SET_UID, Endless, Null, Pipe, Proc, Sink, Stream, running_as
 from seatrial.sim.workloads.queueing import Queue, Taken
 from seatrial.sim.workloads.session import Attachment, Session, Terminal, interrupt
 from seatrial.sim.workloads.undescribed import main_program
@@ -48,10 +48,42 @@ class Container:
     """One container (cri.Process)."""
 
     __slots__ = (
-        "_attached", "_covered", "_measured", "_on_exit", "_out", "_queue", "_rest", "_rng", "behaviour_memory",
-        "changed", "clock", "config", "domain", "ended_us", "fs", "gid", "hostname", "image", "log", "main", "name",
-        "namespace", "oom", "processes", "request_bytes", "requests", "sandbox", "started_us",
-        "stdin", "terminal", "uid", "user", "users", "world",
+        "_attached",
+        "_burns_since_us",
+        "_burnt_ns",
+        "_covered",
+        "_measured",
+        "_on_exit",
+        "_out",
+        "_queue",
+        "_rest",
+        "_rng",
+        "behaviour_memory",
+        "changed",
+        "clock",
+        "config",
+        "domain",
+        "ended_us",
+        "fs",
+        "gid",
+        "hostname",
+        "image",
+        "log",
+        "main",
+        "name",
+        "namespace",
+        "oom",
+        "processes",
+        "request_bytes",
+        "requests",
+        "sandbox",
+        "started_us",
+        "stdin",
+        "terminal",
+        "uid",
+        "user",
+        "users",
+        "world",
     )  # fmt: skip
 
     def __init__(self, world: World, config: Any, on_exit: Callable[[Any], None]) -> None:
@@ -75,13 +107,14 @@ class Container:
         self.namespace: Namespace = world.namespace(config)
         """Where its processes are numbered, and seen by others."""
         self._measured = (-1, (0, 0))
+        self._burnt_ns = 0
         """What was in the own layer after so many changes."""
         self.changed = Signal(self.clock)
         """Fires when a file was written."""
         self._rest = ports_of(config.sandbox).rest
         self.fs.on_written = self._rest.stir
         self.log = Log(self._now, self._rest)
-        self.started_us = self.clock.now
+        self.started_us = self._burns_since_us = self.clock.now
         self.oom: bool = False
         self.requests = 0
         """HTTP requests answered."""
@@ -306,6 +339,8 @@ class Container:
 
     def reap(self, proc: Proc) -> None:
         """A process ended."""
+        if proc.cpu_nano:
+            self.burn(proc, 0)
         self.processes.pop(proc.pid, None)
 
     def _main_ended(self, status: int) -> None:
@@ -343,6 +378,8 @@ class Container:
             return None
         if node.device in ("stdout", "stderr") and proc is not None:
             return proc.fds.get(1 if node.device == "stdout" else 2, NULL)
+        if node.device in ("zero", "random"):
+            return Endless(self.clock, bytes if node.device == "zero" else self.rng.randbytes)
         return NULL if node.device == "null" else None
 
     def termination_message(self) -> bytes:
@@ -485,10 +522,20 @@ class Container:
             self._measured = (self.fs.changes, space_of(self.fs.root))
         return self._measured[1]
 
+    def burn(self, proc: Proc, nano: int) -> None:
+        """A process burns so many nanocores from now on."""
+        now = self.clock.now
+        self._burnt_ns, self._burns_since_us = self._burnt_ns + self._burning_ns(), now
+        proc.cpu_nano = nano
+
+    def _burning_ns(self) -> int:
+        """What processes have burnt since one of them changed."""
+        steady = sum(proc.cpu_nano for proc in self.processes.values())
+        return min(steady, self.capacity) * (self.clock.now - self._burns_since_us) // 1_000_000
+
     def cpu_total_ns(self) -> int:
         self._rest.settle()
-        steady = sum(proc.cpu_nano for proc in self.processes.values())
-        total = min(steady, self.capacity) * max(self.clock.now - self.started_us, 0) // 1_000_000
+        total = self._burnt_ns + self._burning_ns()
         if self._queue is not None:
             self._queue.advance(self.clock.now)
             total += self._queue.done_ns

@@ -25,6 +25,26 @@ SIGNALS = {
     "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15, "CHLD": 17, "CONT": 18, "STOP": 19, "TSTP": 20,
     "WINCH": 28,
 }  # fmt: skip
+CORE_NANO = 1_000_000_000
+"""Nanocores of who keeps one core busy."""
+ENDLESS_BYTES, ENDLESS_US = 64 * 1024, 1_000
+"""How much an endless device gives at a time, and how long that takes."""
+HELD_MAX = 512 * 1024 * 1024
+"""Bytes of input that a program may hold."""
+KEEPING_NOTHING = (
+    "cat",
+    "cksum",
+    "dd",
+    "gzip",
+    "md5sum",
+    "sha1sum",
+    "sha256sum",
+    "sha512sum",
+    "tee",
+    "tr",
+    "wc",
+    "yes",
+)
 SET_UID = 0o4000
 """The bit of a file's mode that has a program run as its owner."""
 HARMLESS = ("CHLD", "CONT", "WINCH")
@@ -158,6 +178,10 @@ class Opened(Stream):
         self._append = append
         self._at = 0
 
+    def seek(self, at: int) -> None:
+        """What is read or written next is there."""
+        self._at, self._append = at, self._append and not at
+
     def write(self, data: bytes) -> None:
         file = self.file
         if file.device:
@@ -187,6 +211,23 @@ class Opened(Stream):
         self._at += len(line)
         return line
         yield
+
+
+class Endless(Stream):
+    """An open /dev/zero, /dev/random or /dev/urandom: as much as somebody reads."""
+
+    def __init__(self, clock: Any, draw: Callable[[int], bytes]) -> None:
+        self._clock, self._draw = clock, draw
+
+    def read(self, size: int | None = None) -> Generator[Any, Any, bytes]:
+        yield self._clock.sleep(ENDLESS_US)
+        return self._draw(ENDLESS_BYTES if size is None else min(size, ENDLESS_BYTES))
+
+    def read_line(self) -> Generator[Any, Any, bytes]:
+        line = b""
+        while b"\n" not in line and len(line) < HELD_MAX:
+            line += yield from self.read()
+        return line[: line.find(b"\n") + 1 or len(line)]
 
 
 class OpenedDirectory(Stream):
@@ -241,7 +282,7 @@ class Proc:
         self.children: list[Proc] = []
         self.memory = container.behaviour_memory if parent is None else 512 * 1024
         self.cpu_nano = 0
-        """What the process burns all the time."""
+        """What the process burns now; ``Container.burn`` changes it."""
         self._running: Running | None = None
         for number, stream in fds.items():
             stream.opened(number != 0)
@@ -267,13 +308,29 @@ class Proc:
             yield full.wait()
 
     def read_all(self) -> Generator[Any, Any, bytes]:
-        """Standard input to its end."""
+        """Standard input to its end; who is given more than can be held runs out of memory, or reckons for ever."""
         parts: list[bytes] = []
+        held = 0
         while True:
             data = yield from self.stdin.read()
             if not data:
                 return b"".join(parts)
             parts.append(data)
+            held += len(data)
+            if held > HELD_MAX or isinstance(self.stdin, Endless):
+                parts.clear()
+                yield from self.swamped()
+
+    def swamped(self) -> Generator[Any, Any, None]:
+        """There is no end to its input: a program that keeps none of it goes on for ever, others fill the memory."""
+        if self.argv and self.argv[0].rpartition("/")[2] in KEEPING_NOTHING:
+            yield from self.burn()
+        yield from self.container.exhaust(self)
+
+    def burn(self) -> Generator[Any, Any, None]:
+        """Keeps a core busy until it is killed."""
+        self.container.burn(self, CORE_NANO)
+        yield Signal(self.clock).wait()
 
     def path(self, path: str) -> str:
         return path if path.startswith("/") else f"{self.cwd.rstrip('/')}/{path}"

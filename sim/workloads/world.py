@@ -18,6 +18,7 @@ from seatrial.sim.workloads.catalogue import Catalogue, Image, NoSuchImage
 from seatrial.sim.workloads.commands import (
     archives,
     awk,
+    dd,
     expressions,
     files,
     finding,
@@ -41,7 +42,7 @@ from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.resting import Resting, Trace
 
 MODULES = (
-    text, expressions, grep, files, listing, finding, archives, system, network, packages, perl, processes,
+    text, expressions, grep, files, listing, finding, archives, dd, system, network, packages, perl, processes,
     resolving, servers, sed, awk,
 )  # fmt: skip
 COMMANDS: Mapping[str, Callable[[Proc], Any]] = {

@@ -1,4 +1,4 @@
-"""tar, dd and truncate."""
+"""tar and truncate."""
 
 from __future__ import annotations
 
@@ -13,34 +13,6 @@ from seatrial.sim.workloads.filesystem import Dir, File, Link
 from seatrial.sim.workloads.process import Proc
 
 Steps = Generator[Any, Any, int]
-
-
-def dd(proc: Proc) -> Steps:
-    words = dict(word.partition("=")[::2] for word in proc.argv[1:])
-    block = size_of(words.get("bs", "512"))
-    count = int(words["count"]) if "count" in words else None
-    source = proc.fs.find(words["if"], proc.cwd) if "if" in words else None
-    if isinstance(source, File) and source.device in ("zero", "random"):
-        if count is None:
-            yield from proc.container.exhaust(proc)
-        data = bytes(block * (count or 0))
-    elif isinstance(source, File):
-        data = source.read()
-    else:
-        data = yield from proc.read_all()
-    if count is not None:
-        data = data[: block * count]
-    yield proc.clock.sleep(len(data) * 1_000_000 // 500_000_000)
-    if "of" in words:
-        target = proc.fs.open_file(words["of"], proc.cwd, truncate=True)
-        if not target.device:
-            target.data = data
-            proc.container.touched()
-    else:
-        proc.out(data)
-    whole = -(-len(data) // block)
-    proc.err(f"{whole}+0 records in\n{whole}+0 records out\n{len(data)} bytes copied\n")
-    return 0
 
 
 def tar(proc: Proc) -> Steps:
@@ -130,4 +102,4 @@ def truncate(proc: Proc) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[Proc], Any]] = {"dd": dd, "tar": tar, "truncate": truncate}
+COMMANDS: dict[str, Callable[[Proc], Any]] = {"tar": tar, "truncate": truncate}

@@ -72,6 +72,8 @@ def say(proc: Proc, text: str) -> None:
 
 
 Input = tuple[str, bytes]
+ENDLESS = ("zero", "random")
+"""Devices that can be read for ever."""
 
 
 def inputs(proc: Proc, paths: list[str], style: str = "{path}: {why}") -> Generator[Any, Any, tuple[list[Input], int]]:
@@ -103,9 +105,9 @@ def inputs(proc: Proc, paths: list[str], style: str = "{path}: {why}") -> Genera
 
 
 def device_data(proc: Proc, device: str) -> Generator[Any, Any, bytes]:
-    """All of a device's data; an endless one fills the reader's memory until that ends it."""
-    if device in ("zero", "random"):
-        yield from proc.container.exhaust(proc)
+    """All of a device's data; an endless one has no end."""
+    if device in ENDLESS:
+        yield from proc.swamped()
     return b""
 
 

@@ -11,12 +11,12 @@ from typing import Any
 from seatrial.sim.workloads.commands.grep import TR_CLASSES
 from seatrial.sim.workloads.commands.options import inputs, lines_of, parsed, program, say
 from seatrial.sim.workloads.commands.printf import printf_text, unescape
-from seatrial.sim.workloads.filesystem import File
-from seatrial.sim.workloads.process import Opened, Proc
+from seatrial.sim.workloads.process import NULL, Endless, Opened, Proc, Stream
 
 Steps = Generator[Any, Any, int]
 ROW_BYTES = 16
 """What hexdump shows in a line."""
+NEWLINE = ord("\n")
 
 
 def echo(proc: Proc) -> int:
@@ -38,12 +38,29 @@ def printf(proc: Proc) -> int:
     return status
 
 
+def endless_at(proc: Proc, path: str) -> Endless | None:
+    """An endless device, opened; None for anything else."""
+    node = proc.fs.find(path, proc.cwd) if proc.fs.exists(path, proc.cwd) else None
+    found = proc.container.device(node) if node is not None else None
+    return found if isinstance(found, Endless) else None
+
+
+def poured(proc: Proc, source: Stream, change: Callable[[bytes], bytes] = lambda data: data) -> Steps:
+    """Copies what comes, as long as it comes; who takes an endless device to /dev/null is only busy."""
+    if isinstance(source, Endless) and proc.fds.get(1, NULL) is NULL:
+        yield from proc.burn()
+    while data := (yield from source.read()):
+        yield from proc.pour(change(data))
+    return 0
+
+
 def cat(proc: Proc) -> Steps:
     options, paths = parsed(proc, "benstuvAET")
     if not paths:
-        while data := (yield from proc.stdin.read()):
-            yield from proc.pour(data)
-        return 0
+        return (yield from poured(proc, proc.stdin))
+    endless = next((stream for path in paths if (stream := endless_at(proc, path)) is not None), None)
+    if endless is not None:
+        return (yield from poured(proc, endless))
     found, status = yield from inputs(proc, paths, "can't open '{path}': {why}")
     number = 1
     for _, data in found:
@@ -94,12 +111,10 @@ def head(proc: Proc) -> Steps:
     options, paths = parsed(proc, "qv", "nc")
     if "c" not in options and not paths:
         return (yield from _head_stream(proc, int(options.get("n", "10"))))
-    if len(paths) == 1 and "c" in options:
-        node = proc.fs.find(paths[0], proc.cwd) if proc.fs.exists(paths[0], proc.cwd) else None
-        if isinstance(node, File) and node.device:
-            size = _size(options["c"])
-            proc.out(bytes(size) if node.device == "zero" else proc.container.rng.randbytes(size))
-            return 0
+    if "c" in options and len(paths) < 2 and (size := _size(options["c"])) >= 0:
+        source = endless_at(proc, paths[0]) if paths else proc.stdin
+        if source is not None:
+            return (yield from _head_bytes(proc, source, size))
     found, status = yield from inputs(proc, paths)
     for index, (path, data) in enumerate(found):
         if len(found) > 1 and "q" not in options:
@@ -111,6 +126,13 @@ def head(proc: Proc) -> Steps:
         rows = lines_of(data)
         yield from proc.pour(b"".join(rows[:count] if count >= 0 else rows[: len(rows) + count]))
     return status
+
+
+def _head_bytes(proc: Proc, source: Stream, left: int) -> Steps:
+    while left > 0 and (data := (yield from source.read(left))):
+        yield from proc.pour(data)
+        left -= len(data)
+    return 0
 
 
 def _head_stream(proc: Proc, count: int) -> Steps:
@@ -315,21 +337,28 @@ def _inside(at: int, ranges: list[tuple[int, int]]) -> bool:
 
 def tr(proc: Proc) -> Steps:
     options, sets = parsed(proc, "dscC")
-    data = (yield from proc.read_all()).decode("latin-1")
     first = _tr_set(sets[0]) if sets else ""
     second = _tr_set(sets[1]) if len(sets) > 1 else ""
     if "c" in options or "C" in options:
         first = "".join(chr(code) for code in range(256) if chr(code) not in first)
+    table: dict[int, Any]
     if "d" in options:
-        data = "".join(char for char in data if char not in first)
-    elif second:
-        second += second[-1] * max(len(first) - len(second), 0)
-        data = data.translate(str.maketrans(first, second[: len(first)]))
-    if "s" in options:
-        squeezed = second or first
-        data = re.sub(r"(.)\1+", lambda m: m.group(1) if m.group(1) in squeezed else m.group(0), data, flags=re.DOTALL)
-    yield from proc.pour(data.encode("latin-1"))
-    return 0
+        table = str.maketrans("", "", first)
+    else:
+        table = str.maketrans(first, (second + second[-1] * len(first))[: len(first)]) if second else {}
+    squeezed = set(second or first) if "s" in options else set()
+    last = ""
+
+    def change(data: bytes) -> bytes:
+        nonlocal last
+        made = []
+        for char in data.decode("latin-1").translate(table):
+            if char != last or char not in squeezed:
+                made.append(char)
+            last = char
+        return "".join(made).encode("latin-1")
+
+    return (yield from poured(proc, proc.stdin, change))
 
 
 def _tr_set(text: str) -> str:
@@ -337,6 +366,31 @@ def _tr_set(text: str) -> str:
         text = text.replace(f"[:{name}:]", chars)
     text = unescape(text)[0]
     return re.sub(r"(.)-(.)", lambda m: "".join(chr(c) for c in range(ord(m.group(1)), ord(m.group(2)) + 1)), text)
+
+
+def fold(proc: Proc) -> Steps:
+    """fold [-w width]"""
+    options, paths = parsed(proc, "bs", "w")
+    width = max(int(options["w"]) if options.get("w", "").isdigit() else 80, 1)
+    column = 0
+
+    def change(data: bytes) -> bytes:
+        nonlocal column
+        made = bytearray()
+        for byte in data:
+            if byte != NEWLINE and column == width:
+                made.append(NEWLINE)
+                column = 0
+            made.append(byte)
+            column = 0 if byte == NEWLINE else column + 1
+        return bytes(made)
+
+    if not paths:
+        return (yield from poured(proc, proc.stdin, change))
+    found, status = yield from inputs(proc, paths)
+    for _, data in found:
+        yield from proc.pour(change(data))
+    return status
 
 
 def tee(proc: Proc) -> Steps:
@@ -379,6 +433,8 @@ def _numbers(proc: Proc) -> Proc:
 
 def yes(proc: Proc) -> Steps:
     line = (" ".join(proc.argv[1:]) or "y").encode() + b"\n"
+    if proc.fds.get(1, NULL) is NULL:
+        yield from proc.burn()
     while True:
         yield from proc.pour(line * 512)
         yield proc.clock.sleep(1_000)
@@ -462,7 +518,7 @@ def xargs(proc: Proc) -> Steps:
 
 COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "echo": echo, "printf": printf, "cat": cat, "head": head, "tail": tail, "wc": wc, "sort": sort, "uniq": uniq,
-    "cut": cut, "tr": tr,    "tee": tee, "seq": seq, "yes": yes, "rev": rev, "hexdump": hexdump,
+    "cut": cut, "tr": tr,    "tee": tee, "fold": fold, "seq": seq, "yes": yes, "rev": rev, "hexdump": hexdump,
     "base64": base64_, "md5sum": digest, "sha1sum": digest, "sha256sum": digest, "sha512sum": digest, "nl": nl,
     "xargs": xargs,
 }  # fmt: skip

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Generator
 from typing import Any
 
+from seatrial.sim.workloads.process import CORE_NANO
 from seatrial.sim.workloads.shell import arrays
 from seatrial.sim.workloads.shell.conditions import TestProblem
 from seatrial.sim.workloads.shell.conditions import evaluate as holds
@@ -25,8 +26,13 @@ from seatrial.sim.workloads.shell.syntax import (
 )
 
 Steps = Generator[Any, Any, int]
-BUSY_TURNS = 200
-BUSY_US = 1_000
+BUSY_TURNS, BUSY_US = 200, 1_000
+"""How many turns of a loop that never waits take how long: about what a shell takes."""
+CHANGELESS_TURNS = 10
+"""Turns at a time of a loop that has changed nothing: each goes as the one before."""
+PATIENT_TURNS = 100_000
+"""A loop that has turned so often without waiting has no end of its own. *Not modelled*: that it may after all."""
+PAUSE_MAX_US = 1_000_000
 
 
 def subshell(shell: Shell, command: Subshell, tail: bool) -> Steps:
@@ -56,20 +62,64 @@ def if_(shell: Shell, command: If, tail: bool) -> Steps:
     return 0
 
 
+class Spin:
+    """A loop that may never wait: its turns take time, and a core is busy meanwhile.
+
+    What goes on without end is looked at more and more rarely, lest it keep the host busy as well: a loop whose turns
+    change no variable, or that has turned for very long, within a second of whatever it waits for.
+    """
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell, self._clock = shell, shell.proc.clock
+        self._turns, self._left, self._pause_us = 0, BUSY_TURNS, BUSY_US
+        self._began_us = self._clock.now
+        self._before: dict[str, str] | None = None
+        self._burnt: int | None = None
+        """What the process burnt before the loop kept it busy."""
+
+    def turn(self) -> Generator[Any, Any, None]:
+        self._turns += 1
+        self._left -= 1
+        if self._left:
+            return
+        if self._clock.now != self._began_us:
+            self.rest()
+            self._left, self._pause_us, self._before = BUSY_TURNS, BUSY_US, None
+        else:
+            yield from self._go_on()
+        self._began_us = self._clock.now
+
+    def _go_on(self) -> Generator[Any, Any, None]:
+        proc = self._shell.proc
+        if self._burnt is None:
+            self._burnt = proc.cpu_nano
+            proc.container.burn(proc, CORE_NANO)
+        is_changeless = self._before == self._shell.variables
+        self._before = dict(self._shell.variables)
+        self._left = CHANGELESS_TURNS if is_changeless else BUSY_TURNS
+        if is_changeless or self._turns > PATIENT_TURNS:
+            self._pause_us = min(2 * self._pause_us, PAUSE_MAX_US)
+        yield self._clock.sleep(self._pause_us)
+
+    def rest(self) -> None:
+        """The loop waits by itself, or is over."""
+        if self._burnt is not None:
+            self._shell.proc.container.burn(self._shell.proc, self._burnt)
+            self._burnt = None
+
+
 def while_(shell: Shell, command: While, tail: bool) -> Steps:
-    status, turns, begun = 0, 0, shell.proc.clock.now
-    while ((yield from tried(shell, command.condition)) == 0) != command.until:
-        try:
-            status = yield from shell.sequence(command.body)
-        except Loop as loop:
-            if leaves(loop):
-                break
-        turns += 1
-        if turns % BUSY_TURNS == 0:
-            # A loop that never waits still takes time.
-            if shell.proc.clock.now == begun:
-                yield shell.proc.clock.sleep(BUSY_US)
-            begun = shell.proc.clock.now
+    status, spin = 0, Spin(shell)
+    try:
+        while ((yield from tried(shell, command.condition)) == 0) != command.until:
+            try:
+                status = yield from shell.sequence(command.body)
+            except Loop as loop:
+                if leaves(loop):
+                    break
+            yield from spin.turn()
+    finally:
+        spin.rest()
     return status
 
 
