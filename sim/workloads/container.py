@@ -14,7 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.sim.kernel.clock import Signal
-from seatrial.sim.workloads import cgroup, etc, procfs
+from seatrial.sim.workloads import burning, cgroup, etc, procfs
 from seatrial.sim.workloads.filesystem import Dir, File, FileSystem, Mounted, Node, failure, space_of
 from seatrial.sim.workloads.log import Log
 from seatrial.sim.workloads.net import ports_of
@@ -48,42 +48,10 @@ class Container:
     """One container (cri.Process)."""
 
     __slots__ = (
-        "_attached",
-        "_burns_since_us",
-        "_burnt_ns",
-        "_covered",
-        "_measured",
-        "_on_exit",
-        "_out",
-        "_queue",
-        "_rest",
-        "_rng",
-        "behaviour_memory",
-        "changed",
-        "clock",
-        "config",
-        "domain",
-        "ended_us",
-        "fs",
-        "gid",
-        "hostname",
-        "image",
-        "log",
-        "main",
-        "name",
-        "namespace",
-        "oom",
-        "processes",
-        "request_bytes",
-        "requests",
-        "sandbox",
-        "started_us",
-        "stdin",
-        "terminal",
-        "uid",
-        "user",
-        "users",
-        "world",
+        "_attached", "_covered", "_measured", "_on_exit", "_out", "_queue", "_rest", "_rng", "behaviour_memory",
+        "burns_since_us", "burnt_ns", "changed", "clock", "config", "domain", "ended_us", "fs", "gid", "hostname",
+        "image", "log", "main", "name", "namespace", "oom", "processes", "request_bytes", "requests", "sandbox",
+        "started_us", "stdin", "terminal", "uid", "user", "users", "world",
     )  # fmt: skip
 
     def __init__(self, world: World, config: Any, on_exit: Callable[[Any], None]) -> None:
@@ -107,14 +75,15 @@ class Container:
         self.namespace: Namespace = world.namespace(config)
         """Where its processes are numbered, and seen by others."""
         self._measured = (-1, (0, 0))
-        self._burnt_ns = 0
         """What was in the own layer after so many changes."""
         self.changed = Signal(self.clock)
         """Fires when a file was written."""
         self._rest = ports_of(config.sandbox).rest
         self.fs.on_written = self._rest.stir
         self.log = Log(self._now, self._rest)
-        self.started_us = self._burns_since_us = self.clock.now
+        self.started_us = self.burns_since_us = self.clock.now
+        self.burnt_ns = 0
+        """What processes had burnt when what they burn last changed, at ``burns_since_us``."""
         self.oom: bool = False
         self.requests = 0
         """HTTP requests answered."""
@@ -340,7 +309,7 @@ class Container:
     def reap(self, proc: Proc) -> None:
         """A process ended."""
         if proc.cpu_nano:
-            self.burn(proc, 0)
+            burning.burn(proc, 0)
         self.processes.pop(proc.pid, None)
 
     def _main_ended(self, status: int) -> None:
@@ -522,20 +491,9 @@ class Container:
             self._measured = (self.fs.changes, space_of(self.fs.root))
         return self._measured[1]
 
-    def burn(self, proc: Proc, nano: int) -> None:
-        """A process burns so many nanocores from now on."""
-        now = self.clock.now
-        self._burnt_ns, self._burns_since_us = self._burnt_ns + self._burning_ns(), now
-        proc.cpu_nano = nano
-
-    def _burning_ns(self) -> int:
-        """What processes have burnt since one of them changed."""
-        steady = sum(proc.cpu_nano for proc in self.processes.values())
-        return min(steady, self.capacity) * (self.clock.now - self._burns_since_us) // 1_000_000
-
     def cpu_total_ns(self) -> int:
         self._rest.settle()
-        total = self._burnt_ns + self._burning_ns()
+        total = burning.total_ns(self)
         if self._queue is not None:
             self._queue.advance(self.clock.now)
             total += self._queue.done_ns

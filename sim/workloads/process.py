@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.sim.kernel.clock import Clock, Signal
 from seatrial.sim.kernel.clock import Process as Running
+from seatrial.sim.workloads import burning
 from seatrial.sim.workloads.filesystem import File, FileSystem
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ SIGNALS = {
     "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15, "CHLD": 17, "CONT": 18, "STOP": 19, "TSTP": 20,
     "WINCH": 28,
 }  # fmt: skip
-CORE_NANO = 1_000_000_000
-"""Nanocores of who keeps one core busy."""
 ENDLESS_BYTES, ENDLESS_US = 64 * 1024, 1_000
 """How much an endless device gives at a time, and how long that takes."""
 HELD_MAX = 512 * 1024 * 1024
@@ -282,7 +281,7 @@ class Proc:
         self.children: list[Proc] = []
         self.memory = container.behaviour_memory if parent is None else 512 * 1024
         self.cpu_nano = 0
-        """What the process burns now; ``Container.burn`` changes it."""
+        """What the process burns now; ``burning.burn`` changes it."""
         self._running: Running | None = None
         for number, stream in fds.items():
             stream.opened(number != 0)
@@ -324,13 +323,8 @@ class Proc:
     def swamped(self) -> Generator[Any, Any, None]:
         """There is no end to its input: a program that keeps none of it goes on for ever, others fill the memory."""
         if self.argv and self.argv[0].rpartition("/")[2] in KEEPING_NOTHING:
-            yield from self.burn()
+            yield from burning.for_ever(self)
         yield from self.container.exhaust(self)
-
-    def burn(self) -> Generator[Any, Any, None]:
-        """Keeps a core busy until it is killed."""
-        self.container.burn(self, CORE_NANO)
-        yield Signal(self.clock).wait()
 
     def path(self, path: str) -> str:
         return path if path.startswith("/") else f"{self.cwd.rstrip('/')}/{path}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from seatrial.sim.kernel.clock import Signal, stamp_of
 from seatrial.sim.workloads.agnhost import agnhost
+from seatrial.sim.workloads.burning import CORE_NANO, burn
 from seatrial.sim.workloads.commands.network import listen, unlisten
 from seatrial.sim.workloads.commands.options import parsed, say
 from seatrial.sim.workloads.cost import ANNOTATION, Cost, charged, mebibytes
@@ -274,7 +275,7 @@ def sized(proc: Proc, row: Mapping[str, Any], program: Callable[[Proc], Any]) ->
 def _size(proc: Proc, service: Service) -> None:
     if service.memory_mb is not None:
         proc.memory = round(service.memory_mb * 1024 * 1024)
-    proc.cpu_nano = round(service.cpu_m * 1_000_000)
+    burn(proc, round(service.cpu_m * 1_000_000))
 
 
 def _listeners(proc: Proc, service: Service) -> Mapping[int, Any]:
@@ -465,7 +466,7 @@ def stress(proc: Proc) -> Steps:
     proc.out(f"stress: info: [{proc.pid}] dispatching hogs: {workers} cpu, 0 io, {vms} vm, 0 hdd\n")
     # Who allocates once, and holds it, works no more.
     resting = "-mem-total" in values or "--vm-hang" in values
-    proc.cpu_nano = (workers + (0 if resting else vms)) * 1_000_000_000
+    burn(proc, (workers + (0 if resting else vms)) * CORE_NANO)
     proc.memory += vms * size
     proc.container.world.memory_changed(proc.container)
     limit = proc.container.config.memory_limit

@@ -30,6 +30,7 @@ from seatrial.sim.workloads.commands import (
     processes,
     resolving,
     sed,
+    streaming,
     system,
     text,
 )
@@ -42,8 +43,8 @@ from seatrial.sim.workloads.process import Proc
 from seatrial.sim.workloads.resting import Resting, Trace
 
 MODULES = (
-    text, expressions, grep, files, listing, finding, archives, dd, system, network, packages, perl, processes,
-    resolving, servers, sed, awk,
+    text, streaming, expressions, grep, files, listing, finding, archives, dd, system, network, packages, perl,
+    processes, resolving, servers, sed, awk,
 )  # fmt: skip
 COMMANDS: Mapping[str, Callable[[Proc], Any]] = {
     name: command for module in MODULES for name, command in module.COMMANDS.items()

@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable, Generator
 from typing import Any
 
+from seatrial.sim.workloads import burning
 from seatrial.sim.workloads.commands.options import ENDLESS, say
-from seatrial.sim.workloads.commands.text import poured, size_of
+from seatrial.sim.workloads.commands.streaming import poured
+from seatrial.sim.workloads.commands.text import size_of
 from seatrial.sim.workloads.filesystem import File, Node
 from seatrial.sim.workloads.process import Exited, Opened, Proc, Stream
 
@@ -115,7 +117,7 @@ def _endlessly(proc: Proc, source: File, target: Stream | None, path: str) -> St
     if not path and stream is not None:
         return (yield from poured(proc, stream))
     if target is None:
-        return (yield from proc.burn())
+        return (yield from burning.for_ever(proc))
     second = bytes(BYTES_PER_S)
     while not proc.fs.is_full():
         yield proc.clock.sleep(1_000_000)

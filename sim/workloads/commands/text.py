@@ -8,15 +8,14 @@ import re
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from seatrial.sim.workloads.commands.grep import TR_CLASSES
 from seatrial.sim.workloads.commands.options import inputs, lines_of, parsed, program, say
 from seatrial.sim.workloads.commands.printf import printf_text, unescape
-from seatrial.sim.workloads.process import NULL, Endless, Opened, Proc, Stream
+from seatrial.sim.workloads.commands.streaming import endless_at, poured
+from seatrial.sim.workloads.process import Proc, Stream
 
 Steps = Generator[Any, Any, int]
 ROW_BYTES = 16
 """What hexdump shows in a line."""
-NEWLINE = ord("\n")
 
 
 def echo(proc: Proc) -> int:
@@ -36,22 +35,6 @@ def printf(proc: Proc) -> int:
     if said:
         say(proc, said)
     return status
-
-
-def endless_at(proc: Proc, path: str) -> Endless | None:
-    """An endless device, opened; None for anything else."""
-    node = proc.fs.find(path, proc.cwd) if proc.fs.exists(path, proc.cwd) else None
-    found = proc.container.device(node) if node is not None else None
-    return found if isinstance(found, Endless) else None
-
-
-def poured(proc: Proc, source: Stream, change: Callable[[bytes], bytes] = lambda data: data) -> Steps:
-    """Copies what comes, as long as it comes; who takes an endless device to /dev/null is only busy."""
-    if isinstance(source, Endless) and proc.fds.get(1, NULL) is NULL:
-        yield from proc.burn()
-    while data := (yield from source.read()):
-        yield from proc.pour(change(data))
-    return 0
 
 
 def cat(proc: Proc) -> Steps:
@@ -335,77 +318,6 @@ def _inside(at: int, ranges: list[tuple[int, int]]) -> bool:
     return any(first <= at <= last for first, last in ranges)
 
 
-def tr(proc: Proc) -> Steps:
-    options, sets = parsed(proc, "dscC")
-    first = _tr_set(sets[0]) if sets else ""
-    second = _tr_set(sets[1]) if len(sets) > 1 else ""
-    if "c" in options or "C" in options:
-        first = "".join(chr(code) for code in range(256) if chr(code) not in first)
-    table: dict[int, Any]
-    if "d" in options:
-        table = str.maketrans("", "", first)
-    else:
-        table = str.maketrans(first, (second + second[-1] * len(first))[: len(first)]) if second else {}
-    squeezed = set(second or first) if "s" in options else set()
-    last = ""
-
-    def change(data: bytes) -> bytes:
-        nonlocal last
-        made = []
-        for char in data.decode("latin-1").translate(table):
-            if char != last or char not in squeezed:
-                made.append(char)
-            last = char
-        return "".join(made).encode("latin-1")
-
-    return (yield from poured(proc, proc.stdin, change))
-
-
-def _tr_set(text: str) -> str:
-    for name, chars in TR_CLASSES.items():
-        text = text.replace(f"[:{name}:]", chars)
-    text = unescape(text)[0]
-    return re.sub(r"(.)-(.)", lambda m: "".join(chr(c) for c in range(ord(m.group(1)), ord(m.group(2)) + 1)), text)
-
-
-def fold(proc: Proc) -> Steps:
-    """fold [-w width]"""
-    options, paths = parsed(proc, "bs", "w")
-    width = max(int(options["w"]) if options.get("w", "").isdigit() else 80, 1)
-    column = 0
-
-    def change(data: bytes) -> bytes:
-        nonlocal column
-        made = bytearray()
-        for byte in data:
-            if byte != NEWLINE and column == width:
-                made.append(NEWLINE)
-                column = 0
-            made.append(byte)
-            column = 0 if byte == NEWLINE else column + 1
-        return bytes(made)
-
-    if not paths:
-        return (yield from poured(proc, proc.stdin, change))
-    found, status = yield from inputs(proc, paths)
-    for _, data in found:
-        yield from proc.pour(change(data))
-    return status
-
-
-def tee(proc: Proc) -> Steps:
-    options, paths = parsed(proc, "ai")
-    files = []
-    for path in paths:
-        file = proc.fs.open_file(path, proc.cwd, truncate="a" not in options)
-        files.append(Opened(file, proc.fs.now, append=True, touched=proc.container.touched))
-    while data := (yield from proc.stdin.read()):
-        proc.out(data)
-        for file_ in files:
-            file_.write(data)
-    return 0
-
-
 def seq(proc: Proc) -> Steps:
     _, operands = parsed(_numbers(proc), "w", "sf")
     first, step, last = 1.0, 1.0, float(operands[-1])
@@ -429,15 +341,6 @@ def _numbers(proc: Proc) -> Proc:
     if any(re.fullmatch(r"-\d+(\.\d+)?", word) for word in proc.argv[1:]):
         proc.argv = [proc.argv[0], "--", *proc.argv[1:]]
     return proc
-
-
-def yes(proc: Proc) -> Steps:
-    line = (" ".join(proc.argv[1:]) or "y").encode() + b"\n"
-    if proc.fds.get(1, NULL) is NULL:
-        yield from proc.burn()
-    while True:
-        yield from proc.pour(line * 512)
-        yield proc.clock.sleep(1_000)
 
 
 def rev(proc: Proc) -> Steps:
@@ -518,7 +421,7 @@ def xargs(proc: Proc) -> Steps:
 
 COMMANDS: dict[str, Callable[[Proc], Any]] = {
     "echo": echo, "printf": printf, "cat": cat, "head": head, "tail": tail, "wc": wc, "sort": sort, "uniq": uniq,
-    "cut": cut, "tr": tr,    "tee": tee, "fold": fold, "seq": seq, "yes": yes, "rev": rev, "hexdump": hexdump,
+    "cut": cut, "seq": seq, "rev": rev, "hexdump": hexdump,
     "base64": base64_, "md5sum": digest, "sha1sum": digest, "sha256sum": digest, "sha512sum": digest, "nl": nl,
     "xargs": xargs,
 }  # fmt: skip

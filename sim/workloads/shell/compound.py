@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Generator
 from typing import Any
 
-from seatrial.sim.workloads.process import CORE_NANO
+from seatrial.sim.workloads.burning import CORE_NANO, burn
 from seatrial.sim.workloads.shell import arrays
 from seatrial.sim.workloads.shell.conditions import TestProblem
 from seatrial.sim.workloads.shell.conditions import evaluate as holds
@@ -93,7 +93,7 @@ class Spin:
         proc = self._shell.proc
         if self._burnt is None:
             self._burnt = proc.cpu_nano
-            proc.container.burn(proc, CORE_NANO)
+            burn(proc, CORE_NANO)
         is_changeless = self._before == self._shell.variables
         self._before = dict(self._shell.variables)
         self._left = CHANGELESS_TURNS if is_changeless else BUSY_TURNS
@@ -104,7 +104,7 @@ class Spin:
     def rest(self) -> None:
         """The loop waits by itself, or is over."""
         if self._burnt is not None:
-            self._shell.proc.container.burn(self._shell.proc, self._burnt)
+            burn(self._shell.proc, self._burnt)
             self._burnt = None
 
 
