@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+from seatrial.sim.apiserver.client import Client
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.config import S
 from seatrial.sim.kernel.clock import micro_stamp_of, stamp_of
@@ -29,25 +30,6 @@ NOTE_MAX = 1024
 STRATEGIC = "application/strategic-merge-patch+json"
 OBJECT = ("kind", "namespace", "name", "uid", "apiVersion")
 """What of a reference tells objects apart."""
-
-
-class Writer(Protocol):
-    """The part of a client that events need."""
-
-    def create(
-        self, resource: Any, obj: Object, subresource: str = "", cause: Any = None
-    ) -> Generator[Any, Any, Any]: ...
-
-    def patch(
-        self,
-        resource: Any,
-        namespace: str,
-        name: str,
-        patch: Any,
-        content_type: str,
-        subresource: str = "",
-        cause: Any = None,
-    ) -> Generator[Any, Any, Any]: ...
 
 
 def reference(obj: Object, field_path: str = "") -> dict[str, Any]:
@@ -187,7 +169,7 @@ class Correlator:
         return passes
 
 
-def write(client: Writer, resource: Any, observed: Observed, cause: Any = None) -> Generator[Any, Any, None]:
+def write(client: Client, resource: Any, observed: Observed, cause: Any = None) -> Generator[Any, Any, None]:
     """Creates an event or changes the one that is there. Raises ApiError and Unreachable."""
     event = observed.event
     if observed.is_known:

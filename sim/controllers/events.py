@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
 
-from seatrial.sim.apiserver.events import Correlator, Source, Writer, reference, write
+from seatrial.sim.apiserver.client import Client
+from seatrial.sim.apiserver.events import Correlator, Source, reference, write
 from seatrial.sim.apiserver.request import Object
 from seatrial.sim.machinery.errors import ApiError
 
@@ -33,7 +34,7 @@ class Recorder:
         self.pending.clear()
         self._correlator.clear()
 
-    def send(self, client: Writer, resource: Any, now: Callable[[], int]) -> Generator[Any, Any, None]:
+    def send(self, client: Client, resource: Any, now: Callable[[], int]) -> Generator[Any, Any, None]:
         """Writes what is pending, one request at a time."""
         while self.pending:
             event, cause = self.pending.popleft()

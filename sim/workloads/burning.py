@@ -1,4 +1,4 @@
-"""Processor time of processes that compute without a pause."""
+"""Processes that compute without a pause: their processor time, and what becomes of who reads without end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,21 @@ if TYPE_CHECKING:
 
 CORE_NANO = 1_000_000_000
 """Nanocores of who keeps one core busy."""
+KEEPING_NOTHING = (
+    "cat",
+    "cksum",
+    "dd",
+    "gzip",
+    "md5sum",
+    "sha1sum",
+    "sha256sum",
+    "sha512sum",
+    "tee",
+    "tr",
+    "wc",
+    "yes",
+)
+"""Programs that hand on or reckon with what they read, and forget it."""
 
 
 def burn(proc: Proc, nano: int) -> None:
@@ -32,3 +47,10 @@ def for_ever(proc: Proc) -> Generator[Any, Any, None]:
     """A process keeps a core busy until it is killed."""
     burn(proc, CORE_NANO)
     yield Signal(proc.clock).wait()
+
+
+def swamped(proc: Proc) -> Generator[Any, Any, None]:
+    """A process reads what has no end: it goes on for ever if it keeps nothing of it; others fill the memory."""
+    if proc.argv and proc.argv[0].rpartition("/")[2] in KEEPING_NOTHING:
+        yield from for_ever(proc)
+    yield from proc.container.exhaust(proc)

@@ -30,20 +30,6 @@ ENDLESS_BYTES, ENDLESS_US = 64 * 1024, 1_000
 """How much an endless device gives at a time, and how long that takes."""
 HELD_MAX = 512 * 1024 * 1024
 """Bytes of input that a program may hold."""
-KEEPING_NOTHING = (
-    "cat",
-    "cksum",
-    "dd",
-    "gzip",
-    "md5sum",
-    "sha1sum",
-    "sha256sum",
-    "sha512sum",
-    "tee",
-    "tr",
-    "wc",
-    "yes",
-)
 SET_UID = 0o4000
 """The bit of a file's mode that has a program run as its owner."""
 HARMLESS = ("CHLD", "CONT", "WINCH")
@@ -318,13 +304,7 @@ class Proc:
             held += len(data)
             if held > HELD_MAX or isinstance(self.stdin, Endless):
                 parts.clear()
-                yield from self.swamped()
-
-    def swamped(self) -> Generator[Any, Any, None]:
-        """There is no end to its input: a program that keeps none of it goes on for ever, others fill the memory."""
-        if self.argv and self.argv[0].rpartition("/")[2] in KEEPING_NOTHING:
-            yield from burning.for_ever(self)
-        yield from self.container.exhaust(self)
+                yield from burning.swamped(self)
 
     def path(self, path: str) -> str:
         return path if path.startswith("/") else f"{self.cwd.rstrip('/')}/{path}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
+from seatrial.sim.workloads import burning
 from seatrial.sim.workloads.filesystem import Dir, File
 from seatrial.sim.workloads.process import Exited, Proc
 
@@ -107,7 +108,7 @@ def inputs(proc: Proc, paths: list[str], style: str = "{path}: {why}") -> Genera
 def device_data(proc: Proc, device: str) -> Generator[Any, Any, bytes]:
     """All of a device's data; an endless one has no end."""
     if device in ENDLESS:
-        yield from proc.swamped()
+        yield from burning.swamped(proc)
     return b""
 
 
